@@ -1,0 +1,36 @@
+# Every target sets up what it needs in .venv, from nothing but python3.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint docs bench clean
+.DEFAULT_GOAL := test
+
+# One stamp an extra: `.venv/.test` says that the extra `test` is installed.
+# torch comes first: without a pinned version pip would choose a CUDA build.
+.venv/.%: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
+	touch $@
+
+demo: .venv/.plot
+	$(BIN)/python examples/plot_digits_features.py
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+lint: .venv/.lint
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m numpydoc.hooks.validate_docstrings --config pyproject.toml $$(git ls-files 'skgen/*.py')
+
+docs: .venv/.docs
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	@echo "The site is docs/_build/html/index.html"
+
+bench: .venv/.bench
+	$(BIN)/python examples/benchmarks/rbm_training_speed.py
+
+clean:
+	rm -rf .venv build dist docs/_build docs/auto_examples docs/generated

@@ -1,0 +1,153 @@
+"""Contrastive divergence: the likelihood gradient of a Bernoulli RBM."""
+
+import torch
+from torch import Tensor
+
+from skgen.modules._objective import Objective
+from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
+from skgen.modules._rbm import BernoulliRBM
+from skgen.sampling import bernoulli, gibbs
+
+# Weight of the newest mini-batch in the running means that centre the gradient.
+_OFFSET_RATE = 0.01
+
+
+class ContrastiveDivergence(Objective):
+    r"""Contrastive divergence, plain (CD) or with persistent chains (PCD).
+
+    The gradient of the mean log-likelihood is a difference of two averages, the
+    positive phase over data and the negative phase over the model,
+
+    .. math:: \partial_W = \langle h v^\top \rangle_\text{data}
+              - \langle h v^\top \rangle_\text{model}, \quad
+              \partial_b = \langle v \rangle_\text{data}
+              - \langle v \rangle_\text{model}, \quad
+              \partial_c = \langle h \rangle_\text{data}
+              - \langle h \rangle_\text{model}.
+
+    The negative phase is estimated from Markov chains, `n_steps` of block Gibbs
+    sampling a mini-batch, which start at the data (CD; Hinton, 2002) or where
+    they stopped the last time (PCD; Tieleman, 2008). In both phases h stands as
+    :math:`P(h = 1 \mid v)`, the negative one given the final v. Each phase is
+    averaged over its own rows.
+
+    The centered gradient (Melchior, Fischer & Wiskott, 2016) is that of the
+    same likelihood in coordinates where the offsets :math:`\mu, \lambda`, the
+    means of v and h over data, are taken off the units, written in the plain
+    coordinates again:
+
+    .. math:: \nabla_W = \partial_W - \lambda\, \partial_b^\top
+              - \partial_c\, \mu^\top, \quad
+              \nabla_b = \partial_b - \nabla_W^\top \lambda, \quad
+              \nabla_c = \partial_c - \nabla_W \mu.
+
+    Parameters
+    ----------
+    chains : Tensor of shape (n_chains, n_hidden) or None
+        Hidden states of the persistent chains; None means CD.
+    visible_offset : Tensor of shape (n_visible,) or None
+        Offset :math:`\mu`; None means the plain gradient.
+    hidden_offset : Tensor of shape (n_hidden,) or None
+        Offset :math:`\lambda`; None means the plain gradient.
+    n_steps : int
+        Gibbs steps a mini-batch.
+    """
+
+    descends = True
+
+    chains: Tensor | None
+    visible_offset: Tensor | None
+    hidden_offset: Tensor | None
+
+    def __init__(
+        self,
+        chains: Tensor | None,
+        visible_offset: Tensor | None,
+        hidden_offset: Tensor | None,
+        *,
+        n_steps: int = 1,
+    ):
+        super().__init__()
+        self.n_steps = n_steps
+        self.register_buffer("chains", chains)
+        self.register_buffer("visible_offset", visible_offset)
+        self.register_buffer("hidden_offset", hidden_offset)
+
+    @torch.no_grad()
+    def forward(
+        self, model: BernoulliRBM, x: Tensor, *, generator: torch.Generator
+    ) -> None:
+        """Fill ``.grad`` with minus the estimated likelihood gradient."""
+        left, right, db, dc = self._ascent(model, x, generator)
+        model.weight.grad = -(left.T @ right)
+        model.visible_bias.grad = -db
+        model.hidden_bias.grad = -dc
+
+    @torch.no_grad()
+    def descend_(
+        self,
+        model: BernoulliRBM,
+        x: Tensor,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Step along the estimated gradient; only the couplings decay."""
+        left, right, db, dc = self._ascent(model, x, generator)
+        decay = 1 - learning_rate * weight_decay
+        model.weight.addmm_(left.T, right, beta=decay, alpha=learning_rate)
+        model.visible_bias.add_(db, alpha=learning_rate)
+        model.hidden_bias.add_(dc, alpha=learning_rate)
+
+    @torch.no_grad()
+    def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
+        """Negative log pseudo-likelihood, exact."""
+        return -pseudo_log_likelihood(model, x)
+
+    def _ascent(
+        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gradient of the likelihood: of W as two factors, of b and of c.
+
+        The gradient of W is ``left.T @ right``, so that it need not be formed.
+        """
+        v_neg, states, probability = self._phases(model, v, generator)
+        n = len(v)
+        v_mean, h_mean = v.mean(0), probability[:n].mean(0)
+        left = probability
+        left[:n].mul_(1 / n)
+        left[n:].mul_(-1 / len(v_neg))
+        db = v_mean - v_neg.mean(0)
+        dc = left.sum(0)
+        if self.visible_offset is None or self.hidden_offset is None:
+            return left, states, db, dc
+        mu = self.visible_offset.lerp_(v_mean, _OFFSET_RATE)
+        lam = self.hidden_offset.lerp_(h_mean, _OFFSET_RATE)
+        # Two more rows of the same product take the offsets off.
+        left = torch.cat([left, dc[None], lam[None]])
+        right = torch.cat([states, -mu[None], -db[None]])
+        return left, right, db - (left @ lam) @ right, dc - (right @ mu) @ left
+
+    def _phases(
+        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """End of the chains, visible states of both phases, their P(h = 1 | v)."""
+        if self.chains is not None:
+            v_neg = self._run(model, self.chains, generator)
+            states = torch.cat([v, v_neg])
+            # Data and chains share one product with W.
+            probability = model.hidden_probability(states)
+            self.chains = bernoulli(probability[len(v) :], generator=generator)
+            return v_neg, states, probability
+        positive = model.hidden_probability(v)
+        v_neg = self._run(model, bernoulli(positive, generator=generator), generator)
+        negative = model.hidden_probability(v_neg)
+        return v_neg, torch.cat([v, v_neg]), torch.cat([positive, negative])
+
+    def _run(
+        self, model: BernoulliRBM, h: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Gibbs chains from hidden states, `n_steps` visible draws long."""
+        v = bernoulli(model.visible_probability(h), generator=generator)
+        return gibbs(model, v, self.n_steps - 1, generator=generator)

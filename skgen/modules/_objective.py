@@ -1,0 +1,91 @@
+"""The seam between a family of models and its training."""
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Objective(nn.Module, ABC):
+    """What a family minimises.
+
+    It is a module, so that its state (persistent chains, running means) moves
+    with the device and is saved with a checkpoint, but it owns no parameters:
+    the model that it trains is an argument.
+
+    Attributes
+    ----------
+    descends : bool
+        Whether the objective has a `descend_` that takes a step of plain
+        stochastic gradient descent itself, without passing through ``.grad``.
+    """
+
+    descends = False
+
+    @abstractmethod
+    def forward(
+        self, model: Any, x: Tensor, *, generator: torch.Generator
+    ) -> Tensor | None:
+        """Compute the training loss, or its gradient, on one mini-batch.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+        x : Tensor of shape (batch, n_features)
+            The mini-batch.
+        generator : torch.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,) or None
+            Loss per sample in nats, to be averaged and differentiated by the
+            caller; None says that ``.grad`` of every parameter was filled with
+            the gradient of the mean loss already.
+        """
+
+    @abstractmethod
+    def evaluate(self, model: Any, x: Tensor) -> Tensor:
+        """Score data deterministically: what is watched while training.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+        x : Tensor of shape (batch, n_features)
+            Data.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+            Loss per sample in nats, lower is better.
+        """
+
+    def descend_(
+        self,
+        model: Any,
+        x: Tensor,
+        *,
+        learning_rate: float,
+        weight_decay: float,
+        generator: torch.Generator,
+    ) -> None:
+        """Take one step of plain gradient descent in place.
+
+        It does what `forward` followed by `torch.optim.SGD` without momentum
+        does, in one pass over the weights.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained, changed in place.
+        x : Tensor of shape (batch, n_features)
+            The mini-batch.
+        learning_rate, weight_decay : float
+            As in `torch.optim.SGD`.
+        generator : torch.Generator
+            Source of randomness.
+        """
+        raise NotImplementedError(f"{type(self).__name__} descends by autograd only")

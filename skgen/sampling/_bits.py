@@ -1,0 +1,44 @@
+"""Random bits: Bernoulli draws at the cost of bits rather than of uniforms."""
+
+import torch
+from torch import Tensor
+
+
+def bernoulli(p: Tensor, *, generator: torch.Generator) -> Tensor:
+    r"""Draw bits with ``P(bit = 1) = p``.
+
+    A bit is ``u < p`` with ``u`` uniform on [0, 1), in steps of
+    :math:`2^{-24}` as in float32 ``torch.rand``. On the CPU the high 16 bits
+    of ``u`` are drawn for every entry and the low 8 once for every row,
+
+    .. math:: u_{ri} = 2^{-16} k_{ri} + 2^{-24} f_r, \quad
+              k_{ri} \in \{0, …, 2^{16} - 1\}, \quad f_r \in \{0, …, 2^8 - 1\},
+
+    a quarter of the random numbers that ``torch.rand`` takes. Every marginal
+    law is the one of ``torch.rand(...) < p``, that of small probabilities
+    too, and rows are independent. Two bits of one row share :math:`f_r`; the
+    covariance that this causes is below :math:`2^{-34}`. On other devices,
+    where random numbers are cheap, ``u`` is ``torch.rand``.
+
+    Parameters
+    ----------
+    p : Tensor of shape (n_rows, n)
+        Probabilities, float32 or float64. NaN gives 0.
+    generator : torch.Generator
+        Source of randomness, on the device of `p`.
+
+    Returns
+    -------
+    bits : Tensor of the shape, dtype and device of `p`
+        Zeros and ones.
+    """
+    if p.device.type != "cpu":
+        u = torch.rand(p.shape, generator=generator, dtype=p.dtype, device=p.device)
+        return u.lt_(p)
+    # Four 16-bit numbers a word. The range is spelled out because the default
+    # one leaves the top bit of each word 0.
+    words = torch.empty((p.numel() + 3) // 4, dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)
+    high = words.view(torch.uint16)[: p.numel()].view(p.shape)
+    low = torch.randint(0, 2**8, (len(p), 1), generator=generator, dtype=p.dtype)
+    return high.to(p.dtype).add_(low, alpha=2.0**-8).lt_(p * 2.0**16)

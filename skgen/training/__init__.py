@@ -1,0 +1,24 @@
+"""Training by skorch: the net, batches that live on the device, callbacks."""
+
+from skgen.training._batches import DeviceBatches, to_tensor
+from skgen.training._callbacks import (
+    Progress,
+    WatchLoss,
+    check_callbacks,
+    copies,
+    watches_held_out_rows,
+)
+from skgen.training._device import resolve_device
+from skgen.training._net import GenerativeNet
+
+__all__ = [
+    "DeviceBatches",
+    "GenerativeNet",
+    "Progress",
+    "WatchLoss",
+    "check_callbacks",
+    "copies",
+    "resolve_device",
+    "to_tensor",
+    "watches_held_out_rows",
+]

@@ -1,0 +1,154 @@
+"""skorch callbacks that every fit uses."""
+
+import copy
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from skorch.callbacks import Callback, LRScheduler
+from torch.utils.data import Dataset, Subset
+
+# Rows that are watched: this many, or this share of the training data where that
+# is more. Scoring a row of an RBM exactly costs about ten times learning from it.
+_MIN_WATCHED = 128
+_WATCHED_SHARE = 0.01
+
+
+class WatchLoss(Callback):
+    """Record the objective on a fixed subset of rows after every epoch.
+
+    Writes ``train_loss`` and, where rows are held out, ``valid_loss`` into the
+    history (nats per sample, lower is better), each with skorch's ``…_best``.
+    The rows are the same in every epoch, and no random number is drawn: a fit
+    that is watched gives the same bits as one that is not.
+
+    Parameters
+    ----------
+    train : bool
+        Whether to watch training rows too.
+    """
+
+    def __init__(self, train: bool):
+        self.train = train
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.best_: dict[str, float] = {}
+
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
+        if self.train:
+            self._record(net, "train_loss", dataset_train, n_rows)
+        if dataset_valid is not None:
+            self._record(net, "valid_loss", dataset_valid, n_rows)
+
+    def _record(self, net: Any, name: str, dataset: Dataset, n_rows: int) -> None:
+        n_all = len(dataset)  # type: ignore[arg-type]
+        spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
+        loss = -net.score(Subset(dataset, spread.tolist()))
+        is_best = loss < self.best_.get(name, np.inf)
+        if is_best:
+            self.best_[name] = loss
+        net.history.record(name, loss)
+        net.history.record(name + "_best", is_best)
+
+
+class Progress(Callback):
+    """Show epoch, score and remaining time.
+
+    In a terminal or a notebook this is a tqdm bar; elsewhere (a log file, a
+    captured stream) it is a line an epoch in scikit-learn's manner.
+
+    Parameters
+    ----------
+    label : str
+        What stands before it: the name of the estimator.
+    score_name : str
+        What minus the loss is called.
+    """
+
+    def __init__(self, label: str, score_name: str):
+        self.label = label
+        self.score_name = score_name
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.done_, self.began_ = 0, time.monotonic()
+        self.bar_ = None
+        if sys.stderr.isatty() or "ipykernel" in sys.modules:
+            from tqdm.auto import tqdm
+
+            self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        row = net.history[-1]
+        scores = {self.score_name: f"{-row['train_loss']:.2f}"}
+        if "valid_loss" in row:
+            scores["validation"] = f"{-row['valid_loss']:.2f}"
+        if self.bar_ is not None:
+            self.bar_.set_postfix(scores, refresh=False)
+            self.bar_.update()
+            return
+        self.done_ += 1
+        elapsed = time.monotonic() - self.began_
+        remaining = elapsed / self.done_ * (net.max_epochs - self.done_)
+        text = ", ".join(f"{name} = {score}" for name, score in scores.items())
+        print(
+            f"[{self.label}] Iteration {row['epoch']}, {text}, "
+            f"time = {row['dur']:.2f}s, remaining = {remaining:.1f}s"
+        )
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        if self.bar_ is not None:
+            self.bar_.close()
+
+
+def copies(callbacks: Sequence[Any] | None) -> list[Any]:
+    """Copy a user's callbacks, which skorch would write to.
+
+    The copies are shallow: skorch sets attributes on a callback, while what it
+    was given (a summary writer, a dict of files) is the user's to share.
+    """
+    return [
+        (item[0], copy.copy(item[1]))
+        if isinstance(item, tuple | list)
+        else copy.copy(item)
+        for item in callbacks or []
+    ]
+
+
+def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
+    """Raise an error where callbacks are none of skorch's, or fight `schedule`."""
+    for callback in _unnamed(callbacks):
+        kind = callback if isinstance(callback, type) else type(callback)
+        if not issubclass(kind, Callback):
+            raise TypeError(
+                f"Got a callback of type {kind.__name__}, but expected those of "
+                "skorch (skorch.callbacks.Callback), or tuples of a name and one."
+            )
+        if issubclass(kind, LRScheduler) and schedule != "constant":
+            raise ValueError(
+                f"Got learning_rate_schedule={schedule!r} and a callback LRScheduler, "
+                "but only one can set the learning rate. Use "
+                "learning_rate_schedule='constant' with the callback."
+            )
+
+
+def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
+    """Whether a callback reads a score of rows that are not trained on."""
+    made = [c() if isinstance(c, type) else c for c in _unnamed(callbacks)]
+    return any(
+        str(getattr(c, "monitor", None)).startswith("valid")
+        or getattr(c, "on_train", None) is False
+        for c in made
+    )
+
+
+def _unnamed(callbacks: Sequence[Any] | None) -> list[Any]:
+    return [c[1] if isinstance(c, tuple | list) else c for c in callbacks or []]

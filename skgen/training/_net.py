@@ -1,0 +1,215 @@
+"""The skorch net that trains every family."""
+
+from typing import Any
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback, EpochTimer
+from skorch.dataset import Dataset
+from skorch.utils import TeeGenerator, is_dataset
+from torch import Tensor
+
+from skgen.training._batches import DeviceBatches, to_tensor
+
+# Batches between two looks at whether the parameters are still finite.
+_BATCHES_A_CHECK = 100
+# Rows that are scored at a time.
+_ROWS_A_SCORE = 1024
+
+
+class GenerativeNet(NeuralNet):
+    """A skorch net whose criterion is an `Objective` and which needs no target.
+
+    It owns the training step, and nothing else does: it averages a loss per
+    sample, calls the optimizer, keeps the history and stops a fit that
+    diverges. An epoch is one tight loop, in which callbacks are told of batches
+    and of gradients only if one of them listens.
+
+    Parameters
+    ----------
+    *args, **kwargs
+        Those of `skorch.NeuralNet`; `module` is the model, `criterion` the
+        objective, both initialised.
+    generator : torch.Generator
+        Source of all randomness in training, on the device of the net.
+    learning_rate_schedule : {"constant", "linear"}
+        "linear" lets the learning rate fall to zero over `max_epochs`, a step
+        every mini-batch.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        generator: torch.Generator,
+        learning_rate_schedule: str = "constant",
+        **kwargs: Any,
+    ):
+        super().__init__(*args, **kwargs)
+        self.generator = generator
+        self.learning_rate_schedule = learning_rate_schedule
+
+    @property
+    def _default_callbacks(self) -> list[tuple[str, Callback]]:
+        return [("epoch_timer", EpochTimer())]
+
+    def get_dataset(self, X: Any, y: Any = None) -> Any:
+        """Wrap X; dense data moves to the device of the net, once."""
+        if is_dataset(X):
+            return X
+        if hasattr(X, "__array__") and not isinstance(X, Tensor):
+            X = to_tensor(X, self._device)
+        if isinstance(X, Tensor):
+            X = X.to(self._device, next(self.module_.parameters()).dtype)
+        return Dataset(X)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> DeviceBatches:
+        """Batches of the dataset, shuffled in training."""
+        generator = self.generator if training else None
+        return DeviceBatches(
+            dataset, self.batch_size, device=self._device, generator=generator
+        )
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **kwargs: Any) -> Any:
+        """Train for `epochs` passes over X."""
+        self.interrupted_ = False
+        # The schedule counts from here: a net may be trained more than once.
+        self._first_epoch = len(self.history)
+        self._base_lr = [group["lr"] for group in self.optimizer_.param_groups]
+        try:
+            return super().fit_loop(X, y, epochs, **kwargs)
+        finally:
+            if self.learning_rate_schedule == "linear":
+                self._set_learning_rate(1.0)
+
+    def run_single_epoch(
+        self,
+        iterator: DeviceBatches | None,
+        training: bool,
+        prefix: str,
+        step_fn: Any,
+        **fit_params: Any,
+    ) -> None:
+        """Pass over the data once."""
+        if iterator is None:
+            return
+        self._set_training(training)
+        try:
+            if training:
+                self._train_epoch(iterator)
+            elif self._listeners("on_batch_begin", "on_batch_end"):
+                for batch in iterator:
+                    self._tell_batch(batch, training=False)
+        except KeyboardInterrupt:
+            self.interrupted_ = True
+            raise
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean score of X in nats per sample: minus the objective, watched."""
+        self._set_training(False)
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        dataset = self.get_dataset(X)
+        for x, _ in DeviceBatches(dataset, _ROWS_A_SCORE, device=self._device):
+            with torch.no_grad():
+                total -= self.criterion_.evaluate(self.module_, x).sum()
+        return total.item() / len(dataset)
+
+    @property
+    def _device(self) -> torch.device:
+        return torch.device(self.device)
+
+    def _train_epoch(self, batches: DeviceBatches) -> None:
+        listens = self._listeners("on_batch_begin", "on_batch_end")
+        step = self._choose_step()
+        linear = self.learning_rate_schedule == "linear"
+        done = len(self.history) - 1 - self._first_epoch
+        count = 0
+        for count, batch in enumerate(batches, 1):
+            if linear:
+                progress = (done + (count - 1) / len(batches)) / self.max_epochs
+                self._set_learning_rate(1 - progress)
+            if listens:
+                self._tell_batch(batch, training=True, step=step)
+            else:
+                step(batch[0])
+            if count % _BATCHES_A_CHECK == 0:
+                self._check_finite()
+        self._check_finite()
+        if not listens:
+            # One row stands for all: skorch's Checkpoint and LRScheduler read it.
+            self.history.new_batch()
+            self.history.record_batch("train_batch_size", len(batch[0]))
+        self.history.record("train_batch_count", count)
+
+    def _choose_step(self) -> Any:
+        """The cheapest training step that gives everybody what they listen to."""
+        optimizer = self.optimizer_
+        plain = type(optimizer) is torch.optim.SGD and not any(
+            group["momentum"] or group["maximize"] for group in optimizer.param_groups
+        )
+        if not (self.criterion_.descends and plain) or self._listeners(
+            "on_grad_computed"
+        ):
+            return self._optimizer_step
+        optimizer.zero_grad(set_to_none=True)
+        # With no gradient there, this moves nothing; it tells learning rate
+        # schedulers of torch that the optimizer has begun.
+        optimizer.step()
+        return self._descend
+
+    def _descend(self, x: Tensor) -> None:
+        group = self.optimizer_.param_groups[0]
+        self.criterion_.descend_(
+            self.module_,
+            x,
+            learning_rate=group["lr"],
+            weight_decay=group["weight_decay"],
+            generator=self.generator,
+        )
+
+    def _optimizer_step(self, x: Tensor) -> None:
+        self.optimizer_.zero_grad(set_to_none=True)
+        loss = self.criterion_(self.module_, x, generator=self.generator)
+        if loss is not None:
+            loss.mean().backward()
+        if self._listeners("on_grad_computed"):
+            parameters = TeeGenerator(self.get_all_learnable_params())
+            self.notify(
+                "on_grad_computed", named_parameters=parameters, batch=x, training=True
+            )
+        self.optimizer_.step()
+
+    def _tell_batch(self, batch: Any, training: bool, step: Any = None) -> None:
+        self.notify("on_batch_begin", batch=batch, training=training)
+        if step is not None:
+            step(batch[0])
+            self.history.record_batch("train_batch_size", len(batch[0]))
+        with torch.no_grad():
+            y_pred = self.module_(batch[0])
+        self.notify("on_batch_end", batch=batch, training=training, y_pred=y_pred)
+
+    def _listeners(self, *methods: str) -> list[str]:
+        """Names of callbacks that override one of the methods."""
+        return [
+            name
+            for name, callback in self.callbacks_
+            for method in methods
+            if getattr(type(callback), method) is not getattr(Callback, method)
+        ]
+
+    def _set_learning_rate(self, factor: float) -> None:
+        for group, base in zip(
+            self.optimizer_.param_groups, self._base_lr, strict=True
+        ):
+            group["lr"] = base * factor
+
+    def _check_finite(self) -> None:
+        with torch.no_grad():
+            # A sum is finite only if all its terms are; one number crosses over.
+            total = sum(p.sum(dtype=torch.float64) for p in self.module_.parameters())
+        if not torch.isfinite(torch.as_tensor(total)):
+            raise ValueError(
+                f"Training diverged in epoch {len(self.history)}: the parameters are "
+                "no longer finite. Lower learning_rate (got "
+                f"{self.optimizer_.param_groups[0]['lr']:g}), momentum or "
+                "weight_decay, or scale X to [0, 1]."
+            )
