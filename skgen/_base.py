@@ -337,9 +337,11 @@ class BaseGenerator(
                 "behind it, or call partial_fit on one batch at a time."
             )
         dtype = np.dtype(self.precision)
-        return validate_data(
-            self, X, accept_sparse="csr", dtype=dtype, order="C", reset=reset
-        )
+        # Numbers too large for the precision get validate_data's error alone.
+        with np.errstate(over="ignore"):
+            return validate_data(
+                self, X, accept_sparse="csr", dtype=dtype, order="C", reset=reset
+            )
 
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""
@@ -382,5 +384,5 @@ def _finish_interrupted(net: GenerativeNet, name: str) -> None:
         f"The fit of {name} was interrupted after {len(net.history)} epochs; what was "
         "learned by then is kept.",
         ConvergenceWarning,
-        stacklevel=2,
+        stacklevel=6,
     )

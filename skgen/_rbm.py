@@ -5,7 +5,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from scipy.special import expit, logit
 from sklearn.utils import check_array, check_random_state
@@ -392,14 +391,14 @@ class BernoulliRBMGPU(BaseGenerator):
 
     def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
         X = super()._validate_training_data(X, reset=reset)
-        values = X.data if sp.issparse(X) else X
-        if values.size and (values.min() < 0 or values.max() > 1):
+        low, high = X.min(), X.max()
+        if low < 0 or high > 1:
             warnings.warn(
-                f"Got X with values in [{values.min():g}, {values.max():g}], but "
+                f"Got X with values in [{low:g}, {high:g}], but "
                 "binary units expect [0, 1]. Scale X by "
                 "sklearn.preprocessing.MinMaxScaler or threshold it by Binarizer.",
                 UserWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
         return X
 
@@ -418,7 +417,7 @@ class BernoulliRBMGPU(BaseGenerator):
         n_new, n_features = X.shape
         state = dict(state)
         n_seen = state.get("n_samples_seen_", 0)
-        mean = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
+        mean = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel() / n_new
         if n_seen:
             mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
         state["mean_"], state["n_samples_seen_"] = mean, n_seen + n_new

@@ -182,7 +182,8 @@ class GenerativeNet(NeuralNet):
         self.notify("on_batch_begin", batch=batch, training=training)
         if step is not None:
             step(batch[0])
-            self.history.record_batch("train_batch_size", len(batch[0]))
+        prefix = "train" if training else "valid"
+        self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
         with torch.no_grad():
             y_pred = self.module_(batch[0])
         self.notify("on_batch_end", batch=batch, training=training, y_pred=y_pred)

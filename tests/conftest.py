@@ -1,0 +1,33 @@
+import pytest
+import torch
+
+# The machines here are tiny: two threads would mostly wait for each other.
+torch.set_num_threads(1)
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--device",
+        default="cpu",
+        help="device of the contract tests, for example cuda",
+    )
+
+
+def pytest_collection_modifyitems(items):
+    if torch.cuda.is_available():
+        return
+    skip = pytest.mark.skip(reason="needs a CUDA device")
+    for item in items:
+        if "cuda" in item.keywords:
+            item.add_marker(skip)
+
+
+@pytest.fixture
+def device(request):
+    return request.config.getoption("--device")
+
+
+@pytest.fixture
+def generator():
+    """A seeded source of randomness on the CPU."""
+    return torch.Generator().manual_seed(0)

@@ -1,0 +1,218 @@
+"""Contrastive divergence: its expectation against enumeration, and its algebra.
+
+A test of an expectation draws n chains at once, and compares each entry of the
+gradient with its exact mean in units of its standard error, known from the exact
+second moment bound 1/4 a term. Seeds are fixed; a wrong estimator, listed beside
+each, lies tens of standard errors away.
+"""
+
+import numpy as np
+import pytest
+import torch
+from modules.test_rbm_module import module_of
+from oracles import EnumeratedRBM, center
+
+from skgen.modules import ContrastiveDivergence
+
+N_CHAINS = 200_000
+# Entries are means of terms within an interval of length 1: error <= 1/2/sqrt(n).
+STANDARD_ERROR = 0.5 / np.sqrt(N_CHAINS)
+DATA = np.array([0, 3, 3, 9, 14])  # states of 4 units, in the order of the oracle
+
+
+@pytest.fixture
+def oracle():
+    return EnumeratedRBM.random(4, 3, seed=5, scale=2.0)
+
+
+def p_data(oracle):
+    return np.bincount(DATA, minlength=len(oracle.V)) / len(DATA)
+
+
+def data_rows(oracle, n):
+    return torch.tensor(np.tile(oracle.V[DATA], (n // len(DATA), 1)))
+
+
+def ascent(model, objective, rows, generator):
+    objective(model, rows, generator=generator)
+    return tuple(-p.grad.numpy() for p in model.parameters())
+
+
+def assert_means(got, expected, z=5.0):
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, atol=z * STANDARD_ERROR)
+
+
+def distance(got, expected):
+    """Largest distance in standard errors."""
+    pairs = zip(got, expected, strict=True)
+    return max(np.abs(g - e).max() for g, e in pairs) / STANDARD_ERROR
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_cd_in_expectation(oracle, generator, k):
+    objective = ContrastiveDivergence(None, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, N_CHAINS), generator)
+    law = p_data(oracle) @ np.linalg.matrix_power(oracle.transition, k)
+    assert_means(got, oracle.gradient(p_data(oracle), law))
+    # One step instead of two would be seen.
+    wrong = p_data(oracle) @ np.linalg.matrix_power(oracle.transition, k + 1)
+    assert k > 1 or distance(got, oracle.gradient(p_data(oracle), wrong)) > 10
+
+
+def chains_from(oracle, p_h, n):
+    # Not the seed of the generator: numpy and torch run the same Mersenne twister,
+    # and at one seed their numbers are the same.
+    h = np.random.RandomState(1234).choice(len(p_h), size=n, p=p_h)
+    return torch.tensor(oracle.H[h])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_pcd_in_equilibrium_is_the_likelihood_gradient(oracle, generator, k):
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS)
+    objective = ContrastiveDivergence(chains, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, 50), generator)
+    exact = oracle.gradient(p_data(oracle))
+    assert_means(got, exact)
+    assert distance([-g for g in got], exact) > 100
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_pcd_from_any_chains(oracle, generator, k):
+    start = np.zeros(len(oracle.H))
+    start[5] = 1.0
+    chains = chains_from(oracle, start, N_CHAINS)
+    objective = ContrastiveDivergence(chains, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, 5), generator)
+    law = oracle.p_v_given_h @ start
+    law = law @ np.linalg.matrix_power(oracle.transition, k - 1)
+    assert_means(got, oracle.gradient(p_data(oracle), law))
+    # The chains are left at P(h | v) of the last v.
+    after = objective.chains.numpy().mean(0)
+    assert_means([after], [oracle.moments(law)[1]])
+
+
+@pytest.mark.parametrize("n_rows", [5, 50])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_each_phase_is_averaged_over_its_own_rows(
+    oracle, generator, n_rows, persistent
+):
+    # 200,000 chains and few rows: scikit-learn's rule (divide by the rows of data)
+    # would be off by a factor of thousands.
+    chains = chains_from(oracle, oracle.p_h, 1000) if persistent else None
+    objective = ContrastiveDivergence(chains, None, None)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, n_rows), generator)
+    assert max(np.abs(g).max() for g in got) <= 1
+
+
+def offsets():
+    rng = np.random.RandomState(7)
+    return torch.tensor(rng.uniform(size=4)), torch.tensor(rng.uniform(size=3))
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_centered_gradient_is_the_plain_one_in_other_coordinates(oracle, persistent):
+    mu, lam = offsets()
+    got = {}
+    for name, pair in {"plain": (None, None), "centered": (mu, lam.clone())}.items():
+        chains = chains_from(oracle, oracle.p_h, 8) if persistent else None
+        objective = ContrastiveDivergence(chains, *pair)
+        same_noise = torch.Generator().manual_seed(1)
+        got[name] = ascent(
+            module_of(oracle), objective, data_rows(oracle, 10), same_noise
+        )
+    # The hidden offset has moved one hundredth of the way to the mean of the data.
+    lam = objective.hidden_offset.numpy()
+    expected = center(*got["plain"], mu.numpy(), lam)
+    for g, e in zip(got["centered"], expected, strict=True):
+        np.testing.assert_allclose(g, e, atol=1e-12)
+
+
+def test_hidden_offset_follows_the_mean_over_data(oracle, generator):
+    mu, lam = offsets()
+    objective = ContrastiveDivergence(None, mu, lam.clone())
+    ascent(module_of(oracle), objective, data_rows(oracle, 5), generator)
+    expected = 0.99 * lam.numpy() + 0.01 * oracle.moments(p_data(oracle))[1]
+    np.testing.assert_allclose(objective.hidden_offset.numpy(), expected, atol=1e-12)
+    np.testing.assert_array_equal(objective.visible_offset.numpy(), mu.numpy())
+
+
+def test_oracle_of_centering_by_finite_differences(oracle):
+    """The centered gradient is d(likelihood) where units have their offsets off.
+
+    With E = -(v - mu).b' - (h - lam).c' - (h - lam).W.(v - mu) the plain biases
+    are b = b' - W^T lam and c = c' - W mu; a step along the gradient in (W, c',
+    b') is, to first order, a step along `center` in (W, c, b).
+    """
+    mu, lam = (o.numpy() for o in offsets())
+    W, c, b = oracle.params
+    primed = [W, c + W @ mu, b + lam @ W]
+
+    def likelihood(W, c_primed, b_primed):
+        machine = EnumeratedRBM(W, c_primed - W @ mu, b_primed - lam @ W)
+        return machine.mean_log_likelihood(p_data(oracle))
+
+    gradient = [np.zeros_like(p) for p in primed]
+    for p, g in zip(primed, gradient, strict=True):
+        for index in np.ndindex(p.shape):
+            kept, eps = p[index], 1e-5
+            p[index] = kept + eps
+            above = likelihood(*primed)
+            p[index] = kept - eps
+            g[index] = (above - likelihood(*primed)) / (2 * eps)
+            p[index] = kept
+    dW, dc, db = gradient
+    step = dW, dc - dW @ mu, db - lam @ dW
+    expected = center(*oracle.gradient(p_data(oracle)), mu, lam)
+    for s, e in zip(step, expected, strict=True):
+        np.testing.assert_allclose(s, e, atol=1e-8)
+
+
+def test_oracle_gradient_by_finite_differences(oracle):
+    params = [p.copy() for p in oracle.params]
+    for p, g in zip(params, oracle.gradient(p_data(oracle)), strict=True):
+        for index in np.ndindex(p.shape):
+            kept, eps = p[index], 1e-5
+            p[index] = kept + eps
+            above = EnumeratedRBM(*params).mean_log_likelihood(p_data(oracle))
+            p[index] = kept - eps
+            below = EnumeratedRBM(*params).mean_log_likelihood(p_data(oracle))
+            p[index] = kept
+            assert abs((above - below) / (2 * eps) - g[index]) < 1e-8
+
+
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_descending_in_place_is_a_step_of_sgd(oracle, persistent, centered):
+    models = module_of(oracle), module_of(oracle)
+    rows = data_rows(oracle, 10)
+    for i, model in enumerate(models):
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(
+            chains, *(offsets() if centered else (None, None)), n_steps=2
+        )
+        noise = torch.Generator().manual_seed(2)
+        groups = [
+            {"params": [model.weight], "weight_decay": 0.3},
+            {"params": [model.hidden_bias, model.visible_bias]},
+        ]
+        sgd = torch.optim.SGD(groups, lr=0.5)
+        for _ in range(3):
+            if i == 0:
+                objective(model, rows, generator=noise)
+                sgd.step()
+            else:
+                objective.descend_(
+                    model, rows, learning_rate=0.5, weight_decay=0.3, generator=noise
+                )
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
+        np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
+
+
+def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
+    loss = ContrastiveDivergence(None, None, None).evaluate(
+        module_of(oracle), torch.tensor(oracle.V)
+    )
+    np.testing.assert_allclose(
+        -loss.numpy(), oracle.pseudo_log_likelihood(oracle.V), atol=1e-10
+    )

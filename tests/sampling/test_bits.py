@@ -1,0 +1,90 @@
+"""The law of random bits. Each test states what a wrong sampler would give."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from skgen.sampling import bernoulli
+
+N = 2**22
+
+
+def draw(p, generator, dtype=torch.float32, columns=64):
+    return bernoulli(
+        torch.full((N // columns, columns), p, dtype=dtype), generator=generator
+    )
+
+
+@pytest.mark.parametrize("p", [1e-3, 0.1, 0.25, 0.35, 0.5, 0.9, 0.999])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_mean(p, dtype, generator):
+    count = int(draw(p, generator, dtype).sum())
+    assert stats.binomtest(count, N, p).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("p", [0.1, 0.35, 0.9])
+def test_a_sampler_of_8_bits_is_rejected(p, generator):
+    # Its probabilities are multiples of 1/256: 0.2 to 2 % off.
+    u = torch.randint(0, 256, (N,), generator=generator) / 256
+    assert stats.binomtest(int((u < p).sum()), N, p).pvalue < 1e-6
+
+
+@pytest.mark.parametrize("p", [1e-6, 1e-5, 2.0**-17])
+def test_small_probabilities_are_not_lost(p, generator):
+    # One fraction serves a row, so that the ones of a row at p < 2^-16 come
+    # together: rows of one entry make them independent, and cheap to count.
+    n, count = 2**27, 0
+    for _ in range(8):
+        probabilities = torch.full((n // 8, 1), p)
+        count += int(bernoulli(probabilities, generator=generator).sum())
+    assert stats.binomtest(count, n, p).pvalue > 1e-3
+    # A sampler of 16 bits gives none at all, or 2^-16: both far away.
+    assert stats.binomtest(0, n, p).pvalue < 1e-6
+
+
+def test_ends(generator):
+    p = torch.tensor([[0.0, 1.0, torch.nan]]).repeat(2**16, 1)
+    bits = bernoulli(p, generator=generator)
+    assert (bits == torch.tensor([0.0, 1.0, 0.0])).all()
+
+
+def test_independent_within_and_between_rows(generator):
+    bits = draw(0.3, generator, columns=8).numpy()
+    correlation = np.corrcoef(bits.T) - np.eye(8)
+    assert np.abs(correlation).max() < 5 / np.sqrt(len(bits))
+    lagged = np.corrcoef(bits[:-1].ravel(), bits[1:].ravel())[0, 1]
+    assert abs(lagged) < 5 / np.sqrt(bits.size)
+
+
+def test_values_of_a_row_are_all_combinations(generator):
+    # Chi-square over the 2^8 patterns of a row.
+    p = np.linspace(0.2, 0.8, 8)
+    rows = torch.tensor(p, dtype=torch.float32).repeat(2**18, 1)
+    bits = bernoulli(rows, generator=generator).numpy()
+    counts = np.bincount(bits.astype(int) @ 2 ** np.arange(8), minlength=2**8)
+    states = (np.arange(2**8)[:, None] >> np.arange(8)) & 1
+    law = np.prod(np.where(states, p, 1 - p), axis=1)
+    assert stats.chisquare(counts, law * len(bits)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (7, 1), (0, 4), (2, 784)])
+def test_shapes(shape, generator):
+    bits = bernoulli(torch.full(shape, 0.5), generator=generator)
+    assert bits.shape == shape
+    assert set(bits.unique().tolist()) <= {0.0, 1.0}
+
+
+def test_seed_gives_the_bits():
+    p = torch.full((10, 10), 0.5)
+    draws = [
+        bernoulli(p, generator=torch.Generator().manual_seed(s)) for s in (1, 1, 2)
+    ]
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_global_seed_stays(generator):
+    before = torch.get_rng_state()
+    draw(0.5, generator)
+    assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,386 @@
+"""What every public estimator promises; found through `skgen.__all__`.
+
+Runs on `--device`: pytest --device cuda.
+"""
+
+import io
+import os
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import sklearn
+import torch
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.utils import estimator_checks
+from skorch import NeuralNet
+
+import skgen
+
+X = (load_digits().data / 16)[:200]
+FURTHER_CHECKS = [
+    estimator_checks.check_param_validation,
+    estimator_checks.check_set_output_transform,
+    estimator_checks.check_set_output_transform_pandas,
+    estimator_checks.check_set_output_transform_polars,
+    estimator_checks.check_global_output_transform_pandas,
+    estimator_checks.check_global_set_output_transform_polars,
+    estimator_checks.check_transformer_get_feature_names_out,
+    estimator_checks.check_transformer_get_feature_names_out_pandas,
+    estimator_checks.check_dataframe_column_names_consistency,
+    estimator_checks.check_inplace_ensure_writeable,
+]
+outside = pytest.mark.filterwarnings("ignore:Got X with values in:UserWarning")
+
+
+@pytest.fixture(params=skgen.__all__)
+def make(request, device):
+    """Make one estimator, quick to fit."""
+    cls = getattr(skgen, request.param)
+
+    def make(**params):
+        quick = {"n_components": 8, "n_iter": 3, "device": device, "random_state": 0}
+        return cls(**(quick | params))
+
+    return make
+
+
+def assert_same_state(one, other, equal=True):
+    pairs = [
+        (value, vars(other)[name])
+        for name, value in vars(one).items()
+        if name.endswith("_") and isinstance(value, np.ndarray)
+    ]
+    assert pairs
+    same = [np.array_equal(a, b) for a, b in pairs]
+    assert all(same) if equal else not all(same)
+
+
+@outside
+def test_check_estimator(make, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")
+    assert os.environ["SCIPY_ARRAY_API"] == "1"
+    results = estimator_checks.check_estimator(make(), on_fail=None, on_skip=None)
+    assert len(results) > 40
+    assert [
+        (r["check_name"], r["exception"]) for r in results if r["status"] != "passed"
+    ] == []
+
+
+@outside
+@pytest.mark.filterwarnings("ignore:X .*feature names:UserWarning")
+@pytest.mark.parametrize("check", FURTHER_CHECKS, ids=lambda c: c.__name__)
+def test_further_checks(make, check):
+    estimator = make()
+    check(type(estimator).__name__, estimator)
+
+
+def test_signatures(make):
+    model = make()
+    assert model.fit(X) is model
+    assert model.partial_fit(X) is model
+    H = model.transform(X)
+    assert H.shape == (200, 8)
+    assert model.inverse_transform(H).shape == X.shape
+    assert model.sample(5).shape == (5, 64)
+    assert model.sample().shape == (1, 64)
+    assert model.score_samples(X).shape == (200,)
+    assert type(model.score(X)) is float
+    assert isinstance(model.net_, NeuralNet)
+    assert len(model.history_) == model.n_iter_ == 4
+
+
+def test_score_is_the_mean_of_score_samples(make):
+    model = make().fit(X)
+    assert model.score(X) == pytest.approx(model.score_samples(X).mean(), rel=1e-12)
+
+
+def test_score_is_deterministic_and_of_each_row_alone(make):
+    model = make().fit(X)
+    scores = model.score_samples(X)
+    np.testing.assert_array_equal(scores, model.score_samples(X))
+    order = np.random.RandomState(0).permutation(len(X))
+    np.testing.assert_allclose(model.score_samples(X[order]), scores[order], rtol=1e-12)
+    np.testing.assert_allclose(model.score_samples(X[7:9]), scores[7:9], rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_inference_in_the_dtype_of_the_data(make, dtype, precision):
+    model = make(precision=precision).fit(X)
+    data = X.astype(dtype)
+    assert model.transform(data).dtype == dtype
+    assert model.inverse_transform(model.transform(data)).dtype == dtype
+    assert model.score_samples(data).dtype == dtype
+    # float64 in gives float64 mathematics, not float32 results in a wider type.
+    single = model.score_samples(X.astype(np.float32)).astype(np.float64)
+    assert not np.array_equal(model.score_samples(X), single)
+
+
+def test_precision_of_training(make):
+    for precision in ("float32", "float64"):
+        model = make(precision=precision).fit(X)
+        assert {p.dtype for p in model.net_.module_.parameters()} == {
+            getattr(torch, precision)
+        }
+
+
+@pytest.mark.parametrize("container", [sp.csr_array, sp.csc_array, sp.csr_matrix])
+def test_sparse_is_dense(make, container):
+    dense, sparse = make().fit(X), make().fit(container(X))
+    assert_same_state(dense, sparse)
+    for method in ("transform", "score_samples"):
+        np.testing.assert_array_equal(
+            getattr(dense, method)(X), getattr(sparse, method)(container(X))
+        )
+
+
+def test_same_seed_same_bits(make):
+    one, again, other = make().fit(X), make().fit(X), make(random_state=1).fit(X)
+    assert_same_state(one, again)
+    assert_same_state(one, other, equal=False)
+    np.testing.assert_array_equal(one.sample(9), again.sample(9))
+    np.testing.assert_array_equal(one.sample(9), one.sample(9))
+    seven = one.sample(9, random_state=7)
+    np.testing.assert_array_equal(seven, again.sample(9, random_state=7))
+    assert not np.array_equal(seven, one.sample(9, random_state=8))
+
+
+def test_watching_does_not_change_the_bits(make, capsys):
+    assert_same_state(make().fit(X), make(verbose=1).fit(X))
+    assert "Iteration 3" in capsys.readouterr().out
+
+
+def test_global_seeds_stay(make):
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()
+    model = make().fit(X)
+    model.partial_fit(X).sample(3)
+    model.score(X)
+    assert torch.equal(torch_state, torch.get_rng_state())
+    for before, after in zip(numpy_state, np.random.get_state(), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_random_state_instance_moves_on(make):
+    rng = np.random.RandomState(0)
+    one, two = make(random_state=rng).fit(X), make(random_state=rng).fit(X)
+    assert_same_state(one, two, equal=False)
+
+
+def test_clone_and_params(make):
+    model = make(learning_rate=0.03).fit(X)
+    copy = clone(model)
+    assert copy.get_params() == model.get_params()
+    assert not hasattr(copy, "n_iter_")
+    assert copy.set_params(n_components=5).fit(X).transform(X).shape == (200, 5)
+
+
+def reloaded(model):
+    return pickle.loads(pickle.dumps(model))
+
+
+def roundtrips(model):
+    yield reloaded(model)
+    buffer = io.BytesIO()
+    joblib.dump(model, buffer)
+    buffer.seek(0)
+    yield joblib.load(buffer)
+
+
+def test_pickle_and_joblib(make):
+    model = make().fit(X)
+    for loaded in roundtrips(model):
+        assert_same_state(model, loaded)
+        np.testing.assert_array_equal(model.transform(X), loaded.transform(X))
+        np.testing.assert_array_equal(model.sample(4), loaded.sample(4))
+        assert loaded.net_.score(X) == model.net_.score(X)
+        loaded.partial_fit(X)
+        assert loaded.n_iter_ == model.n_iter_ + 1
+
+
+def test_pickle_holds_no_tensor_and_no_net(make):
+    model = make(callbacks=None).fit(X)
+    text = pickle.dumps(model, protocol=0)
+    assert b"torch" not in text
+    assert b"NeuralNet" not in text
+
+
+def test_loads_where_the_device_is_missing(make):
+    model = make().fit(X)
+    expected = model.transform(X)
+    model.device = "cuda:77"  # nowhere
+    loaded = pickle.loads(pickle.dumps(model))
+    np.testing.assert_allclose(loaded.transform(X), expected, rtol=1e-6)
+    assert loaded.sample(2).shape == (2, 64)
+    with pytest.raises(ValueError, match="device='cuda:77', which torch cannot use"):
+        loaded.fit(X)
+
+
+def test_auto_device(make, device, monkeypatch):
+    assert make(device="auto").fit(X).device_ == (
+        "cuda" if torch.cuda.is_available() else "cpu"
+    )
+    assert make(device=torch.device(device)).fit(X).device_.startswith(device)
+
+
+def test_grid_search_without_scoring(make):
+    search = GridSearchCV(
+        make(), {"learning_rate": [1e-4, 0.05]}, cv=2, n_jobs=2, error_score="raise"
+    ).fit(X)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_params_ == {"learning_rate": 0.05}
+    assert search.score(X) == search.best_estimator_.score(X)
+
+
+def test_grid_search_of_a_pipeline(make):
+    y = load_digits().target[:200]
+    search = GridSearchCV(
+        make_pipeline(
+            make(n_components=32, n_iter=10), LogisticRegression(max_iter=1000)
+        ),
+        {"logisticregression__C": [1.0, 100.0]},
+        cv=2,
+        n_jobs=2,
+        error_score="raise",
+    ).fit(X, y)
+    assert search.best_score_ > 0.5  # chance is 0.1
+
+
+def test_cross_val_score(make):
+    scores = cross_val_score(make(), X, cv=3, error_score="raise")
+    assert scores.shape == (3,)
+    assert np.isfinite(scores).all()
+
+
+def test_set_output_pandas(make):
+    model = make().set_output(transform="pandas").fit(X)
+    frame = model.transform(X)
+    prefix = type(model).__name__.lower()
+    assert list(frame.columns) == [f"{prefix}{i}" for i in range(8)]
+    np.testing.assert_array_equal(frame, make().fit(X).transform(X))
+
+
+def test_feature_names(make):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=[f"pixel{i}" for i in range(64)])
+    model = make().fit(frame)
+    assert list(model.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        model.transform(frame.rename(columns={"pixel0": "other"}))
+
+
+def test_html_repr_links_to_the_documentation(make):
+    model = make().fit(X)
+    html = model._repr_html_()
+    name = type(model).__name__
+    assert f"generated/skgen.{name}.html" in html
+
+
+@pytest.mark.parametrize("way", [lambda m: m, reloaded], ids=["live", "reloaded"])
+def test_looking_at_attributes_changes_nothing(make, way):
+    looked_at, twin = way(make().fit(X)), way(make().fit(X))
+    for name in dir(looked_at):
+        getattr(looked_at, name, None)
+    repr(looked_at)
+    looked_at._repr_html_()
+    assert_same_state(looked_at.partial_fit(X), twin.partial_fit(X))
+
+
+@pytest.mark.parametrize(
+    ("data", "error", "match"),
+    [
+        (np.full((5, 64), np.nan), ValueError, "NaN"),
+        (np.full((5, 64), 1e300), ValueError, "too large for dtype"),
+        (np.empty((0, 64)), ValueError, "0 sample"),
+        (np.zeros(64), ValueError, "Expected 2D array"),
+        ([["a", "b"]], ValueError, "could not convert|dtype"),
+        (None, ValueError, "Expected 2D array|None"),
+        (
+            torch.utils.data.TensorDataset(torch.zeros(3, 64)),
+            TypeError,
+            "TensorDataset",
+        ),
+        (
+            torch.utils.data.DataLoader(torch.zeros(3, 64)),
+            TypeError,
+            "expected an array-like",
+        ),
+    ],
+    ids=["nan", "overflow", "empty", "1d", "strings", "none", "dataset", "loader"],
+)
+def test_bad_data(make, data, error, match):
+    for method in ("fit", "partial_fit"):
+        with pytest.raises(error, match=match):
+            getattr(make(), method)(data)
+
+
+def test_wrong_width(make):
+    model = make().fit(X)
+    for method in ("transform", "score_samples", "partial_fit", "log_likelihood"):
+        with pytest.raises(ValueError, match="63 features"):
+            getattr(model, method)(X[:, :-1])
+    with pytest.raises(ValueError, match="Got H with 9 columns, but expected 8"):
+        model.inverse_transform(np.zeros((2, 9)))
+
+
+def test_missing_device(make):
+    for device in ("cuda:77", "no such thing"):
+        with pytest.raises(ValueError, match="Use device='auto' or device='cpu'"):
+            make(device=device).fit(X)
+
+
+def test_not_fitted(make):
+    for method in ("transform", "inverse_transform", "score_samples", "score"):
+        with pytest.raises(sklearn.exceptions.NotFittedError):
+            getattr(make(), method)(X)
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        make().sample()
+    assert not hasattr(make(), "net_")
+
+
+def test_failed_fit_leaves_everything_as_it_was(make):
+    model = make().fit(X)
+    kept = reloaded(model)
+    model.set_params(learning_rate=10.0, weight_decay=1e6)
+    with pytest.raises(
+        ValueError, match=r"diverged in epoch \d+: .*Lower learning_rate"
+    ):
+        model.fit(X[:, :10])
+    model.set_params(learning_rate=kept.learning_rate, weight_decay=0.0)
+    assert model.n_features_in_ == 64
+    assert_same_state(model, kept)
+    model.partial_fit(X)
+
+
+def test_fit_that_fails_at_first_leaves_nothing(make):
+    model = make(learning_rate=10.0, weight_decay=1e6)
+    with pytest.raises(ValueError, match="diverged"):
+        model.fit(X)
+    assert vars(model) == vars(clone(model))
+
+
+def test_read_only_memory_map(make, tmp_path):
+    joblib.dump(X, tmp_path / "X")
+    mapped = joblib.load(tmp_path / "X", mmap_mode="r")
+    model = make().fit(mapped)
+    assert_same_state(model, make().fit(X))
+    np.testing.assert_array_equal(model.transform(mapped), model.transform(X))
+
+
+def test_data_is_not_changed(make):
+    before = X.copy()
+    make().fit(X).partial_fit(X).score(X)
+    np.testing.assert_array_equal(X, before)
+
+
+def test_warns_nothing_on_good_data(make):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make().fit(X).transform(X)
