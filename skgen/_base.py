@@ -54,11 +54,12 @@ class BaseGenerator(
     The fitted state is a dict of arrays, which are attributes of the estimator.
     Training copies them into a torch module, trains it by a `GenerativeNet`, and
     copies them back when it has ended well; inference builds a module from them
-    in the dtype of the data. A family supplies four methods:
+    in the dtype of the data. A family supplies five methods:
 
     - `_start`: the state that training starts from,
     - `_build_model`: the state as a torch module,
     - `_build_objective`: what is minimised,
+    - `_optimizer`: what steps,
     - `_read`: the state of a trained module and objective.
 
     See `skgen.BernoulliRBMGPU` for the parameters, which are shared.
@@ -222,8 +223,11 @@ class BaseGenerator(
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle arrays and parameters; the net stays behind."""
-        return {k: v for k, v in super().__getstate__().items() if k != "_net"}
+        """Pickle arrays and parameters; net and callbacks of a fit stay behind."""
+        state = {k: v for k, v in super().__getstate__().items() if k != "_net"}
+        if self.__sklearn_is_fitted__():
+            state["callbacks"] = None
+        return state
 
     def _state(self) -> State:
         return {n: getattr(self, n) for n in self._state_names if hasattr(self, n)}
@@ -236,7 +240,8 @@ class BaseGenerator(
         net = self.__dict__.pop("_net", None)
         before = self.__dict__.copy()
         try:
-            X = self._validate_training_data(X, reset=not warm)
+            reset = not (warm and hasattr(self, "n_features_in_"))
+            X = self._validate_training_data(X, reset=reset)
             self._train(X, net if warm else None, n_iter, warm=warm, partial=partial)
         except BaseException:
             self.__dict__.clear()
@@ -251,7 +256,9 @@ class BaseGenerator(
         if not (warm and hasattr(self, "random_state_")):
             self.random_state_ = check_random_state(self.random_state)
         split = None if partial else self._split(X.shape[0])
-        state = self._start(X, self._state() if warm else {})
+        # The net repeats the split: what is held out is not even looked at here.
+        rows = X if split is None else X[split(Dataset(X))[0].indices]
+        state = self._start(rows, self._state() if warm else {})
         params = {k: v for k, v in self.get_params(False).items() if k != "n_iter"}
         if net is None or getattr(net, "built_from_", None) != params:
             net = self._build_net(state, device, _draw_seed(self.random_state_))
@@ -264,7 +271,8 @@ class BaseGenerator(
         schedule = "constant" if partial else self.learning_rate_schedule
         net.max_epochs, net.learning_rate_schedule = n_iter, schedule
         net.train_split = split
-        net.partial_fit(X)
+        if n_iter:  # skorch's callbacks expect a row of history at their end
+            net.partial_fit(X)
         if net.interrupted_:
             _finish_interrupted(net, type(self).__name__)
         self.__dict__.update(self._read(state, net.module_, net.criterion_))
@@ -299,8 +307,7 @@ class BaseGenerator(
         """The house's callbacks around copies of the user's own."""
         callbacks: list[Any] = copies(self.callbacks)
         if self.verbose or self.callbacks or self.early_stopping:
-            watch = WatchLoss(train=bool(self.verbose or self.callbacks))
-            callbacks.insert(0, ("watch_loss", watch))
+            callbacks.insert(0, ("watch_loss", WatchLoss()))
         if self.verbose:
             progress = Progress(type(self).__name__, self._score_name)
             callbacks.append(("progress", progress))

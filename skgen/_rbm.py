@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.special import expit, logit
 from sklearn.utils import check_array, check_random_state
+from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -53,7 +54,7 @@ class BernoulliRBMGPU(BaseGenerator):
         chains as the mini-batch has rows.
     centered : bool, default=True
         Whether to follow the centered gradient, which does not depend on what
-        is called 0 and what 1, and learns better.
+        is called 0 and what 1, and reaches a better likelihood.
     momentum : float, default=0.0
         Momentum of the gradient step, in [0, 1).
     weight_decay : float, default=0.0
@@ -75,9 +76,11 @@ class BernoulliRBMGPU(BaseGenerator):
         `early_stopping` takes for one.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, and
-        are found in ``net_.callbacks_`` afterwards. The history has
-        ``train_loss`` and ``valid_loss``: minus the mean pseudo-likelihood of
-        up to 1 % (at least 128) of the rows, always the same.
+        are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
+        or `early_stopping` the history has ``train_loss`` and, where rows are
+        held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
+        subset, 128 rows or 1 % of the training rows if that is more. A pickle
+        of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, else "cpu". A fitted
         estimator whose device is missing answers on the CPU.
@@ -118,7 +121,7 @@ class BernoulliRBMGPU(BaseGenerator):
         Where the model was trained.
     n_features_in_ : int
         Number of features seen during fit.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of features seen during fit, if they are all strings.
 
     See Also
@@ -128,7 +131,8 @@ class BernoulliRBMGPU(BaseGenerator):
     Notes
     -----
     Data in [0, 1] that is not binary is taken as probabilities, as scikit-learn
-    does.
+    does: the values themselves stand in the gradient, no bits are drawn from
+    them. A score is the log of a probability for binary data only.
 
     References
     ----------
@@ -159,6 +163,9 @@ class BernoulliRBMGPU(BaseGenerator):
         "centered": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
+    # H is data: it takes no part in scikit-learn's metadata routing.
+    __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
+
     _score_name = "pseudo-likelihood"
     _required_state = ("components_", "intercept_hidden_", "intercept_visible_")
     _state_names = (*_required_state, "h_samples_", "mean_", "n_samples_seen_")
@@ -361,7 +368,8 @@ class BernoulliRBMGPU(BaseGenerator):
         n_samples : int, default=1
             Number of samples.
         random_state : int, RandomState instance or None, default=None
-            Source of randomness; None means the estimator's own.
+            Source of randomness; None means the estimator's own. An int gives
+            the same samples at every call.
         n_gibbs_steps : int, default=1000
             Steps of block Gibbs sampling. The law of the samples is that of the
             model once the chains have mixed, which takes the longer the larger

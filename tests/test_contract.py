@@ -21,6 +21,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks
 from skorch import NeuralNet
+from skorch.callbacks import EpochScoring
 
 import skgen
 
@@ -210,6 +211,15 @@ def test_pickle_holds_no_tensor_and_no_net(make):
     text = pickle.dumps(model, protocol=0)
     assert b"torch" not in text
     assert b"NeuralNet" not in text
+
+
+def test_pickle_holds_no_callback(make):
+    callback = EpochScoring(lambda net, X, y: net.score(X), name="unpicklable")
+    model = make(callbacks=[callback]).fit(X)
+    assert reloaded(model).callbacks is None
+    assert model.callbacks == [callback]
+    with pytest.raises((pickle.PicklingError, AttributeError), match="lambda"):
+        pickle.dumps(clone(model))  # not fitted: its callbacks are still to come
 
 
 def test_loads_where_the_device_is_missing(make):

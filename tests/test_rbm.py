@@ -100,6 +100,7 @@ def test_training_goes_on_from_assigned_weights(oracle):
         getattr(model, train)(oracle.V)
         np.testing.assert_allclose(model.components_, oracle.W, rtol=1e-6)
         assert model.h_samples_.shape == (10, 4)
+        assert model.n_features_in_ == 5
 
 
 def test_assigned_shapes_must_agree(oracle):
@@ -338,6 +339,17 @@ def test_early_stopping_holds_the_fraction_out():
 
     rbm(early_stopping=True, validation_fraction=0.2, callbacks=[Sizes()]).fit(SMALL)
     assert sizes == [(240, 60)]
+
+
+def test_held_out_rows_are_not_looked_at():
+    """The starting point is that of the rows that are trained on alone."""
+    model = rbm(early_stopping=True, n_iter=0).fit(SMALL)
+    train, _ = model.net_.train_split(SMALL)
+    np.testing.assert_allclose(model.mean_, SMALL[train.indices].mean(0), rtol=1e-6)
+    assert model.n_samples_seen_ == 270
+
+
+def test_early_stopping_needs_rows():
     with pytest.raises(ValueError, match="leaves no row to train on"):
         rbm(early_stopping=True).fit(SMALL[:1])
 

@@ -98,11 +98,7 @@ class ImageGridDisplay:
         image_shape = _check_image_shape(images, self.image_shape)
         if n_columns is None:
             n_columns = ceil(sqrt(len(images)))
-        elif not isinstance(n_columns, Integral) or n_columns < 1:
-            raise ValueError(
-                f"Got n_columns={n_columns!r}, but expected an integer of at least 1, "
-                "or None for a grid that is about square."
-            )
+        _check_positive("n_columns", n_columns, "a grid that is about square")
         if symmetric:
             limit = np.abs(images).max()
             vmin = -limit if vmin is None else vmin
@@ -161,6 +157,7 @@ class ImageGridDisplay:
         cls,
         estimator: Any,
         *,
+        n_images: int | None = None,
         image_shape: tuple[int, int] | None = None,
         symmetric: bool = True,
         **plot_params: Any,
@@ -172,6 +169,9 @@ class ImageGridDisplay:
         estimator : estimator instance
             Fitted estimator with `components_` of shape (n_components,
             height * width), of this package or of scikit-learn.
+        n_images : int or None, default=None
+            Number of filters to draw: those of the largest norm, the largest
+            first. None means all, in their order.
         image_shape : tuple of (int, int) or None, default=None
             Height and width of an image; None means square images.
         symmetric : bool, default=True
@@ -191,11 +191,24 @@ class ImageGridDisplay:
                 "fitted estimator that has them. Pass one step of a pipeline, "
                 "pipeline[0] say, or draw what you want to see by from_array."
             )
+        components = np.asarray(estimator.components_)
+        if n_images is not None:
+            _check_positive("n_images", n_images, "all filters")
+            norm = np.linalg.norm(components, axis=1)
+            components = components[np.argsort(-norm, kind="stable")[:n_images]]
         return cls.from_array(
-            estimator.components_,
+            components,
             image_shape=image_shape,
             symmetric=symmetric,
             **plot_params,
+        )
+
+
+def _check_positive(name: str, value: Any, default: str) -> None:
+    if not isinstance(value, Integral) or value < 1:
+        raise ValueError(
+            f"Got {name}={value!r}, but expected an integer of at least 1, or None for "
+            f"{default}."
         )
 
 

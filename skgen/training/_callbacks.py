@@ -23,15 +23,7 @@ class WatchLoss(Callback):
     history (nats per sample, lower is better), each with skorch's ``…_best``.
     The rows are the same in every epoch, and no random number is drawn: a fit
     that is watched gives the same bits as one that is not.
-
-    Parameters
-    ----------
-    train : bool
-        Whether to watch training rows too.
     """
-
-    def __init__(self, train: bool):
-        self.train = train
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.best_: dict[str, float] = {}
@@ -44,8 +36,7 @@ class WatchLoss(Callback):
         **kwargs: Any,
     ) -> None:
         n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
-        if self.train:
-            self._record(net, "train_loss", dataset_train, n_rows)
+        self._record(net, "train_loss", dataset_train, n_rows)
         if dataset_valid is not None:
             self._record(net, "valid_loss", dataset_valid, n_rows)
 

@@ -28,7 +28,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
         raise ValueError(
-            f"Got device={str(device)!r}, which torch cannot use here: {error} "
+            f"Got device={str(device)!r}, which torch cannot use here ({error}). "
             "Use device='auto' or device='cpu', or install a build of torch for it."
         ) from error
     return resolved

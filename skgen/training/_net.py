@@ -35,6 +35,11 @@ class GenerativeNet(NeuralNet):
     learning_rate_schedule : {"constant", "linear"}
         "linear" lets the learning rate fall to zero over `max_epochs`, a step
         every mini-batch.
+
+    Attributes
+    ----------
+    interrupted_ : bool
+        Whether the last training was interrupted in the middle of an epoch.
     """
 
     def __init__(
@@ -47,6 +52,7 @@ class GenerativeNet(NeuralNet):
         super().__init__(*args, **kwargs)
         self.generator = generator
         self.learning_rate_schedule = learning_rate_schedule
+        self.interrupted_ = False
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:

@@ -1,0 +1,3 @@
+"""``pytest --doctest-glob='*.rst' docs`` runs what the pages show, nothing else."""
+
+collect_ignore = ["_build", "auto_examples", "benchmarks", "conf.py", "generated"]
