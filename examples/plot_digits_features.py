@@ -20,15 +20,19 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 
 from skgen import BernoulliRBMGPU
 from skgen.plotting import ImageGridDisplay
+
+# The matrices are small: more threads gain little, and clash on a busy machine.
+threadpool_limits(1)
 
 # %%
 # Digits, nudged
 # --------------
 # Each of the 1797 images of 8 × 8 pixels is also moved by one pixel in the four
-# directions. That makes the task five times as large and much harder for a
+# directions. That makes the data five times as large and much harder for a
 # classifier that sees pixels. We split first and nudge then, so that no test
 # image is a moved copy of a training image.
 
@@ -107,7 +111,7 @@ ImageGridDisplay.from_components(
     search.best_estimator_["rbm"],
     n_images=40,
     n_columns=8,
-    title="Strongest filters of the classifier",
+    title="Strongest filters of the RBM",
     ax=axes[0],
 )
 titles = ["Digits of the data set", "Digits drawn by the model"]

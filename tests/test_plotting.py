@@ -94,6 +94,8 @@ def test_colour_limits(images):
     assert limits(vmin=-100) == (-100, 19)
     assert limits(symmetric=True) == (-19, 19)
     assert limits(symmetric=True, vmax=5) == (-19, 5)
+    small = ImageGridDisplay(images.astype(np.uint8), image_shape=(2, 3))
+    assert small.plot(symmetric=True).im_.get_clim() == (-29, 29)
 
 
 def test_default_colours(images):
@@ -117,7 +119,7 @@ def test_plot_draws_on_given_axes_and_does_not_touch_the_images(images):
     assert display.ax_ is axes[1]
     assert display.figure_ is figure
     assert axes[1].get_title() == "Five"
-    assert axes[0].images == []
+    assert len(axes[0].images) == 0
     assert plt.get_fignums() == [figure.number]
     np.testing.assert_array_equal(images, before)
 

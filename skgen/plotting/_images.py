@@ -94,13 +94,13 @@ class ImageGridDisplay:
         check_matplotlib_support(f"{type(self).__name__}.plot")
         import matplotlib.pyplot as plt
 
-        images = np.asarray(self.images)
+        images = np.asarray(self.images, dtype=float)
         image_shape = _check_image_shape(images, self.image_shape)
         if n_columns is None:
             n_columns = ceil(sqrt(len(images)))
         _check_positive("n_columns", n_columns, "a grid that is about square")
         if symmetric:
-            limit = np.abs(images).max()
+            limit = np.abs(images).max() or 1.0  # all zero: any limit will do
             vmin = -limit if vmin is None else vmin
             vmax = limit if vmax is None else vmax
         else:
