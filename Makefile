@@ -23,7 +23,7 @@ lint: .venv/.lint
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m numpydoc.hooks.validate_docstrings --config pyproject.toml $$(git ls-files 'skgen/*.py')
+	$(BIN)/python -m numpydoc lint $$(git ls-files 'skgen/*.py')
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html

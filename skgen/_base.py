@@ -197,7 +197,7 @@ class BaseGenerator(
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
     @property
-    def net_(self) -> GenerativeNet:
+    def net_(self) -> GenerativeNet:  # numpydoc ignore=RT01
         """The skorch net, with the current parameters in it.
 
         It is left out of a pickle, and made anew when it is asked for.
@@ -375,9 +375,10 @@ class BaseGenerator(
         except ValueError:
             return torch.device("cpu")
 
-    def _generator(self, random_state: Any, device: torch.device) -> torch.Generator:
-        seed = _draw_seed(check_random_state(random_state))
-        return torch.Generator(device=device).manual_seed(seed)
+    def _generator(self, rng: np.random.RandomState) -> torch.Generator:
+        """Make a source of randomness where inference runs, from one drawn integer."""
+        generator = torch.Generator(device=self._inference_device())
+        return generator.manual_seed(_draw_seed(rng))
 
 
 def _draw_seed(rng: np.random.RandomState) -> int:

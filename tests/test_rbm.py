@@ -197,11 +197,16 @@ def test_attributes():
     assert not hasattr(rbm(algorithm="cd").fit(SMALL), "h_samples_")
 
 
-def test_no_iteration_gives_the_independent_model():
-    model = rbm(n_iter=0, precision="float64").fit(SMALL)
-    p = np.clip(SMALL.mean(0), 1 / 302, 301 / 302)
-    expected = (SMALL * np.log(p) + (1 - SMALL) * np.log(1 - p)).sum(1).mean()
-    assert abs(model.score(SMALL) - expected) < 0.05  # W is noise of 0.01
+def test_start_of_a_fit():
+    """Given the means of the other layer, each layer has the means it should."""
+    model = rbm(500, n_iter=0, precision="float64").fit(SMALL)
+    mean = np.clip(SMALL.mean(0), 1 / 302, 301 / 302)
+    sparse = 1 / (1 + np.exp(2))
+    np.testing.assert_allclose(model.transform(mean[None]), sparse, rtol=1e-10)
+    np.testing.assert_allclose(
+        model.inverse_transform(np.full((1, 500), sparse))[0], mean, rtol=1e-10
+    )
+    assert model.components_.std() == pytest.approx(np.sqrt(8 / 564), rel=0.02)
     assert model.n_iter_ == 0
 
 

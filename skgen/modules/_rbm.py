@@ -36,7 +36,7 @@ class BernoulliRBM(nn.Module):
         return self.hidden_probability(v)
 
     def hidden_logits(self, v: Tensor) -> Tensor:
-        """Fields on the hidden units, :math:`W v + c`, shape (batch, n_hidden)."""
+        """Compute the hidden fields, :math:`W v + c`, shape (batch, n_hidden)."""
         return torch.addmm(self.hidden_bias, v, self.weight.T)
 
     def hidden_probability(self, v: Tensor) -> Tensor:
@@ -52,12 +52,20 @@ class BernoulliRBM(nn.Module):
         return -(v @ self.visible_bias) - (h * self.hidden_logits(v)).sum(1)
 
     def free_energy(self, v: Tensor) -> Tensor:
-        r"""Free energy of visible states, shape (batch,), nats.
+        r"""Compute the free energy, of which :math:`p(v) = e^{-F(v)} / Z`.
 
         .. math:: F(v) = -\log \sum_h e^{-E(v, h)}
                        = -b^\top v - \sum_j \log(1 + e^{(W v + c)_j})
 
-        so that :math:`p(v) = e^{-F(v)} / Z`.
+        Parameters
+        ----------
+        v : Tensor of shape (batch, n_visible)
+            Visible states.
+
+        Returns
+        -------
+        free_energy : Tensor of shape (batch,)
+            Free energy in nats.
         """
         # logsigmoid is exact everywhere; softplus is cut at 20, an error of 2e-9.
         softplus = -F.logsigmoid(-self.hidden_logits(v))

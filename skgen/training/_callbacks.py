@@ -1,4 +1,4 @@
-"""skorch callbacks that every fit uses."""
+"""Callbacks of skorch: those of every fit, and how a user's are taken."""
 
 import copy
 import sys
@@ -105,6 +105,16 @@ def copies(callbacks: Sequence[Any] | None) -> list[Any]:
 
     The copies are shallow: skorch sets attributes on a callback, while what it
     was given (a summary writer, a dict of files) is the user's to share.
+
+    Parameters
+    ----------
+    callbacks : list or None
+        Callbacks, classes of them, or tuples of a name and one.
+
+    Returns
+    -------
+    callbacks : list
+        The same with each instance copied.
     """
     return [
         (item[0], copy.copy(item[1]))

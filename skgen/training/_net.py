@@ -27,14 +27,16 @@ class GenerativeNet(NeuralNet):
 
     Parameters
     ----------
-    *args, **kwargs
-        Those of `skorch.NeuralNet`; `module` is the model, `criterion` the
+    *args : tuple
+        Those of `skorch.NeuralNet`: `module` is the model, `criterion` the
         objective, both initialised.
     generator : torch.Generator
         Source of all randomness in training, on the device of the net.
     learning_rate_schedule : {"constant", "linear"}
         "linear" lets the learning rate fall to zero over `max_epochs`, a step
         every mini-batch.
+    **kwargs : dict
+        Those of `skorch.NeuralNet`.
 
     Attributes
     ----------
@@ -69,7 +71,7 @@ class GenerativeNet(NeuralNet):
         return Dataset(X)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DeviceBatches:
-        """Batches of the dataset, shuffled in training."""
+        """Iterate over mini-batches of a dataset, shuffled in training."""
         generator = self.generator if training else None
         return DeviceBatches(
             dataset, self.batch_size, device=self._device, generator=generator
