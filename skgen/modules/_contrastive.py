@@ -1,5 +1,7 @@
 """Contrastive divergence: the likelihood gradient of a Bernoulli RBM."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -83,7 +85,6 @@ class ContrastiveDivergence(Objective):
         model.visible_bias.grad = -db
         model.hidden_bias.grad = -dc
 
-    @torch.no_grad()
     def descend_(
         self,
         model: BernoulliRBM,
@@ -112,18 +113,15 @@ class ContrastiveDivergence(Objective):
 
         The gradient of W is ``left.T @ right``, so that it need not be formed.
         """
-        v_neg, states, probability = self._phases(model, v, generator)
-        n = len(v)
-        v_mean, h_mean = v.mean(0), probability[:n].mean(0)
-        left = probability
-        left[:n].mul_(1 / n)
-        left[n:].mul_(-1 / len(v_neg))
-        db = v_mean - v_neg.mean(0)
-        dc = left.sum(0)
-        if self.visible_offset is None or self.hidden_offset is None:
+        states, probability = self._phases(model, v, generator)
+        n, mu, lam = v.shape[0], self.visible_offset, self.hidden_offset
+        if lam is not None:
+            lam.lerp_(probability[:n].mean(0), _OFFSET_RATE)
+        weights = _phase_weights(n, states.shape[0] - n, v.dtype, v.device)
+        left = probability.mul_(weights[:, None])
+        db, dc = weights @ states, left.sum(0)
+        if mu is None or lam is None:
             return left, states, db, dc
-        mu = self.visible_offset.lerp_(v_mean, _OFFSET_RATE)
-        lam = self.hidden_offset.lerp_(h_mean, _OFFSET_RATE)
         # Two more rows of the same product take the offsets off.
         left = torch.cat([left, dc[None], lam[None]])
         right = torch.cat([states, -mu[None], -db[None]])
@@ -131,19 +129,19 @@ class ContrastiveDivergence(Objective):
 
     def _phases(
         self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """End of the chains, visible states of both phases, their P(h = 1 | v)."""
+    ) -> tuple[Tensor, Tensor]:
+        """Visible states, data above the ends of chains, and their P(h = 1 | v)."""
         if self.chains is not None:
             v_neg = self._run(model, self.chains, generator)
             states = torch.cat([v, v_neg])
             # Data and chains share one product with W.
             probability = model.hidden_probability(states)
-            self.chains = bernoulli(probability[len(v) :], generator=generator)
-            return v_neg, states, probability
+            self.chains.copy_(bernoulli(probability[v.shape[0] :], generator=generator))
+            return states, probability
         positive = model.hidden_probability(v)
         v_neg = self._run(model, bernoulli(positive, generator=generator), generator)
         negative = model.hidden_probability(v_neg)
-        return v_neg, torch.cat([v, v_neg]), torch.cat([positive, negative])
+        return torch.cat([v, v_neg]), torch.cat([positive, negative])
 
     def _run(
         self, model: BernoulliRBM, h: Tensor, generator: torch.Generator
@@ -151,3 +149,10 @@ class ContrastiveDivergence(Objective):
         """Gibbs chains from hidden states, `n_steps` visible draws long."""
         v = bernoulli(model.visible_probability(h), generator=generator)
         return gibbs(model, v, self.n_steps - 1, generator=generator)
+
+
+@lru_cache(maxsize=8)
+def _phase_weights(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1/n for n rows of data, then -1/m for m chains: each phase is a mean."""
+    weights = [1 / n] * n + [-1 / m] * m
+    return torch.tensor(weights, dtype=dtype, device=device)

@@ -75,7 +75,8 @@ class Objective(nn.Module, ABC):
         """Take one step of plain gradient descent in place.
 
         It does what `forward` followed by `torch.optim.SGD` without momentum
-        does, in one pass over the weights.
+        does, in one pass over the weights. The caller has switched gradients
+        off.
 
         Parameters
         ----------

@@ -37,8 +37,9 @@ def bernoulli(p: Tensor, *, generator: torch.Generator) -> Tensor:
         return u.lt_(p)
     # Four 16-bit numbers a word. The range is spelled out because the default
     # one leaves the top bit of each word 0.
-    words = torch.empty((p.numel() + 3) // 4, dtype=torch.int64)
+    n = p.numel()
+    words = torch.empty((n + 3) // 4, dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator)
-    high = words.view(torch.uint16)[: p.numel()].view(p.shape)
-    low = torch.randint(0, 2**8, (len(p), 1), generator=generator, dtype=p.dtype)
+    high = words.view(torch.uint16)[:n].view(p.shape)
+    low = torch.randint(0, 2**8, (p.shape[0], 1), generator=generator, dtype=p.dtype)
     return high.to(p.dtype).add_(low, alpha=2.0**-8).lt_(p * 2.0**16)

@@ -1,5 +1,7 @@
 """The skorch net that trains every family."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -116,8 +118,8 @@ class GenerativeNet(NeuralNet):
         self._set_training(False)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         dataset = self.get_dataset(X)
-        for x, _ in DeviceBatches(dataset, _ROWS_A_SCORE, device=self._device):
-            with torch.no_grad():
+        with torch.no_grad():
+            for x, _ in DeviceBatches(dataset, _ROWS_A_SCORE, device=self._device):
                 total -= self.criterion_.evaluate(self.module_, x).sum()
         return total.item() / len(dataset)
 
@@ -130,7 +132,6 @@ class GenerativeNet(NeuralNet):
         step = self._choose_step()
         linear = self.learning_rate_schedule == "linear"
         done = len(self.history) - 1 - self._first_epoch
-        count = 0
         for count, batch in enumerate(batches, 1):
             if linear:
                 progress = (done + (count - 1) / len(batches)) / self.max_epochs
@@ -146,18 +147,17 @@ class GenerativeNet(NeuralNet):
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
             self.history.new_batch()
             self.history.record_batch("train_batch_size", len(batch[0]))
-        self.history.record("train_batch_count", count)
+        self.history.record("train_batch_count", len(batches))
 
-    def _choose_step(self) -> Any:
+    def _choose_step(self) -> Callable[[Tensor], None]:
         """The cheapest training step that gives everybody what they listen to."""
         optimizer = self.optimizer_
         plain = type(optimizer) is torch.optim.SGD and not any(
             group["momentum"] or group["maximize"] for group in optimizer.param_groups
         )
-        if not (self.criterion_.descends and plain) or self._listeners(
-            "on_grad_computed"
-        ):
-            return self._optimizer_step
+        tell = bool(self._listeners("on_grad_computed"))
+        if tell or not (self.criterion_.descends and plain):
+            return partial(self._optimizer_step, tell=tell)
         optimizer.zero_grad(set_to_none=True)
         # With no gradient there, this moves nothing; it tells learning rate
         # schedulers of torch that the optimizer has begun.
@@ -166,20 +166,21 @@ class GenerativeNet(NeuralNet):
 
     def _descend(self, x: Tensor) -> None:
         group = self.optimizer_.param_groups[0]
-        self.criterion_.descend_(
-            self.module_,
-            x,
-            learning_rate=group["lr"],
-            weight_decay=group["weight_decay"],
-            generator=self.generator,
-        )
+        with torch.no_grad():
+            self.criterion_.descend_(
+                self.module_,
+                x,
+                learning_rate=group["lr"],
+                weight_decay=group["weight_decay"],
+                generator=self.generator,
+            )
 
-    def _optimizer_step(self, x: Tensor) -> None:
+    def _optimizer_step(self, x: Tensor, tell: bool) -> None:
         self.optimizer_.zero_grad(set_to_none=True)
         loss = self.criterion_(self.module_, x, generator=self.generator)
         if loss is not None:
             loss.mean().backward()
-        if self._listeners("on_grad_computed"):
+        if tell:
             parameters = TeeGenerator(self.get_all_learnable_params())
             self.notify(
                 "on_grad_computed", named_parameters=parameters, batch=x, training=True

@@ -202,9 +202,14 @@ def test_descending_in_place_is_a_step_of_sgd(oracle, persistent, centered):
                 objective(model, rows, generator=noise)
                 sgd.step()
             else:
-                objective.descend_(
-                    model, rows, learning_rate=0.5, weight_decay=0.3, generator=noise
-                )
+                with torch.no_grad():
+                    objective.descend_(
+                        model,
+                        rows,
+                        learning_rate=0.5,
+                        weight_decay=0.3,
+                        generator=noise,
+                    )
     for p, q in zip(*(m.parameters() for m in models), strict=True):
         np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
 
