@@ -30,7 +30,7 @@ docs: .venv/.docs
 	@echo "The site is docs/_build/html/index.html"
 
 bench: .venv/.bench
-	$(BIN)/python examples/benchmarks/rbm_training_speed.py
+	$(BIN)/python examples/benchmarks/rbm_training_speed.py $(BENCH)
 
 clean:
 	rm -rf .venv build dist docs/_build docs/auto_examples docs/generated

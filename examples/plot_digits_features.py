@@ -58,12 +58,9 @@ y_train, y_test = np.tile(y_train, 5), np.tile(y_test, 5)
 # Features for a linear classifier
 # --------------------------------
 # :class:`~skgen.BernoulliRBMGPU` is a step of a pipeline like any other, and a
-# grid search tunes all steps at once. Here the plain gradient serves us better
-# than the centered one: it pushes hidden units to be silent most of the time,
-# and such features are easier to separate. The copies of one image stay in one
-# fold.
+# grid search tunes all steps at once. The copies of one image stay in one fold.
 
-rbm = BernoulliRBMGPU(learning_rate=0.06, centered=False, random_state=0)
+rbm = BernoulliRBMGPU(learning_rate=0.06, random_state=0)
 classifier = LogisticRegression(max_iter=2000)
 pipeline = Pipeline([("rbm", rbm), ("scale", StandardScaler()), ("clf", classifier)])
 search = GridSearchCV(

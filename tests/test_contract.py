@@ -394,3 +394,21 @@ def test_warns_nothing_on_good_data(make):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make().fit(X).transform(X)
+
+
+@pytest.mark.cuda
+def test_gpu_and_cpu_agree(make):
+    """One model, fitted on the GPU, answers alike on both."""
+    model = make(device="cuda", precision="float64").fit(X)
+    assert model.device_.startswith("cuda")
+    assert {p.device.type for p in model.net_.module_.parameters()} == {"cuda"}
+    on_gpu = model.transform(X), model.score_samples(X)
+    model.set_params(device="cpu")
+    np.testing.assert_allclose(on_gpu[0], model.transform(X), rtol=1e-9)
+    np.testing.assert_allclose(on_gpu[1], model.score_samples(X), rtol=1e-9)
+
+
+@pytest.mark.cuda
+def test_gpu_learns_as_the_cpu_does(make):
+    scores = [make(device=d, n_iter=20).fit(X).score(X) for d in ("cpu", "cuda")]
+    assert scores[0] == pytest.approx(scores[1], rel=0.1)

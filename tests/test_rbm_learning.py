@@ -3,8 +3,13 @@
 import numpy as np
 import pytest
 from oracles import bars_and_stripes, log_likelihood_by_visible
+from scipy.ndimage import shift
 from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
 from sklearn.neural_network import BernoulliRBM
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import minmax_scale
 
 from skgen import BernoulliRBMGPU
 
@@ -57,3 +62,33 @@ def test_pseudo_likelihood_at_defaults_is_at_least_that_of_scikit_learn(seed):
     ours.intercept_hidden_ = theirs.intercept_hidden_
     ours.intercept_visible_ = theirs.intercept_visible_
     assert score >= ours.score(X)
+
+
+def test_features_of_nudged_digits():
+    """The pipeline of scikit-learn's example, with a classifier that converges.
+
+    Over seeds ours gives 0.944 +- 0.002, scikit-learn's RBM 0.942, raw pixels 0.782.
+    """
+    X, y = load_digits(return_X_y=True)
+    moves = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
+    images = X.reshape(-1, 8, 8)
+    X = np.concatenate([shift(images, (0, *m), order=0) for m in moves])
+    X_train, X_test, y_train, y_test = train_test_split(
+        minmax_scale(X.reshape(-1, 64)), np.tile(y, 5), test_size=0.2, random_state=0
+    )
+
+    def classifier(C):
+        return LogisticRegression(C=C, tol=1e-4, solver="newton-cg", max_iter=500)
+
+    with_rbm = [
+        make_pipeline(
+            BernoulliRBMGPU(100, learning_rate=0.06, n_iter=10, random_state=seed),
+            classifier(6000),
+        )
+        .fit(X_train, y_train)
+        .score(X_test, y_test)
+        for seed in range(3)
+    ]
+    raw = classifier(100).fit(X_train, y_train).score(X_test, y_test)
+    assert np.mean(with_rbm) >= 0.94
+    assert 0.75 < raw < 0.80

@@ -32,9 +32,12 @@ def bernoulli(p: Tensor, *, generator: torch.Generator) -> Tensor:
     bits : Tensor of the shape, dtype and device of `p`
         Zeros and ones.
     """
-    if p.device.type != "cpu":
-        u = torch.rand(p.shape, generator=generator, dtype=p.dtype, device=p.device)
-        return u.lt_(p)
+    if p.device.type == "cpu":
+        return _by_words(p, generator)
+    return _by_uniforms(p, generator)
+
+
+def _by_words(p: Tensor, generator: torch.Generator) -> Tensor:
     # Four 16-bit numbers a word. The range is spelled out because the default
     # one leaves the top bit of each word 0.
     n = p.numel()
@@ -43,3 +46,8 @@ def bernoulli(p: Tensor, *, generator: torch.Generator) -> Tensor:
     high = words.view(torch.uint16)[:n].view(p.shape)
     low = torch.randint(0, 2**8, (p.shape[0], 1), generator=generator, dtype=p.dtype)
     return high.to(p.dtype).add_(low, alpha=2.0**-8).lt_(p * 2.0**16)
+
+
+def _by_uniforms(p: Tensor, generator: torch.Generator) -> Tensor:
+    u = torch.rand(p.shape, generator=generator, dtype=p.dtype, device=p.device)
+    return u.lt_(p)

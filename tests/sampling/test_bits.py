@@ -5,9 +5,16 @@ import pytest
 import torch
 from scipy import stats
 
-from skgen.sampling import bernoulli
+from skgen.sampling import _bits, bernoulli
 
 N = 2**22
+
+
+@pytest.fixture(autouse=True, params=["words", "uniforms"])
+def way(request, monkeypatch):
+    """Both ways of drawing: that of the CPU, and that of other devices."""
+    if request.param == "uniforms":
+        monkeypatch.setattr(_bits, "_by_words", _bits._by_uniforms)
 
 
 def draw(p, generator, dtype=torch.float32, columns=64):
