@@ -64,10 +64,12 @@ def test_pseudo_likelihood_at_defaults_is_at_least_that_of_scikit_learn(seed):
     assert score >= ours.score(X)
 
 
-def test_features_of_nudged_digits():
+@pytest.mark.parametrize(("n_components", "accuracy"), [(100, 0.93), (200, 0.945)])
+def test_features_of_nudged_digits(n_components, accuracy):
     """The pipeline of scikit-learn's example, with a classifier that converges.
 
-    Over seeds ours gives 0.944 +- 0.002, scikit-learn's RBM 0.942, raw pixels 0.782.
+    With the example's 100 units ours gives 0.942 +- 0.005 over seeds, as
+    scikit-learn's RBM does; with 200 units 0.958 +- 0.002. Raw pixels give 0.785.
     """
     X, y = load_digits(return_X_y=True)
     moves = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
@@ -80,15 +82,8 @@ def test_features_of_nudged_digits():
     def classifier(C):
         return LogisticRegression(C=C, tol=1e-4, solver="newton-cg", max_iter=500)
 
-    with_rbm = [
-        make_pipeline(
-            BernoulliRBMGPU(100, learning_rate=0.06, n_iter=10, random_state=seed),
-            classifier(6000),
-        )
-        .fit(X_train, y_train)
-        .score(X_test, y_test)
-        for seed in range(3)
-    ]
-    raw = classifier(100).fit(X_train, y_train).score(X_test, y_test)
-    assert np.mean(with_rbm) >= 0.94
-    assert 0.75 < raw < 0.80
+    rbm = BernoulliRBMGPU(n_components, learning_rate=0.06, random_state=1)
+    with_rbm = make_pipeline(rbm, classifier(6000)).fit(X_train, y_train)
+    raw = classifier(100).fit(X_train, y_train)
+    assert with_rbm.score(X_test, y_test) > accuracy
+    assert 0.75 < raw.score(X_test, y_test) < 0.80
