@@ -275,6 +275,8 @@ class BaseGenerator(
             net.partial_fit(X)
         if net.interrupted_:
             _finish_interrupted(net, type(self).__name__)
+        for name in self._state_names:
+            self.__dict__.pop(name, None)
         self.__dict__.update(self._read(state, net.module_, net.criterion_))
         self.history_ = net.history
         self.n_iter_ = len(net.history)

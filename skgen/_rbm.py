@@ -420,12 +420,7 @@ class BernoulliRBMGPU(BaseGenerator):
 
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)
-        n_features = self.components_.shape[1]
-        if X.shape[1] != n_features:
-            raise ValueError(
-                f"Got X with {X.shape[1]} features, but expected {n_features}, the "
-                "number of columns of components_."
-            )
+        _check_width(X, self.components_)
         return X
 
     def _start(self, X: Any, state: State) -> State:
@@ -447,6 +442,7 @@ class BernoulliRBMGPU(BaseGenerator):
             start = (W, _HIDDEN_BIAS - W @ mu, b)
             for name, array in zip(self._required_state, start, strict=True):
                 state[name] = array.astype(dtype)
+        _check_width(X, state["components_"])
         n_components = len(state["components_"])
         if n_components != self.n_components:
             raise ValueError(
@@ -462,7 +458,10 @@ class BernoulliRBMGPU(BaseGenerator):
         return state
 
     def _build_model(self, state: State) -> BernoulliRBM:
-        weight, c, b = (np.array(state[name]) for name in self._required_state)
+        weight, c, b = (
+            np.array(state[name], dtype=np.result_type(state[name], np.float32))
+            for name in self._required_state
+        )
         if weight.ndim != 2 or (c.shape, b.shape) != (
             weight.shape[:1],
             weight.shape[1:],
@@ -503,6 +502,15 @@ class BernoulliRBMGPU(BaseGenerator):
                 ("weight", {"weight_decay": self.weight_decay})
             ],
         }
+
+
+def _check_width(X: Any, components: np.ndarray) -> None:
+    """Weights may be assigned: the width that was seen in a fit does not bind."""
+    if X.shape[1] != components.shape[1]:
+        raise ValueError(
+            f"Got X with {X.shape[1]} features, but expected {components.shape[1]}, "
+            "the number of columns of components_."
+        )
 
 
 def _marginals(state: State) -> np.ndarray:

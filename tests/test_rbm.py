@@ -110,8 +110,17 @@ def test_assigned_shapes_must_agree(oracle):
         ValueError, match=r"intercept_hidden_ of shape \(7,\).*expected"
     ):
         model.transform(oracle.V)
-    with pytest.raises(ValueError, match="Got X with 3 features, but expected 5"):
-        model.transform(oracle.V[:, :3])
+    for method in ("transform", "partial_fit"):
+        with pytest.raises(ValueError, match="Got X with 3 features, but expected 5"):
+            getattr(model, method)(oracle.V[:, :3])
+
+
+def test_assigned_weights_may_be_integers():
+    model = rbm()
+    model.components_ = np.array([[1, -1], [0, 2]])
+    model.intercept_hidden_, model.intercept_visible_ = np.zeros((2, 2), dtype=int)
+    expected = 1 / (1 + np.exp([-1.0, 0.0]))
+    np.testing.assert_allclose(model.transform([[1.0, 0.0]])[0], expected)
 
 
 # Samples
@@ -194,7 +203,8 @@ def test_attributes():
     assert model.history_[:, "epoch"] == [1, 2, 3]
     assert {model.components_.dtype, model.h_samples_.dtype} == {np.dtype("float32")}
     assert rbm(6, n_chains=33).fit(SMALL).h_samples_.shape == (33, 6)
-    assert not hasattr(rbm(algorithm="cd").fit(SMALL), "h_samples_")
+    model.set_params(algorithm="cd").fit(SMALL)
+    assert not hasattr(model, "h_samples_")
 
 
 def test_start_of_a_fit():
