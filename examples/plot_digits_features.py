@@ -20,13 +20,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
-from threadpoolctl import threadpool_limits
 
 from skgen import BernoulliRBMGPU
 from skgen.plotting import ImageGridDisplay
-
-# The matrices are small: more threads gain little, and clash on a busy machine.
-threadpool_limits(1)
 
 # %%
 # Digits, nudged
