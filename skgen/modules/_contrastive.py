@@ -118,8 +118,8 @@ class ContrastiveDivergence(Objective):
         if lam is not None:
             lam.lerp_(probability[:n].mean(0), _OFFSET_RATE)
         weights = _phase_weights(n, states.shape[0] - n, v.dtype, v.device)
-        left = probability.mul_(weights[:, None])
-        db, dc = weights @ states, left.sum(0)
+        left = probability.mul_(weights)
+        db, dc = torch.mv(states.T, weights[:, 0]), left.sum(0)
         if mu is None or lam is None:
             return left, states, db, dc
         # Two more rows of the same product take the offsets off.
@@ -153,6 +153,6 @@ class ContrastiveDivergence(Objective):
 
 @lru_cache(maxsize=8)
 def _phase_weights(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """1/n for n rows of data, then -1/m for m chains: each phase is a mean."""
+    """Column of 1/n for n rows of data, -1/m for m chains: each phase is a mean."""
     weights = [1 / n] * n + [-1 / m] * m
-    return torch.tensor(weights, dtype=dtype, device=device)
+    return torch.tensor(weights, dtype=dtype, device=device)[:, None]

@@ -37,7 +37,7 @@ class BernoulliRBM(nn.Module):
 
     def hidden_logits(self, v: Tensor) -> Tensor:
         """Compute the hidden fields, :math:`W v + c`, shape (batch, n_hidden)."""
-        return torch.addmm(self.hidden_bias, v, self.weight.T)
+        return F.linear(v, self.weight, self.hidden_bias)
 
     def hidden_probability(self, v: Tensor) -> Tensor:
         r"""P(h = 1 | v) :math:`= \sigma(W v + c)`, shape (batch, n_hidden)."""

@@ -66,7 +66,8 @@ class DeviceBatches:
             outer = torch.as_tensor(np.asarray(dataset.indices), dtype=torch.int64)
             indices = outer if indices is None else outer[indices]
             dataset = dataset.dataset
-        self.X = data_from_dataset(dataset)[0]
+        X = data_from_dataset(dataset)[0]
+        self.X = X.to(device) if isinstance(X, Tensor) else X
         self.indices = indices
         self.batch_size = batch_size
         self.device = device
@@ -77,24 +78,30 @@ class DeviceBatches:
         return -(-self.n_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, None]]:
+        order = self._order()
+        for start in range(0, self.n_rows, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            if order is None:
+                yield self._take(rows), None
+            elif isinstance(self.X, Tensor):
+                yield self.X.index_select(0, order[rows]), None
+            else:
+                yield self._take(order[rows].numpy()), None
+
+    def _order(self) -> Tensor | None:
+        """Indices of the rows, where the array itself is; None means as they come."""
         order = self.indices
         if self.generator is not None:
             device = self.generator.device
             order = torch.randperm(self.n_rows, generator=self.generator, device=device)
             if self.indices is not None:
                 order = self.indices.to(device)[order]
-        select: Any = order
-        if order is not None:
-            on_device = isinstance(self.X, Tensor)
-            select = order.to(self.X.device) if on_device else order.cpu().numpy()
-        for start in range(0, self.n_rows, self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            yield self._take(rows if select is None else select[rows]), None
+        if order is None:
+            return None
+        return order.to(self.device if isinstance(self.X, Tensor) else "cpu")
 
-    def _take(self, rows: Any) -> Tensor:
-        batch = self.X[rows]
+    def _take(self, rows: slice | np.ndarray) -> Tensor:
+        batch: Any = self.X[rows]
         if isinstance(batch, Tensor):
-            return batch.to(self.device)
-        if sp.issparse(batch):
-            batch = batch.toarray()
-        return to_tensor(batch, self.device)
+            return batch
+        return to_tensor(batch.toarray() if sp.issparse(batch) else batch, self.device)
