@@ -207,7 +207,7 @@ class BaseGenerator(
         if "_net" not in self.__dict__:
             rng = getattr(self, "random_state_", None) or self.random_state
             # A copy: to look at an attribute must not move a random state.
-            seed = _draw_seed(check_random_state(copy.deepcopy(rng)))
+            seed = draw_seed(check_random_state(copy.deepcopy(rng)))
             self._net = self._build_net(state, self._inference_device(), seed)
         model = self._build_model(state)
         self._net.module_.load_state_dict(model.state_dict())
@@ -261,7 +261,7 @@ class BaseGenerator(
         state = self._start(rows, self._state() if warm else {})
         params = {k: v for k, v in self.get_params(False).items() if k != "n_iter"}
         if net is None or getattr(net, "built_from_", None) != params:
-            net = self._build_net(state, device, _draw_seed(self.random_state_))
+            net = self._build_net(state, device, draw_seed(self.random_state_))
             net.built_from_ = params
             if warm and "history_" in self.__dict__:
                 net.history = self.__dict__["history_"]
@@ -334,7 +334,7 @@ class BaseGenerator(
                 f"{n_samples} leaves no row to train on. Lower it, pass more "
                 "samples, or set early_stopping=False."
             )
-        seed = _draw_seed(self.random_state_)
+        seed = draw_seed(self.random_state_)
         return ValidSplit(self.validation_fraction, random_state=seed)
 
     def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
@@ -380,10 +380,11 @@ class BaseGenerator(
     def _generator(self, rng: np.random.RandomState) -> torch.Generator:
         """Make a source of randomness where inference runs, from one drawn integer."""
         generator = torch.Generator(device=self._inference_device())
-        return generator.manual_seed(_draw_seed(rng))
+        return generator.manual_seed(draw_seed(rng))
 
 
-def _draw_seed(rng: np.random.RandomState) -> int:
+def draw_seed(rng: np.random.RandomState) -> int:
+    """Draw the one integer that seeds a torch generator."""
     return int(rng.randint(np.iinfo(np.int32).max))
 
 

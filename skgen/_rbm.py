@@ -7,24 +7,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skgen._base import BaseGenerator, State
+from skgen._base import BaseGenerator, State, draw_seed
 from skgen.likelihood import log_partition_exact
-from skgen.modules import BernoulliRBM, ContrastiveDivergence, pseudo_log_likelihood
+from skgen.modules import (
+    BernoulliRBM,
+    ContrastiveDivergence,
+    pseudo_log_likelihood,
+    starting_parameters,
+)
 from skgen.sampling import gibbs
-
-# The start of a fit. Weights of twice the size of Glorot & Bengio (2010) and sparse
-# hidden units tell units apart from the first step. At 10 epochs of the digits that
-# gives a pseudo-likelihood 1.5 nats above the one from weights of 0.01 and hidden
-# biases 0, and features worth 3 % more of accuracy; the likelihood that long training
-# reaches on bars and stripes is the same.
-_WEIGHT_SCALE = 2.0
-_HIDDEN_BIAS = -2.0
 
 
 class BernoulliRBMGPU(BaseGenerator):
@@ -425,7 +422,7 @@ class BernoulliRBMGPU(BaseGenerator):
 
     def _start(self, X: Any, state: State) -> State:
         rng, dtype = self.random_state_, X.dtype
-        n_new, n_features = X.shape
+        n_new = X.shape[0]
         state = dict(state)
         n_seen = state.get("n_samples_seen_", 0)
         mean = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel() / n_new
@@ -433,15 +430,14 @@ class BernoulliRBMGPU(BaseGenerator):
             mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
         state["mean_"], state["n_samples_seen_"] = mean, n_seen + n_new
         if "components_" not in state:
-            W = rng.normal(0, 1, (self.n_components, n_features))
-            W *= _WEIGHT_SCALE * np.sqrt(2 / (self.n_components + n_features))
-            # Biases balance the weights: given the means of the other layer, each
-            # visible unit has its mean over the data, each hidden unit is sparse.
-            mu = _marginals(state)
-            b = logit(mu) - W.sum(axis=0) * expit(_HIDDEN_BIAS)
-            start = (W, _HIDDEN_BIAS - W @ mu, b)
-            for name, array in zip(self._required_state, start, strict=True):
-                state[name] = array.astype(dtype)
+            seed = draw_seed(rng)
+            start = starting_parameters(
+                torch.from_numpy(_marginals(state)),
+                self.n_components,
+                generator=torch.Generator().manual_seed(seed),
+            )
+            for name, tensor in zip(self._required_state, start, strict=True):
+                state[name] = tensor.numpy().astype(dtype)
         _check_width(X, state["components_"])
         n_components = len(state["components_"])
         if n_components != self.n_components:
