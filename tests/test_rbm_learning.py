@@ -45,12 +45,12 @@ def test_bars_and_stripes(seed):
 
 
 def test_the_centered_gradient_helps():
-    """By about 0.13 nats, with a spread of 0.02 over seeds."""
+    """By about 0.07 nats, with a spread of 0.02 over seeds."""
     centered, plain = (
-        np.mean([likelihood_after_6000_updates(16, c, seed) for seed in (0, 1)])
+        np.mean([likelihood_after_6000_updates(16, c, seed) for seed in range(3)])
         for c in (True, False)
     )
-    assert centered > plain + 0.05
+    assert centered > plain + 0.03
 
 
 @pytest.mark.parametrize("seed", range(2))
@@ -64,12 +64,12 @@ def test_pseudo_likelihood_at_defaults_is_at_least_that_of_scikit_learn(seed):
     assert score >= ours.score(X)
 
 
-@pytest.mark.parametrize(("n_components", "accuracy"), [(100, 0.93), (200, 0.945)])
+@pytest.mark.parametrize(("n_components", "accuracy"), [(100, 0.94), (200, 0.945)])
 def test_features_of_nudged_digits(n_components, accuracy):
     """The pipeline of scikit-learn's example, with a classifier that converges.
 
-    With the example's 100 units ours gives 0.942 +- 0.005 over seeds, as
-    scikit-learn's RBM does; with 200 units 0.958 +- 0.002. Raw pixels give 0.785.
+    With the example's 100 units ours gives 0.948 +- 0.002 over seeds, scikit-learn's
+    RBM 0.943; with 200 units ours gives 0.959. Raw pixels give 0.783.
     """
     X, y = load_digits(return_X_y=True)
     moves = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
