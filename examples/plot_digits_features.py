@@ -85,12 +85,12 @@ thresholds = np.array([0.2, 0.4, 0.6, 0.8])
 bits = (digits[:, :, np.newaxis] > thresholds).reshape(len(digits), -1)
 model = BernoulliRBMGPU(
     n_components=200,
-    learning_rate=0.2,
+    learning_rate=0.1,
     learning_rate_schedule="linear",
     batch_size=50,
     n_iter=200,
-    n_gibbs_steps=3,
-    n_chains=100,
+    n_gibbs_steps=5,
+    n_chains=200,
     random_state=0,
 ).fit(bits)
 samples = model.sample(40, n_gibbs_steps=2000)
