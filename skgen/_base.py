@@ -17,18 +17,20 @@ from sklearn.base import (
     _fit_context,
 )
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
+from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
-from skorch.callbacks import EarlyStopping
 from skorch.dataset import Dataset, ValidSplit
 from torch import Tensor, nn
 
-from skgen.modules import Objective
+from skgen.modules import Objective, seeded
 from skgen.training import (
+    SCHEDULES,
     DeviceBatches,
     GenerativeNet,
     Progress,
+    StopEarly,
     WatchLoss,
     check_callbacks,
     copies,
@@ -36,7 +38,7 @@ from skgen.training import (
     watches_held_out_rows,
 )
 
-State = dict[str, np.ndarray]
+State = dict[str, Any]
 
 # Numbers in a chunk of data that inference moves to the device at a time.
 _CHUNK = 2**22
@@ -51,7 +53,8 @@ class BaseGenerator(
 ):
     """Base of all generative estimators.
 
-    The fitted state is a dict of arrays, which are attributes of the estimator.
+    The fitted state is a dict of arrays (and of what else is plain Python), which
+    are attributes of the estimator.
     Training copies them into a torch module, trains it by a `GenerativeNet`, and
     copies them back when it has ended well; inference builds a module from them
     in the dtype of the data. A family supplies five methods:
@@ -60,8 +63,9 @@ class BaseGenerator(
     - `_build_model`: the state as a torch module,
     - `_build_objective`: what is minimised,
     - `_optimizer`: what steps,
-    - `_read`: the state of a trained module and objective.
+    - `_read`: the state of a trained module and objective,
 
+    and may refine `_conclude`: what follows from the training rows by closed form.
     See `skgen.BernoulliRBMGPU` for the parameters, which are shared.
     """
 
@@ -71,7 +75,7 @@ class BaseGenerator(
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "n_iter": [Interval(Integral, 0, None, closed="left")],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "learning_rate_schedule": [StrOptions({"constant", "linear"})],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
@@ -89,6 +93,9 @@ class BaseGenerator(
         "https://scikit-generative.readthedocs.io/en/latest/generated/"
         "{estimator_module}.{estimator_name}.html"
     )
+
+    # H is data: it takes no part in scikit-learn's metadata routing.
+    __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
 
     # What `score` is called where it is shown.
     _score_name: ClassVar[str]
@@ -119,6 +126,9 @@ class BaseGenerator(
     @abstractmethod
     def _optimizer(self) -> dict[str, Any]:
         """Give skorch its arguments `optimizer` and ``optimizer__…``."""
+
+    def _conclude(self, X: Any, *, partial: bool) -> None:
+        """Set what has a closed form, given the state and the rows trained on."""
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> "BaseGenerator":
@@ -272,7 +282,8 @@ class BaseGenerator(
         net.max_epochs, net.learning_rate_schedule = n_iter, schedule
         net.train_split = split
         if n_iter:  # skorch's callbacks expect a row of history at their end
-            net.partial_fit(X)
+            with seeded(draw_seed(self.random_state_), device):
+                net.partial_fit(X)
         if net.interrupted_:
             _finish_interrupted(net, type(self).__name__)
         for name in self._state_names:
@@ -282,6 +293,7 @@ class BaseGenerator(
         self.n_iter_ = len(net.history)
         self.device_ = str(device)
         self._net = net
+        self._conclude(rows, partial=partial)
 
     def _build_net(
         self, state: State, device: torch.device, seed: int
@@ -314,7 +326,7 @@ class BaseGenerator(
             progress = Progress(type(self).__name__, self._score_name)
             callbacks.append(("progress", progress))
         if self.early_stopping:
-            stopping = EarlyStopping(
+            stopping = StopEarly(
                 monitor="valid_loss",
                 patience=self.n_iter_no_change,
                 threshold=self.tol,
@@ -358,6 +370,18 @@ class BaseGenerator(
         dtype = [np.float64, np.float32]
         return validate_data(self, X, accept_sparse="csr", dtype=dtype, reset=False)
 
+    def _validate_components(self, H: Any) -> np.ndarray:
+        """Validate what `inverse_transform` takes; its dtype stays."""
+        check_is_fitted(self)
+        H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
+        n_components = self._n_features_out
+        if H.shape[1] != n_components:
+            raise ValueError(
+                f"Got H with {H.shape[1]} columns, but expected {n_components}, one "
+                "for each component, as transform gives."
+            )
+        return H
+
     def _apply(self, function: Callable[[Any, Tensor], Tensor], X: Any) -> np.ndarray:
         """Apply ``function(model, rows)`` to valid data, a chunk at a time."""
         device = self._inference_device()
@@ -368,7 +392,13 @@ class BaseGenerator(
         return np.concatenate(parts)
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
-        return self._build_model(self._state()).to(device, dtype)
+        return self._build_model(self._state()).to(device, dtype).eval()
+
+    def _rng(self, random_state: Any) -> np.random.RandomState:
+        """Give the source of randomness that a method was asked to draw from."""
+        return check_random_state(
+            self.random_state if random_state is None else random_state
+        )
 
     def _inference_device(self) -> torch.device:
         """The device asked for, or the CPU where this machine lacks it."""
@@ -381,6 +411,19 @@ class BaseGenerator(
         """Make a source of randomness where inference runs, from one drawn integer."""
         generator = torch.Generator(device=self._inference_device())
         return generator.manual_seed(draw_seed(rng))
+
+
+def warn_outside_unit_interval(X: Any) -> None:
+    """Warn of data that is neither bits nor probabilities."""
+    low, high = X.min(), X.max()
+    if low < 0 or high > 1:
+        warnings.warn(
+            f"Got X with values in [{low:g}, {high:g}], but "
+            "binary units expect [0, 1]. Scale X by "
+            "sklearn.preprocessing.MinMaxScaler or threshold it by Binarizer.",
+            UserWarning,
+            stacklevel=6,
+        )
 
 
 def draw_seed(rng: np.random.RandomState) -> int:

@@ -1,6 +1,5 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
-import warnings
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -8,12 +7,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from scipy.special import expit
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils._metadata_requests import UNUSED
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skgen._base import BaseGenerator, State, draw_seed
+from skgen._base import BaseGenerator, State, draw_seed, warn_outside_unit_interval
 from skgen.likelihood import log_partition_exact
 from skgen.modules import (
     BernoulliRBM,
@@ -65,8 +63,9 @@ class BernoulliRBMGPU(BaseGenerator):
     weight_decay : float, default=0.0
         L2 penalty on `components_`: each step takes off ``learning_rate *
         weight_decay`` times the weights.
-    learning_rate_schedule : {"constant", "linear"}, default="constant"
-        "linear" lets the learning rate fall to zero over `n_iter`.
+    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
+        "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
+        lets it rise first, over 30 % of them.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         the pseudo-likelihood there has not risen by `tol` for
@@ -173,8 +172,6 @@ class BernoulliRBMGPU(BaseGenerator):
         "centered": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
-    # H is data: it takes no part in scikit-learn's metadata routing.
-    __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
 
     _score_name = "pseudo-likelihood"
     _required_state = ("components_", "intercept_hidden_", "intercept_visible_")
@@ -255,14 +252,7 @@ class BernoulliRBMGPU(BaseGenerator):
         X : ndarray of shape (n_samples, n_features)
             Visible probabilities, in the dtype of H.
         """
-        check_is_fitted(self)
-        H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
-        n_components = self._n_features_out
-        if H.shape[1] != n_components:
-            raise ValueError(
-                f"Got H with {H.shape[1]} columns, but expected {n_components}, one "
-                "for each component, as transform gives."
-            )
+        H = self._validate_components(H)
         return self._apply(BernoulliRBM.visible_probability, H)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -387,9 +377,7 @@ class BernoulliRBMGPU(BaseGenerator):
             Visible states, zeros and ones in the dtype of `components_`.
         """
         check_is_fitted(self)
-        rng = check_random_state(
-            self.random_state if random_state is None else random_state
-        )
+        rng = self._rng(random_state)
         means = _marginals(self._state())
         start = rng.uniform(size=(n_samples, len(means))) < means
         generator = self._generator(rng)
@@ -404,15 +392,7 @@ class BernoulliRBMGPU(BaseGenerator):
 
     def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
         X = super()._validate_training_data(X, reset=reset)
-        low, high = X.min(), X.max()
-        if low < 0 or high > 1:
-            warnings.warn(
-                f"Got X with values in [{low:g}, {high:g}], but "
-                "binary units expect [0, 1]. Scale X by "
-                "sklearn.preprocessing.MinMaxScaler or threshold it by Binarizer.",
-                UserWarning,
-                stacklevel=5,
-            )
+        warn_outside_unit_interval(X)
         return X
 
     def _validate_data(self, X: Any) -> Any:

@@ -133,3 +133,97 @@ def bars_and_stripes(n):
     """All 2 * 2^n patterns of an n x n grid; all-on and all-off stand twice."""
     stripes = np.repeat(all_states(n)[:, :, None], n, axis=2)
     return np.concatenate([stripes, stripes.transpose(0, 2, 1)]).reshape(-1, n * n)
+
+
+class PPCA:
+    """Probabilistic PCA of X in closed form (Tipping & Bishop, 1999).
+
+    With a noise variance that is given, latents whose eigenvalue is below it are
+    off; otherwise it is the mean of the eigenvalues left out.
+    """
+
+    def __init__(self, X, n_components, noise_variance=None):
+        self.mean = X.mean(axis=0)
+        eigenvalues, U = np.linalg.eigh((X - self.mean).T @ (X - self.mean) / len(X))
+        self.eigenvalues = eigenvalues[::-1]
+        self.kept = self.eigenvalues[:n_components]
+        if noise_variance is None:
+            noise_variance = self.eigenvalues[n_components:].mean()
+        self.noise_variance = noise_variance
+        excess = np.maximum(self.kept - noise_variance, 0)
+        # Shape (n_features, n_components)
+        self.W = U[:, ::-1][:, :n_components] * np.sqrt(excess)
+        self.n_active = int((excess > 0).sum())
+
+    @property
+    def posterior_variance(self):
+        return self.noise_variance / np.maximum(self.kept, self.noise_variance)
+
+    @property
+    def encoder(self):
+        """Posterior mean = encoder @ (x - mean), shape (n_components, n_features)."""
+        M = self.W.T @ self.W + self.noise_variance * np.eye(self.W.shape[1])
+        return np.linalg.solve(M, self.W.T)
+
+    @property
+    def covariance(self):
+        return self.W @ self.W.T + self.noise_variance * np.eye(len(self.W))
+
+    @property
+    def best_mean_log_likelihood(self):
+        """Largest mean ELBO of a linear VAE at this noise variance."""
+        s2, n_features = self.noise_variance, len(self.eigenvalues)
+        active = self.eigenvalues[: self.n_active]
+        rest = self.eigenvalues[self.n_active :]
+        total = n_features * np.log(2 * np.pi) + np.sum(np.log(active) + 1)
+        return -0.5 * (total + np.sum(np.log(s2) + rest / s2))
+
+
+def gauss_hermite(n_points, n_dims):
+    """Nodes and weights of averages over a standard normal distribution."""
+    x, w = np.polynomial.hermite_e.hermegauss(n_points)
+    nodes = np.array(list(itertools.product(x, repeat=n_dims)))
+    weights = np.prod(list(itertools.product(w / w.sum(), repeat=n_dims)), axis=1)
+    return nodes, weights
+
+
+class TinyVAE:
+    """A VAE with one hidden layer of tanh each way, in numpy, for quadrature.
+
+    `weights` are those of torch.nn.Linear: (W1, b1, W2, b2) of the encoder and of
+    the decoder. `log_prob(x, f)` gives one number for each row of f.
+    """
+
+    def __init__(self, encoder, decoder, log_prob):
+        self.encoder, self.decoder, self.log_prob = encoder, decoder, log_prob
+
+    @staticmethod
+    def network(weights, x):
+        W1, b1, W2, b2 = weights
+        return np.tanh(x @ W1.T + b1) @ W2.T + b2
+
+    def posterior(self, x):
+        mu, log_var = np.split(self.network(self.encoder, x), 2)
+        return mu, np.exp(log_var / 2)
+
+    def log_p(self, x, n_points=400):
+        """Log p(x) by the trapezoidal rule over a box: exact to rounding here."""
+        n_latents = self.decoder[0].shape[1]
+        line = np.linspace(-9, 9, n_points)
+        z = np.array(list(itertools.product(line, repeat=n_latents)))
+        log_prior = -0.5 * np.sum(z**2 + np.log(2 * np.pi), axis=1)
+        terms = log_prior + self.log_prob(x, self.network(self.decoder, z))
+        return logsumexp(terms) + n_latents * np.log(line[1] - line[0])
+
+    def reconstruction(self, x, n_points=60):
+        """Mean of log p(x | z) over the posterior."""
+        mu, std = self.posterior(x)
+        nodes, weights = gauss_hermite(n_points, len(mu))
+        return weights @ self.log_prob(x, self.network(self.decoder, mu + std * nodes))
+
+    def kl(self, x, n_points=60):
+        """KL divergence of the posterior from the prior, by quadrature, each latent."""
+        mu, std = self.posterior(x)
+        nodes, weights = gauss_hermite(n_points, 1)
+        z = mu + std * nodes
+        return weights @ (-np.log(std) - nodes**2 / 2 + z**2 / 2)

@@ -1,14 +1,51 @@
 """The mathematics, in plain torch: no scikit-learn, no skorch, no numpy."""
 
 from skgen.modules._contrastive import ContrastiveDivergence
+from skgen.modules._gaussian import kl_gaussians, kl_standard_normal
+from skgen.modules._networks import (
+    ACTIVATIONS,
+    Affine,
+    check_network,
+    conv_decoder,
+    conv_encoder,
+    mlp,
+    quiet_log_variances,
+    reset_parameters,
+    seeded,
+)
 from skgen.modules._objective import Objective
+from skgen.modules._observation import (
+    BernoulliObservation,
+    GaussianObservation,
+    Observation,
+)
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM, starting_parameters
+from skgen.modules._vae import VAE, NegativeELBO, elbo, elbo_terms, posterior_average
 
 __all__ = [
+    "ACTIVATIONS",
+    "VAE",
+    "Affine",
+    "BernoulliObservation",
     "BernoulliRBM",
     "ContrastiveDivergence",
+    "GaussianObservation",
+    "NegativeELBO",
     "Objective",
+    "Observation",
+    "check_network",
+    "conv_decoder",
+    "conv_encoder",
+    "elbo",
+    "elbo_terms",
+    "kl_gaussians",
+    "kl_standard_normal",
+    "mlp",
+    "posterior_average",
     "pseudo_log_likelihood",
+    "quiet_log_variances",
+    "reset_parameters",
+    "seeded",
     "starting_parameters",
 ]

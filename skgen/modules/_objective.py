@@ -19,9 +19,17 @@ class Objective(nn.Module, ABC):
     descends : bool
         Whether the objective has a `descend_` that takes a step of plain
         stochastic gradient descent itself, without passing through ``.grad``.
+    n_warmup : int
+        Epochs in which the objective still changes: early stopping starts after
+        them.
+    epoch : float
+        Epochs that the model was trained for, with fractions. The caller keeps
+        it.
     """
 
     descends = False
+    n_warmup = 0
+    epoch = 0.0
 
     @abstractmethod
     def forward(

@@ -1,5 +1,7 @@
 """Random bits: Bernoulli draws at the cost of bits rather than of uniforms."""
 
+from zlib import crc32
+
 import torch
 from torch import Tensor
 
@@ -51,3 +53,27 @@ def _by_words(p: Tensor, generator: torch.Generator) -> Tensor:
 def _by_uniforms(p: Tensor, generator: torch.Generator) -> Tensor:
     u = torch.rand(p.shape, generator=generator, dtype=p.dtype, device=p.device)
     return u.lt_(p)
+
+
+def bernoulli_of_rows(p: Tensor) -> Tensor:
+    """Draw bits with ``P(bit = 1) = p`` that are a fixed function of each row.
+
+    The random numbers of a row are seeded by a checksum of its values in
+    float32. Equal rows have equal bits, whatever stands beside them.
+
+    Parameters
+    ----------
+    p : Tensor of shape (n_rows, n)
+        Probabilities.
+
+    Returns
+    -------
+    bits : Tensor of the shape, dtype and device of `p`
+        Zeros and ones. Rows that are bits already come back as they are.
+    """
+    single = p.float().cpu()
+    u, generator = torch.empty_like(single), torch.Generator()
+    for row, into in zip(single, u, strict=True):
+        generator.manual_seed(crc32(row.numpy().tobytes()))
+        into.uniform_(generator=generator)
+    return u.lt(single).to(p)

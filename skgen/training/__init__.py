@@ -3,6 +3,7 @@
 from skgen.training._batches import DeviceBatches, to_tensor
 from skgen.training._callbacks import (
     Progress,
+    StopEarly,
     WatchLoss,
     check_callbacks,
     copies,
@@ -10,11 +11,14 @@ from skgen.training._callbacks import (
 )
 from skgen.training._device import resolve_device
 from skgen.training._net import GenerativeNet
+from skgen.training._schedules import SCHEDULES
 
 __all__ = [
+    "SCHEDULES",
     "DeviceBatches",
     "GenerativeNet",
     "Progress",
+    "StopEarly",
     "WatchLoss",
     "check_callbacks",
     "copies",

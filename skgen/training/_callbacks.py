@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.utils.data import Dataset, Subset
 
 # Rows that are watched: this many, or this share of the training data where that
@@ -49,6 +49,14 @@ class WatchLoss(Callback):
             self.best_[name] = loss
         net.history.record(name, loss)
         net.history.record(name + "_best", is_best)
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that begins after the warm-up of the objective."""
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        if net.history[-1, "epoch"] > net.criterion_.n_warmup:
+            super().on_epoch_end(net, **kwargs)
 
 
 class Progress(Callback):

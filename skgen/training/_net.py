@@ -12,6 +12,7 @@ from skorch.utils import TeeGenerator, is_dataset
 from torch import Tensor
 
 from skgen.training._batches import DeviceBatches, to_tensor
+from skgen.training._schedules import SCHEDULES
 
 # Batches between two looks at whether the parameters are still finite.
 _BATCHES_A_CHECK = 100
@@ -34,9 +35,9 @@ class GenerativeNet(NeuralNet):
         objective, both initialised.
     generator : torch.Generator
         Source of all randomness in training, on the device of the net.
-    learning_rate_schedule : {"constant", "linear"}
-        "linear" lets the learning rate fall to zero over `max_epochs`, a step
-        every mini-batch.
+    learning_rate_schedule : {"constant", "linear", "one_cycle"}
+        How the learning rate moves over `max_epochs`, a step every mini-batch: a
+        key of `SCHEDULES`.
     **kwargs : dict
         Those of `skorch.NeuralNet`.
 
@@ -88,7 +89,7 @@ class GenerativeNet(NeuralNet):
         try:
             return super().fit_loop(X, y, epochs, **kwargs)
         finally:
-            if self.learning_rate_schedule == "linear":
+            if self.learning_rate_schedule != "constant":
                 self._set_learning_rate(1.0)
 
     def run_single_epoch(
@@ -130,12 +131,13 @@ class GenerativeNet(NeuralNet):
     def _train_epoch(self, batches: DeviceBatches) -> None:
         listens = self._listeners("on_batch_begin", "on_batch_end")
         step = self._choose_step()
-        linear = self.learning_rate_schedule == "linear"
-        done = len(self.history) - 1 - self._first_epoch
+        factor = SCHEDULES[self.learning_rate_schedule]
         for count, batch in enumerate(batches, 1):
-            if linear:
-                progress = (done + (count - 1) / len(batches)) / self.max_epochs
-                self._set_learning_rate(1 - progress)
+            epoch = len(self.history) - 1 + (count - 1) / len(batches)
+            self.criterion_.epoch = epoch
+            if factor is not None:
+                progress = (epoch - self._first_epoch) / self.max_epochs
+                self._set_learning_rate(factor(progress))
             if listens:
                 self._tell_batch(batch, training=True, step=step)
             else:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from skgen.sampling import _bits, bernoulli
+from skgen.sampling import _bits, bernoulli, bernoulli_of_rows
 
 N = 2**22
 
@@ -95,3 +95,33 @@ def test_global_seed_stays(generator):
     before = torch.get_rng_state()
     draw(0.5, generator)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_bits_of_rows_have_their_probability():
+    """20,000 different rows: means within 4.5 errors, 0.02 off is rejected."""
+    p = torch.linspace(0.05, 0.95, 7).expand(20_000, 7).clone()
+    p += 1e-4 * torch.arange(20_000)[:, None] / 20_000  # no two rows alike
+    bits = bernoulli_of_rows(p)
+    error = (p[0] * (1 - p[0]) / 20_000).sqrt()
+    difference = bits.mean(0) - p.mean(0)
+    assert (difference.abs() < 4.5 * error).all()
+    assert ((difference - 0.02).abs() > 4.5 * error).all()
+    correlation = torch.corrcoef(bits.T) - torch.eye(7)
+    assert correlation.abs().max() < 4.5 / 20_000**0.5
+
+
+def test_bits_of_rows_depend_on_the_row_alone():
+    rows = torch.rand(50, 20, generator=torch.Generator().manual_seed(0))
+    before = torch.get_rng_state()
+    bits = bernoulli_of_rows(rows)
+    assert torch.equal(before, torch.get_rng_state())
+    assert torch.equal(bits[7:9], bernoulli_of_rows(rows[7:9]))
+    assert torch.equal(bits.flip(0), bernoulli_of_rows(rows.flip(0)))
+    double = bernoulli_of_rows(rows.double())
+    assert double.dtype == torch.float64
+    assert torch.equal(bits.double(), double)
+
+
+def test_bits_of_rows_leave_bits_alone():
+    rows = torch.rand(50, 20, generator=torch.Generator().manual_seed(0)).round()
+    assert torch.equal(bernoulli_of_rows(rows), rows)

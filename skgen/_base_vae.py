@@ -1,0 +1,440 @@
+"""BaseVAE: what the variational autoencoders share."""
+
+import copy
+from abc import abstractmethod
+from functools import partial
+from math import prod
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor, nn
+
+from skgen._base import BaseGenerator, State, draw_seed
+from skgen.likelihood import importance_weighted_bound
+from skgen.modules import (
+    ACTIVATIONS,
+    VAE,
+    Affine,
+    NegativeELBO,
+    Observation,
+    check_network,
+    conv_decoder,
+    conv_encoder,
+    elbo,
+    elbo_terms,
+    mlp,
+    quiet_log_variances,
+    reset_parameters,
+    seeded,
+)
+
+# Location and scale of features.
+Unit = tuple[torch.Tensor, torch.Tensor]
+
+# Parameters that say what the networks are.
+_ARCHITECTURE = (
+    "n_components",
+    "hidden_layer_sizes",
+    "activation",
+    "architecture",
+    "image_shape",
+    "encoder",
+    "decoder",
+)
+# The variance of the posterior mean above which a latent counts as active.
+_ACTIVE = 0.01
+
+
+class BaseVAE(BaseGenerator):
+    """Base of the variational autoencoders.
+
+    A subclass says what the output of a decoder means: `_build_observation`, and
+    `_units`, in which units it is.
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseGenerator._parameter_constraints,
+        "hidden_layer_sizes": [tuple, list, Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "architecture": [StrOptions({"mlp", "conv"})],
+        "image_shape": [tuple, list, None],
+        "encoder": [callable, None],
+        "decoder": [callable, None],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "n_warmup_iter": [Interval(Integral, 0, None, closed="left")],
+    }
+
+    _score_name = "ELBO"
+    _required_state = ("weights_",)
+    _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
+
+    # What the constructors of the subclasses store.
+    n_components: int
+    hidden_layer_sizes: Any
+    activation: str
+    architecture: str
+    image_shape: Any
+    encoder: Any
+    decoder: Any
+    beta: float
+    n_warmup_iter: int
+
+    @abstractmethod
+    def _units(self, X: Any) -> tuple[Unit, Unit]:
+        """Location and scale of what goes into the encoder, and out of the decoder."""
+
+    @abstractmethod
+    def _build_observation(self, state: State) -> Observation:
+        """Make the distribution of data given the output of the decoder."""
+
+    def transform(self, X: Any) -> np.ndarray:
+        r"""Compute the features, the posterior mean :math:`\mu(x)`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        Z : ndarray of shape (n_samples, n_components)
+            Posterior means, in the dtype of X.
+        """
+        return self._apply(VAE.forward, self._validate_data(X))
+
+    def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_components)
+            Posterior means, in the dtype of X.
+        std : ndarray of shape (n_samples, n_components)
+            Posterior standard deviations, in the dtype of X.
+        """
+        both = self._apply(_mean_and_std, self._validate_data(X))
+        mean, std = np.split(both, 2, axis=1)
+        return mean, std
+
+    def inverse_transform(self, H: Any) -> np.ndarray:
+        """Compute the mean of the data given latent variables.
+
+        Parameters
+        ----------
+        H : array-like of shape (n_samples, n_components)
+            Latent variables z.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Means of p(x | z), in the dtype of H.
+        """
+        return self._apply(VAE.conditional_mean, self._validate_components(H))
+
+    def reconstruct(self, X: Any) -> np.ndarray:
+        """Encode X and decode the posterior mean.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_features)
+            ``inverse_transform(transform(X))``, in the dtype of X.
+        """
+        return self._apply(_reconstruction, self._validate_data(X))
+
+    def score_samples(self, X: Any) -> np.ndarray:
+        r"""Compute the evidence lower bound of each sample.
+
+        .. math:: \mathrm{ELBO}(x) = \left\langle \log p(x \mid z)
+                  \right\rangle_{q(z \mid x)} - \mathrm{KL}\left(q(z \mid x)
+                  \,\|\, p(z)\right) \le \log p(x)
+
+        with all constants, and with the weight 1 on the KL term whatever `beta`
+        and `n_warmup_iter` are. The average is taken over fixed quasi-random
+        points, the same ones for all rows and all models.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        elbo : ndarray of shape (n_samples,)
+            Evidence lower bound in nats, higher is better.
+        """
+        return self._apply(elbo, self._validate_data(X))
+
+    def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Compute the two terms of the evidence lower bound.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+
+        Returns
+        -------
+        reconstruction : ndarray of shape (n_samples,)
+            Mean of log p(x | z) over the posterior, in nats.
+        kl : ndarray of shape (n_samples, n_components)
+            KL divergence of each latent variable's posterior from its prior, in
+            nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`.
+        """
+        both = self._apply(_elbo_columns, self._validate_data(X))
+        return both[:, 0], both[:, 1:]
+
+    @validate_params(
+        {
+            "X": "no_validation",
+            "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+            "random_state": ["random_state"],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def log_likelihood(
+        self, X: Any, n_importance_samples: int = 1000, *, random_state: Any = None
+    ) -> np.ndarray:
+        r"""Estimate log p(x) of each sample by importance sampling.
+
+        .. math:: \log \frac{1}{K} \sum_{k=1}^{K}
+                  \frac{p(x \mid z_k)\, p(z_k)}{q(z_k \mid x)},
+                  \quad z_k \sim q(z \mid x)
+
+        (Burda, Grosse & Salakhutdinov, 2016). Its expectation is a lower bound on
+        log p(x), which rises with K. The draws are quasi-random and the same ones
+        for all rows; memory does not grow with K.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        n_importance_samples : int, default=1000
+            Draws a row, K. The literature takes 5000.
+        random_state : int, RandomState instance or None, default=None
+            Source of the draws; None means the estimator's own.
+
+        Returns
+        -------
+        log_likelihood : ndarray of shape (n_samples,)
+            Estimate in nats.
+        """
+        X = self._validate_data(X)
+        seed = draw_seed(self._rng(random_state))
+        return self._apply(
+            partial(
+                importance_weighted_bound, n_samples=n_importance_samples, seed=seed
+            ),
+            X,
+        )
+
+    @validate_params(
+        {
+            "n_samples": [Interval(Integral, 1, None, closed="left")],
+            "random_state": ["random_state"],
+            "noise": ["boolean"],
+        },
+        prefer_skip_nested_validation=True,
+    )
+    def sample(
+        self, n_samples: int = 1, *, random_state: Any = None, noise: bool = False
+    ) -> np.ndarray:
+        """Draw samples from the model.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of samples.
+        random_state : int, RandomState instance or None, default=None
+            Source of randomness; None means the estimator's own. An int gives
+            the same samples at every call.
+        noise : bool, default=False
+            Whether to draw x from p(x | z), with z from the prior: these are
+            samples of the model's law. Otherwise the mean of p(x | z) is given.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Samples, in the dtype of training.
+        """
+        check_is_fitted(self)
+        rng = self._rng(random_state)
+        z = rng.standard_normal((n_samples, self._n_features_out))
+        draw: Any = VAE.conditional_mean
+        if noise:
+            draw = partial(VAE.sample, generator=self._generator(rng))
+        return self._apply(draw, z.astype(self.precision))
+
+    @property
+    def _n_features_out(self) -> int:
+        return self._architecture["n_components"]
+
+    def _start(self, X: Any, state: State) -> State:
+        chosen = self._choose_architecture()
+        if state:
+            _check_unchanged(chosen, state["_architecture"])
+            return dict(state)
+        with seeded(draw_seed(self.random_state_)):
+            networks = _build_networks(chosen)
+            (a_in, s_in), (a_out, s_out) = self._units(X)
+            if self.encoder is None:
+                reset_parameters(networks["encoder"])
+                quiet_log_variances(networks["encoder"])
+                networks["encoder"][0].set_(-a_in / s_in, 1 / s_in)
+            if self.decoder is None:
+                reset_parameters(networks["decoder"])
+                networks["decoder"][-1].set_(a_out, s_out)
+        width, n_latents = chosen["n_features"], chosen["n_components"]
+        check_network(networks["encoder"], "encoder", width, 2 * n_latents)
+        check_network(networks["decoder"], "decoder", n_latents, width)
+        return {"weights_": _to_arrays(networks), "_architecture": chosen}
+
+    def _choose_architecture(self) -> dict[str, Any]:
+        """What the parameters say of the networks, checked."""
+        chosen = {name: getattr(self, name) for name in _ARCHITECTURE}
+        chosen["n_features"] = self.n_features_in_
+        chosen["hidden_layer_sizes"] = _check_sizes(self.hidden_layer_sizes)
+        if self.architecture == "conv":
+            chosen["image_shape"] = _check_image_shape(
+                self.image_shape, self.n_features_in_
+            )
+        return chosen
+
+    def _build_model(self, state: State) -> VAE:
+        with seeded(0):  # what is drawn here is replaced
+            networks = _build_networks(state["_architecture"]).double()
+        weights = {k: torch.from_numpy(v) for k, v in state["weights_"].items()}
+        networks.load_state_dict(weights)
+        observation = self._build_observation(state)
+        return VAE(networks["encoder"], networks["decoder"], observation)
+
+    def _build_objective(self, state: State) -> NegativeELBO:
+        return NegativeELBO(beta=self.beta, n_warmup=self.n_warmup_iter)
+
+    def _read(self, state: State, model: Any, objective: Any) -> State:
+        networks = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
+        return state | {"weights_": _to_arrays(networks)}
+
+    def _optimizer(self) -> dict[str, Any]:
+        # Biases need no shrinking.
+        return {
+            "optimizer": torch.optim.AdamW,
+            "optimizer__weight_decay": 0.0,
+            "optimizer__fused": True,
+            "optimizer__param_groups": [
+                ("*weight", {"weight_decay": self.weight_decay})
+            ],
+        }
+
+    def _conclude(self, X: Any, *, partial: bool) -> None:
+        mean = self._apply(VAE.forward, X)
+        self.active_units_ = mean.var(axis=0, dtype=np.float64) > _ACTIVE
+
+
+def _build_networks(architecture: dict[str, Any]) -> Any:
+    """Make encoder and decoder with whatever parameters they start from."""
+    n_features, n_latents = architecture["n_features"], architecture["n_components"]
+    hidden, activation = architecture["hidden_layer_sizes"], architecture["activation"]
+    encoder, decoder = architecture["encoder"], architecture["decoder"]
+    up, down = (*hidden, 2 * n_latents), (n_latents, *reversed(hidden))
+    conv, image_shape = (
+        architecture["architecture"] == "conv",
+        architecture["image_shape"],
+    )
+    if encoder is None:
+        network = (
+            conv_encoder(image_shape, up, activation)
+            if conv
+            else mlp((n_features, *up), activation)
+        )
+        encoder = nn.Sequential(Affine.identity(n_features), *network)
+    if decoder is None:
+        network = (
+            conv_decoder(image_shape, down, activation)
+            if conv
+            else mlp((*down, n_features), activation)
+        )
+        decoder = nn.Sequential(*network, Affine.identity(n_features))
+    return nn.ModuleDict(
+        {
+            "encoder": _make(encoder, n_features, 2 * n_latents),
+            "decoder": _make(decoder, n_latents, n_features),
+        }
+    )
+
+
+def _make(network: Any, n_in: int, n_out: int) -> nn.Module:
+    """Make a module of one's own from a class, or copy an instance."""
+    if isinstance(network, nn.Module):
+        return copy.deepcopy(network).cpu().float()
+    return network(n_in, n_out)
+
+
+def _to_arrays(networks: nn.Module) -> dict[str, np.ndarray]:
+    state = networks.state_dict()
+    return {
+        name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()
+    }
+
+
+def _check_unchanged(chosen: dict[str, Any], fitted: dict[str, Any]) -> None:
+    for name, value in chosen.items():
+        if value != fitted[name]:
+            raise ValueError(
+                f"Got {name}={value!r}, but the fit goes on with networks of {name}="
+                f"{fitted[name]!r}. Set it back, or fit with warm_start=False."
+            )
+
+
+def _check_sizes(sizes: Any) -> tuple[int, ...]:
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+        raise ValueError(
+            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
+            "one a hidden layer; an empty tuple for a linear model."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
+    shape = () if image_shape is None else tuple(image_shape)
+    shape = (1, *shape) if len(shape) == 2 else shape
+    if (
+        len(shape) != 3
+        or not all(isinstance(side, Integral) and side > 0 for side in shape)
+        or prod(shape) != n_features
+    ):
+        raise ValueError(
+            f"Got image_shape={image_shape!r} with architecture='conv' and X of "
+            f"{n_features} features, but expected (height, width) or (channels, "
+            f"height, width) whose product is {n_features}. Pass image_shape, or use "
+            "architecture='mlp'."
+        )
+    return tuple(int(side) for side in shape)  # type: ignore[return-value]
+
+
+def _mean_and_std(model: VAE, x: Tensor) -> Tensor:
+    mu, log_var = model.posterior(x)
+    return torch.cat([mu, (0.5 * log_var).exp()], 1)
+
+
+def _reconstruction(model: VAE, x: Tensor) -> Tensor:
+    return model.conditional_mean(model(x))
+
+
+def _elbo_columns(model: VAE, x: Tensor) -> Tensor:
+    reconstruction, kl = elbo_terms(model, x)
+    return torch.cat([reconstruction[:, None], kl], 1)

@@ -1,0 +1,252 @@
+"""Encoder and decoder networks of a VAE."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, type[nn.Module]] = {
+    "identity": nn.Identity,
+    "logistic": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "relu": nn.ReLU,
+    "elu": nn.ELU,
+    "silu": nn.SiLU,
+    "gelu": nn.GELU,
+    "softplus": nn.Softplus,
+}
+# Channels of the two convolutions, as in the Keras example.
+_CHANNELS = (32, 64)
+
+
+class Affine(nn.Module):
+    r"""Fixed map :math:`x \mapsto a + s x`, between units of data and of a network.
+
+    Parameters
+    ----------
+    location : Tensor of shape (n_features,)
+        Offset a.
+    scale : Tensor of shape ()
+        Factor s, one for all features, so that their variances keep their ratios.
+    """
+
+    location: Tensor
+    scale: Tensor
+
+    def __init__(self, location: Tensor, scale: Tensor):
+        super().__init__()
+        self.register_buffer("location", location)
+        self.register_buffer("scale", scale)
+
+    @classmethod
+    def identity(cls, n_features: int) -> "Affine":
+        """Leave x as it is, until it is set."""
+        return cls(torch.zeros(n_features), torch.ones(()))
+
+    def set_(self, location: Tensor, scale: Tensor) -> None:
+        """Set location and scale."""
+        self.location.copy_(location)
+        self.scale.copy_(scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x, shape (batch, n_features)."""
+        return x * self.scale + self.location
+
+
+def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+    """Fully connected layers with an activation between any two.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Width of the input, of each hidden layer and of the output.
+    activation : str
+        A key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    network : nn.Sequential
+        Maps shape (batch, sizes[0]) to (batch, sizes[-1]).
+    """
+    layers: list[nn.Module] = []
+    for n_in, n_out in pairwise(sizes):
+        layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+    return nn.Sequential(*layers[:-1])
+
+
+def conv_encoder(
+    image_shape: tuple[int, int, int], sizes: Sequence[int], activation: str
+) -> nn.Sequential:
+    """Two strided convolutions and fully connected layers on top.
+
+    The network of the Keras example "Variational AutoEncoder" (Chollet, 2020):
+    3 x 3 kernels, 32 and 64 channels, each halving the image.
+
+    Parameters
+    ----------
+    image_shape : tuple of (int, int, int)
+        Channels, height and width.
+    sizes : sequence of int
+        Widths of the hidden layers after the convolutions and of the output.
+    activation : str
+        A key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    network : nn.Sequential
+        Maps shape (batch, channels * height * width) to (batch, sizes[-1]).
+    """
+    layers: list[nn.Module] = [nn.Unflatten(1, image_shape)]
+    for n_in, n_out in pairwise((image_shape[0], *_CHANNELS)):
+        layers += [nn.Conv2d(n_in, n_out, 3, 2, 1), ACTIVATIONS[activation]()]
+    flat = _CHANNELS[-1] * prod(_sides(image_shape)[-1])
+    return nn.Sequential(*layers, nn.Flatten(), *mlp((flat, *sizes), activation))
+
+
+def conv_decoder(
+    image_shape: tuple[int, int, int], sizes: Sequence[int], activation: str
+) -> nn.Sequential:
+    """The transpose of `conv_encoder`, to images of any size.
+
+    Parameters
+    ----------
+    image_shape : tuple of (int, int, int)
+        Channels, height and width.
+    sizes : sequence of int
+        Widths of the input and of the hidden layers before the convolutions.
+    activation : str
+        A key of `ACTIVATIONS`.
+
+    Returns
+    -------
+    network : nn.Sequential
+        Maps shape (batch, sizes[0]) to (batch, channels * height * width).
+    """
+    act = ACTIVATIONS[activation]
+    full, half, quarter = _sides(image_shape)
+    narrow, wide = _CHANNELS
+    return nn.Sequential(
+        *mlp((*sizes, wide * prod(quarter)), activation),
+        act(),
+        nn.Unflatten(1, (wide, *quarter)),
+        _double(wide, wide, half),
+        act(),
+        _double(wide, narrow, full),
+        act(),
+        nn.Conv2d(narrow, image_shape[0], 3, padding=1),
+        nn.Flatten(),
+    )
+
+
+def _double(n_in: int, n_out: int, to: tuple[int, int]) -> nn.ConvTranspose2d:
+    """Double an image; an odd side to get loses its last line."""
+    padding = (1 - to[0] % 2, 1 - to[1] % 2)
+    return nn.ConvTranspose2d(n_in, n_out, 3, 2, 1, output_padding=padding)
+
+
+def _sides(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """Height and width of the image, after one convolution and after two."""
+    sides = [image_shape[1:]]
+    for _ in _CHANNELS:
+        height, width = sides[-1]
+        sides.append(((height + 1) // 2, (width + 1) // 2))
+    return sides
+
+
+@torch.no_grad()
+def reset_parameters(network: nn.Module) -> None:
+    """Draw weights as Glorot & Bengio (2010), and set biases to 0.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network, changed in place.
+    """
+    for module in network.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
+            nn.init.xavier_normal_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+@torch.no_grad()
+def quiet_log_variances(encoder: nn.Sequential) -> None:
+    """Shrink the weights that give log-variances, in the last layer, to a hundredth.
+
+    With biases of 0, each posterior then starts with a variance near 1, that of
+    its prior.
+
+    Parameters
+    ----------
+    encoder : nn.Sequential
+        A network that ends in means and, after them, log-variances; changed in
+        place.
+    """
+    head = encoder[-1].weight
+    head[len(head) // 2 :] *= 0.01
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[None]:  # noqa: B008
+    """Seed the global generators of torch, and put them back as they were.
+
+    For modules that know no other: those that draw their parameters when they
+    are made, and dropout.
+
+    Parameters
+    ----------
+    seed : int
+        Seed inside of the context.
+    device : torch.device
+        A CUDA device, whose generator is seeded as well, or the CPU.
+    """
+    on_gpu = device.type == "cuda"
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        torch.default_generator.manual_seed(seed)
+        if on_gpu:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
+
+
+def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
+    """Raise an error where a network does not map (batch, n_in) to (batch, n_out).
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network, on the CPU, in float32.
+    name : str
+        What the error calls it.
+    n_in, n_out : int
+        Widths that are expected.
+
+    Raises
+    ------
+    ValueError
+        If the output has another shape, or the network fails.
+    """
+    training = network.training
+    expected = (
+        f"but expected it to map shape (n_samples, {n_in}) to (n_samples, {n_out}): "
+        "an encoder n_features to 2 * n_components (means, then log-variances), a "
+        "decoder n_components to n_features."
+    )
+    try:
+        with torch.no_grad():
+            out = network.eval()(torch.zeros(2, n_in))
+    except RuntimeError as error:
+        raise ValueError(
+            f"Got {name}={type(network).__name__}, which fails for an input of shape "
+            f"(2, {n_in}) ({error}), {expected}"
+        ) from error
+    finally:
+        network.train(training)
+    shape = tuple(out.shape) if isinstance(out, Tensor) else type(out).__name__
+    if shape != (2, n_out):
+        raise ValueError(
+            f"Got {name}={type(network).__name__}, whose output for an input of shape "
+            f"(2, {n_in}) is {shape}, {expected}"
+        )

@@ -1,0 +1,138 @@
+"""What a decoder's output says about data: the distribution p(x | z)."""
+
+from abc import ABC, abstractmethod
+from math import log, pi
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skgen.sampling import bernoulli, bernoulli_of_rows
+
+# Weight of the newest mini-batch in the running estimate of a noise variance.
+_VARIANCE_RATE = 0.05
+
+
+class Observation(nn.Module, ABC):
+    """Distribution of data x given the output f of a decoder.
+
+    All features are independent given f, which has their shape.
+    """
+
+    def observe(self, x: Tensor, *, generator: torch.Generator | None) -> Tensor:  # noqa: ARG002
+        """Turn a row of data into an observation, shape (batch, n_features).
+
+        With a generator it may be drawn; without one it is a function of the row.
+        """
+        return x
+
+    def adapt_(self, x: Tensor, f: Tensor) -> None:
+        """Move parameters that have a closed form towards it, in training."""
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
+
+    @abstractmethod
+    def mean(self, f: Tensor) -> Tensor:
+        """Mean of x given f, shape (batch, n_features)."""
+
+    @abstractmethod
+    def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draw x given f, shape (batch, n_features)."""
+
+
+class GaussianObservation(Observation):
+    r"""Gaussian noise around the decoder's output.
+
+    .. math:: \log p(x \mid f) = -\frac{1}{2} \sum_i \left[
+              \frac{(x_i - f_i)^2}{\sigma_i^2} + \log 2 \pi \sigma_i^2 \right]
+
+    Given the networks, the ELBO is maximal at
+    :math:`\sigma_i^2 = \langle (x_i - f_i)^2 \rangle`, the mean over data and
+    posterior, whatever the weight of the KL term. In training a running mean
+    over mini-batches follows it (Rybkin, Daniilidis & Levine, 2021).
+
+    Parameters
+    ----------
+    variance : Tensor of shape () or (n_features,)
+        Noise variance :math:`\sigma^2`, one for all features or one each.
+    floor : float or None
+        The least variance that is learned; None means that `variance` is fixed.
+    """
+
+    variance: Tensor
+
+    def __init__(self, variance: Tensor, *, floor: float | None = None):
+        super().__init__()
+        self.register_buffer("variance", variance)
+        self.floor = floor
+
+    def optimal_variance(self, squared_error: Tensor) -> Tensor:
+        """Best variance for squared errors of shape (n, n_features)."""
+        assert self.floor is not None
+        each = squared_error.mean(0)
+        return (each if self.variance.ndim else each.mean()).clamp(self.floor)
+
+    @torch.no_grad()
+    def adapt_(self, x: Tensor, f: Tensor) -> None:
+        """Take the running mean of the squared errors one mini-batch on."""
+        if self.floor is not None:
+            best = self.optimal_variance((x - f).square())
+            self.variance.lerp_(best, _VARIANCE_RATE)
+
+    def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
+        error = (x - f).square()
+        log_det = log(2 * pi) + self.variance.log()
+        if self.variance.ndim:
+            return -0.5 * ((error / self.variance).sum(-1) + log_det.sum())
+        return -0.5 * (error.sum(-1) / self.variance + x.shape[-1] * log_det)
+
+    def mean(self, f: Tensor) -> Tensor:
+        """Mean of x given f: f itself."""
+        return f
+
+    def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draw x given f, shape (batch, n_features)."""
+        noise = torch.randn(
+            f.shape, generator=generator, dtype=f.dtype, device=f.device
+        )
+        return f + self.variance.sqrt() * noise
+
+
+class BernoulliObservation(Observation):
+    r"""Bits whose logits are the decoder's output.
+
+    .. math:: \log p(x \mid f) = \sum_i \left[ x_i f_i - \log(1 + e^{f_i}) \right]
+
+    Parameters
+    ----------
+    sampled : bool
+        Whether a value in (0, 1) is the probability of a bit, which is observed.
+        Otherwise it stands in the formula as it is.
+    """
+
+    def __init__(self, *, sampled: bool = False):
+        super().__init__()
+        self.sampled = sampled
+
+    def observe(self, x: Tensor, *, generator: torch.Generator | None) -> Tensor:
+        """Draw bits, if they are sampled: anew, or without a generator those of x."""
+        if not self.sampled:
+            return x
+        if generator is None:
+            return bernoulli_of_rows(x)
+        return bernoulli(x, generator=generator)
+
+    def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
+        return (x * f + F.logsigmoid(-f)).sum(-1)
+
+    def mean(self, f: Tensor) -> Tensor:
+        """P(x = 1 | f), shape (batch, n_features)."""
+        return torch.sigmoid(f)
+
+    def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draw bits given f, shape (batch, n_features)."""
+        return bernoulli(torch.sigmoid(f), generator=generator)
