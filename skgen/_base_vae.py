@@ -18,9 +18,10 @@ from skgen.likelihood import importance_weighted_bound
 from skgen.modules import (
     ACTIVATIONS,
     VAE,
-    Affine,
     NegativeELBO,
     Observation,
+    Standardize,
+    Unstandardize,
     check_network,
     conv_decoder,
     conv_encoder,
@@ -215,8 +216,8 @@ class BaseVAE(BaseGenerator):
                   \quad z_k \sim q(z \mid x)
 
         (Burda, Grosse & Salakhutdinov, 2016). Its expectation is a lower bound on
-        log p(x), which rises with K. The draws are quasi-random and the same ones
-        for all rows; memory does not grow with K.
+        log p(x), which rises with K. Each row has draws of its own; memory does not
+        grow with K.
 
         Parameters
         ----------
@@ -233,13 +234,12 @@ class BaseVAE(BaseGenerator):
             Estimate in nats.
         """
         X = self._validate_data(X)
-        seed = draw_seed(self._rng(random_state))
-        return self._apply(
-            partial(
-                importance_weighted_bound, n_samples=n_importance_samples, seed=seed
-            ),
-            X,
+        estimate = partial(
+            importance_weighted_bound,
+            n_samples=n_importance_samples,
+            generator=self._generator(self._rng(random_state)),
         )
+        return self._apply(estimate, X)
 
     @validate_params(
         {
@@ -288,15 +288,15 @@ class BaseVAE(BaseGenerator):
             _check_unchanged(chosen, state["_architecture"])
             return dict(state)
         with seeded(draw_seed(self.random_state_)):
-            networks = _build_networks(chosen)
-            (a_in, s_in), (a_out, s_out) = self._units(X)
+            networks = _build_networks(chosen).double()
+            units_in, units_out = self._units(X)
             if self.encoder is None:
                 reset_parameters(networks["encoder"])
                 quiet_log_variances(networks["encoder"])
-                networks["encoder"][0].set_(-a_in / s_in, 1 / s_in)
+                networks["encoder"][0].set_(*units_in)
             if self.decoder is None:
                 reset_parameters(networks["decoder"])
-                networks["decoder"][-1].set_(a_out, s_out)
+                networks["decoder"][-1].set_(*units_out)
         width, n_latents = chosen["n_features"], chosen["n_components"]
         check_network(networks["encoder"], "encoder", width, 2 * n_latents)
         check_network(networks["decoder"], "decoder", n_latents, width)
@@ -360,14 +360,14 @@ def _build_networks(architecture: dict[str, Any]) -> Any:
             if conv
             else mlp((n_features, *up), activation)
         )
-        encoder = nn.Sequential(Affine.identity(n_features), *network)
+        encoder = nn.Sequential(Standardize(n_features), *network)
     if decoder is None:
         network = (
             conv_decoder(image_shape, down, activation)
             if conv
             else mlp((*down, n_features), activation)
         )
-        decoder = nn.Sequential(*network, Affine.identity(n_features))
+        decoder = nn.Sequential(*network, Unstandardize(n_features))
     return nn.ModuleDict(
         {
             "encoder": _make(encoder, n_features, 2 * n_latents),
@@ -399,9 +399,13 @@ def _check_unchanged(chosen: dict[str, Any], fitted: dict[str, Any]) -> None:
             )
 
 
+def _is_positive(number: Any) -> bool:
+    return isinstance(number, Integral) and int(number) > 0
+
+
 def _check_sizes(sizes: Any) -> tuple[int, ...]:
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and size > 0 for size in sizes):
+    if not all(_is_positive(size) for size in sizes):
         raise ValueError(
             f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
             "one a hidden layer; an empty tuple for a linear model."
@@ -414,7 +418,7 @@ def _check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int
     shape = (1, *shape) if len(shape) == 2 else shape
     if (
         len(shape) != 3
-        or not all(isinstance(side, Integral) and side > 0 for side in shape)
+        or not all(_is_positive(side) for side in shape)
         or prod(shape) != n_features
     ):
         raise ValueError(

@@ -227,10 +227,10 @@ class BernoulliVAE(BaseVAE):
 
     def _units(self, X: Any) -> tuple[Unit, Unit]:
         n = X.shape[0]
-        mean = np.asarray(X.mean(axis=0, dtype=np.float64)).ravel()
+        total = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (n + 2)
-        mean = torch.from_numpy(mean.clip(margin, 1 - margin))
+        mean = torch.from_numpy((total / n).clip(margin, 1 - margin))
         one = torch.ones((), dtype=torch.float64)
         return (mean, one), (torch.logit(mean), one)
 

@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
@@ -13,6 +15,8 @@ from skgen._base import State
 from skgen._base_vae import BaseVAE, Unit
 from skgen.modules import VAE, GaussianObservation, posterior_average
 
+# Numbers in a chunk of data that is looked at at a time.
+_CHUNK = 2**22
 # The least noise variance that is learned, as a share of the variance of the data.
 _FLOOR = 1e-6
 
@@ -241,7 +245,8 @@ class GaussianVAE(BaseVAE):
 
     def _units(self, X: Any) -> tuple[Unit, Unit]:
         mean, variance = _mean_and_variance(X)
-        unit = torch.from_numpy(mean), torch.tensor(_scale(variance))
+        scale = torch.tensor(_scale(variance), dtype=torch.float64)
+        unit = torch.from_numpy(mean), scale
         return unit, unit
 
     def _start(self, X: Any, state: State) -> State:
@@ -265,9 +270,11 @@ class GaussianVAE(BaseVAE):
         return GaussianObservation(variance, floor=state["_noise_floor"])
 
     def _read(self, state: State, model: Any, objective: Any) -> State:
-        variance = model.observation.variance.cpu().double().numpy()
-        noise = {"noise_variance_": _plain(variance)}
-        return super()._read(state, model, objective) | noise
+        state = super()._read(state, model, objective)
+        if model.observation.floor is not None:
+            variance = model.observation.variance.cpu().double().numpy()
+            state["noise_variance_"] = _plain(variance)
+        return state
 
     def _conclude(self, X: Any, *, partial: bool) -> None:
         super()._conclude(X, partial=partial)
@@ -278,7 +285,11 @@ class GaussianVAE(BaseVAE):
 
 
 def _mean_and_variance(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    scaler = StandardScaler(with_mean=False).fit(X)
+    """Over rows, in float64; the same bits for dense and for sparse X."""
+    scaler = StandardScaler()
+    for rows in gen_batches(X.shape[0], max(1, _CHUNK // X.shape[1])):
+        part = X[rows]
+        scaler.partial_fit(part.toarray() if issparse(part) else part)
     return scaler.mean_, scaler.var_
 
 

@@ -6,14 +6,13 @@ import torch
 from torch import Tensor
 
 from skgen.modules import VAE
-from skgen.sampling import quasi_normal
 
 # Numbers that a decoder gives at a time.
 _BLOCK = 2**20
 
 
 def importance_weighted_bound(
-    model: VAE, x: Tensor, n_samples: int, *, seed: int
+    model: VAE, x: Tensor, n_samples: int, *, generator: torch.Generator
 ) -> Tensor:
     r"""Importance-weighted bound on the log-likelihood of each row.
 
@@ -22,8 +21,8 @@ def importance_weighted_bound(
               \quad z_k \sim q(z \mid x)
 
     (Burda, Grosse & Salakhutdinov, 2016): the mean is a lower bound for every K,
-    and tends to :math:`\log p(x)` as K grows. The draws are `quasi_normal`, the
-    same ones for all rows.
+    and tends to :math:`\log p(x)` as K grows. Each row has draws of its own, so
+    that the errors of rows average out.
 
     Parameters
     ----------
@@ -33,8 +32,8 @@ def importance_weighted_bound(
         Data.
     n_samples : int
         Draws a row, K.
-    seed : int
-        Seed of the draws.
+    generator : torch.Generator
+        Source of randomness, on the device of `x`.
 
     Returns
     -------
@@ -44,17 +43,20 @@ def importance_weighted_bound(
     x = model.observation.observe(x, generator=None)
     mu, log_var = model.posterior(x)
     std = (0.5 * log_var).exp()
-    noise = quasi_normal(n_samples, mu.shape[1], seed=seed).to(mu)
-    # log p(z) - log q(z | x), less what depends on z alone
-    log_base = 0.5 * (log_var.sum(1, keepdim=True) + noise.square().sum(1))
     total = torch.full_like(mu[:, 0], -torch.inf)
     n_points = min(n_samples, max(1, _BLOCK // x.shape[1]))
     rows = max(1, _BLOCK // (n_points * x.shape[1]))
     for r in (slice(i, i + rows) for i in range(0, len(x), rows)):
-        for k in (slice(i, i + n_points) for i in range(0, n_samples, n_points)):
-            z = torch.addcmul(mu[r, None], std[r, None], noise[k])
+        for k in range(0, n_samples, n_points):
+            shape = (len(mu[r]), min(n_points, n_samples - k), mu.shape[1])
+            noise = torch.randn(
+                shape, generator=generator, dtype=mu.dtype, device=mu.device
+            )
+            z = torch.addcmul(mu[r, None], std[r, None], noise)
             f = model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-            log_weight = model.observation.log_prob(x[r, None], f) + log_base[r, k]
-            log_weight -= 0.5 * z.square().sum(2)
+            log_weight = model.observation.log_prob(x[r, None], f)
+            # log p(z) - log q(z | x)
+            log_weight += 0.5 * (noise.square() - z.square()).sum(2)
+            log_weight += 0.5 * log_var[r].sum(1, keepdim=True)
             total[r] = torch.logaddexp(total[r], log_weight.logsumexp(1))
     return total - log(n_samples)

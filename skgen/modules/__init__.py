@@ -4,7 +4,8 @@ from skgen.modules._contrastive import ContrastiveDivergence
 from skgen.modules._gaussian import kl_gaussians, kl_standard_normal
 from skgen.modules._networks import (
     ACTIVATIONS,
-    Affine,
+    Standardize,
+    Unstandardize,
     check_network,
     conv_decoder,
     conv_encoder,
@@ -26,7 +27,6 @@ from skgen.modules._vae import VAE, NegativeELBO, elbo, elbo_terms, posterior_av
 __all__ = [
     "ACTIVATIONS",
     "VAE",
-    "Affine",
     "BernoulliObservation",
     "BernoulliRBM",
     "ContrastiveDivergence",
@@ -34,6 +34,8 @@ __all__ = [
     "NegativeELBO",
     "Objective",
     "Observation",
+    "Standardize",
+    "Unstandardize",
     "check_network",
     "conv_decoder",
     "conv_encoder",

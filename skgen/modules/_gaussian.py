@@ -45,10 +45,14 @@ def kl_gaussians(
 
     Parameters
     ----------
-    mean_q, mean_p : Tensor of shape (..., d)
-        Means.
-    covariance_q, covariance_p : Tensor of shape (..., d, d)
-        Covariances, symmetric and positive definite.
+    mean_q : Tensor of shape (..., d)
+        Mean of q.
+    covariance_q : Tensor of shape (..., d, d)
+        Covariance of q, symmetric and positive definite.
+    mean_p : Tensor of shape (..., d)
+        Mean of p.
+    covariance_p : Tensor of shape (..., d, d)
+        Covariance of p, symmetric and positive definite.
 
     Returns
     -------

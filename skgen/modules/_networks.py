@@ -22,34 +22,48 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
 _CHANNELS = (32, 64)
 
 
-class Affine(nn.Module):
-    r"""Fixed map :math:`x \mapsto a + s x`, between units of data and of a network.
-
-    Parameters
-    ----------
-    location : Tensor of shape (n_features,)
-        Offset a.
-    scale : Tensor of shape ()
-        Factor s, one for all features, so that their variances keep their ratios.
-    """
+class _Units(nn.Module):
+    """Location and scale of features: buffers, which are set before training."""
 
     location: Tensor
     scale: Tensor
 
-    def __init__(self, location: Tensor, scale: Tensor):
+    def __init__(self, n_features: int):
         super().__init__()
-        self.register_buffer("location", location)
-        self.register_buffer("scale", scale)
-
-    @classmethod
-    def identity(cls, n_features: int) -> "Affine":
-        """Leave x as it is, until it is set."""
-        return cls(torch.zeros(n_features), torch.ones(()))
+        self.register_buffer("location", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(()))
 
     def set_(self, location: Tensor, scale: Tensor) -> None:
-        """Set location and scale."""
+        """Set the location, shape (n_features,), and the scale, shape ()."""
         self.location.copy_(location)
         self.scale.copy_(scale)
+
+
+class Standardize(_Units):
+    r"""Fixed map :math:`x \mapsto (x - a) / s`, in front of an encoder.
+
+    The scale s is one for all features: their variances keep their ratios.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x, shape (batch, n_features)."""
+        # In this order constant features become exactly 0.
+        return (x - self.location) / self.scale
+
+
+class Unstandardize(_Units):
+    r"""Fixed map :math:`x \mapsto a + s x`, behind a decoder.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
@@ -168,7 +182,7 @@ def reset_parameters(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             nn.init.xavier_normal_(module.weight)
-            nn.init.zeros_(module.bias)
+            module.bias.zero_()  # type: ignore[union-attr]
 
 
 @torch.no_grad()
@@ -184,8 +198,8 @@ def quiet_log_variances(encoder: nn.Sequential) -> None:
         A network that ends in means and, after them, log-variances; changed in
         place.
     """
-    head = encoder[-1].weight
-    head[len(head) // 2 :] *= 0.01
+    weight: Tensor = encoder[-1].weight  # type: ignore[assignment]
+    weight[len(weight) // 2 :] *= 0.01
 
 
 @contextmanager
@@ -217,7 +231,7 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
     Parameters
     ----------
     network : nn.Module
-        The network, on the CPU, in float32.
+        The network, on the CPU, in float64.
     name : str
         What the error calls it.
     n_in, n_out : int
@@ -236,7 +250,7 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
     )
     try:
         with torch.no_grad():
-            out = network.eval()(torch.zeros(2, n_in))
+            out = network.eval()(torch.zeros(2, n_in, dtype=torch.float64))
     except RuntimeError as error:
         raise ValueError(
             f"Got {name}={type(network).__name__}, which fails for an input of shape "

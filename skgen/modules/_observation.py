@@ -20,9 +20,20 @@ class Observation(nn.Module, ABC):
     """
 
     def observe(self, x: Tensor, *, generator: torch.Generator | None) -> Tensor:  # noqa: ARG002
-        """Turn a row of data into an observation, shape (batch, n_features).
+        """Turn data into what is observed.
 
-        With a generator it may be drawn; without one it is a function of the row.
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Data.
+        generator : torch.Generator or None
+            Source of randomness, if something is drawn; None means that what is
+            observed of a row is a function of the row.
+
+        Returns
+        -------
+        x : Tensor of shape (batch, n_features)
+            Observations.
         """
         return x
 

@@ -13,9 +13,8 @@ from skgen.sampling import balanced_normal
 # Log-variances of the posterior are kept in [-20, 20]: far outside what a model
 # needs, and inside what float32 can take the exponential of.
 _MAX_LOG_VAR = 20.0
-# Points of the integral over the posterior: this many, or this many a latent.
-_MIN_POINTS = 64
-_POINTS_A_LATENT = 8
+# Points of the integral over the posterior: this many, or at least two a latent.
+_MIN_POINTS = 32
 # Numbers that a decoder gives at a time when a score is computed.
 _BLOCK = 2**20
 
@@ -91,12 +90,13 @@ def posterior_average(
     Returns
     -------
     average : Tensor of shape (n_samples, ...)
-        The average. 64 points, or 8 a latent if that is more.
+        The average. There are 32 points, or the least power of 2 that is no less
+        than 2 n_latents if that is more.
     """
     mu, log_var = model.posterior(x)
     std = (0.5 * log_var).exp()
     n_latents = mu.shape[1]
-    n_points = max(_MIN_POINTS, _POINTS_A_LATENT * n_latents)
+    n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
     points = balanced_normal(n_points, n_latents, seed=0).to(mu)
     rows = max(1, _BLOCK // (n_points * x.shape[1]))
     parts = []
@@ -185,5 +185,5 @@ class NegativeELBO(Objective):
 
     @torch.no_grad()
     def evaluate(self, model: VAE, x: Tensor) -> Tensor:
-        r"""Minus the evidence lower bound, with :math:`\beta = 1`."""
+        r"""Negative evidence lower bound, with :math:`\beta = 1`."""
         return -elbo(model, x)

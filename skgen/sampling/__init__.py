@@ -2,12 +2,11 @@
 
 from skgen.sampling._bits import bernoulli, bernoulli_of_rows
 from skgen.sampling._gibbs import gibbs
-from skgen.sampling._quasi import balanced_normal, quasi_normal
+from skgen.sampling._quasi import balanced_normal
 
 __all__ = [
     "balanced_normal",
     "bernoulli",
     "bernoulli_of_rows",
     "gibbs",
-    "quasi_normal",
 ]

@@ -5,18 +5,20 @@ from torch import Tensor
 from torch.quasirandom import SobolEngine
 
 
-def quasi_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
-    r"""Draw points that fill a standard normal distribution evenly.
+def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
+    r"""Make points that fill a standard normal distribution evenly.
 
-    They are :math:`\Phi^{-1}` of scrambled Sobol points (Owen, 1998). Each of
-    them has the law :math:`\mathcal{N}(0, I)` over seeds, so that an average
-    over the points is unbiased; for a smooth function its error falls faster
-    than that of independent draws.
+    Half of them are :math:`\Phi^{-1}` of scrambled Sobol points (Owen, 1998), the
+    others are their negatives, and all are multiplied by the matrix that makes
+    their covariance exactly the identity. An average over them is exact for
+    every polynomial of degree 3 or less, such as the squared error of a linear
+    function, and for smooth functions close.
 
     Parameters
     ----------
     n_points : int
-        Number of points; a power of 2 serves best.
+        Number of points, even, and at least twice `n_dims`; a power of 2 serves
+        best.
     n_dims : int
         Dimensions, at most 21201.
     seed : int
@@ -28,35 +30,10 @@ def quasi_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
         Points, float64, on the CPU.
     """
     engine = SobolEngine(n_dims, scramble=True, seed=seed)
-    # In the middle of their cells of size 2^-31, away from 0, where the inverse
+    # In the middle of their cells of size 2^-30, away from 0, where the inverse
     # is infinite; 1 is not reached.
-    u = engine.draw(n_points, dtype=torch.float64) + 2.0**-32
-    return torch.special.ndtri(u)
-
-
-def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
-    r"""Make a quasi-normal set with exact mean and covariance.
-
-    Half of the points are `quasi_normal`, the others their negatives, and all
-    are multiplied by the matrix that makes the covariance exactly the identity.
-    An average over them is exact for every polynomial of degree 3 or less, such
-    as the squared error of a linear function.
-
-    Parameters
-    ----------
-    n_points : int
-        Number of points, even, and at least twice `n_dims`.
-    n_dims : int
-        Dimensions.
-    seed : int
-        Seed of the scrambling.
-
-    Returns
-    -------
-    points : Tensor of shape (n_points, n_dims)
-        Points, float64, on the CPU.
-    """
-    half = quasi_normal(n_points // 2, n_dims, seed=seed)
+    u = engine.draw(n_points // 2, dtype=torch.float64) + 2.0**-31
+    half = torch.special.ndtri(u)
     # With half.T @ half / n = R.T @ R, the rows of half @ inv(R) have covariance I.
     r = torch.linalg.cholesky(half.T @ half / len(half), upper=True)
     half = torch.linalg.solve_triangular(r, half, upper=True, left=False)

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from math import cos, pi
 
 
-def linear(progress: float) -> float:
+def _linear(progress: float) -> float:
     """Fall from 1 to 0."""
     return 1 - progress
 
 
-def one_cycle(progress: float) -> float:
+def _one_cycle(progress: float) -> float:
     """Rise from 1/25 to 1 over the first 30 %, fall to 0, both as a cosine.
 
     The "one cycle" of Smith & Topin (2019), with the proportions of torch's
@@ -23,6 +23,6 @@ def one_cycle(progress: float) -> float:
 # Factor of the learning rate at a share of the training done, in [0, 1].
 SCHEDULES: dict[str, Callable[[float], float] | None] = {
     "constant": None,
-    "linear": linear,
-    "one_cycle": one_cycle,
+    "linear": _linear,
+    "one_cycle": _one_cycle,
 }

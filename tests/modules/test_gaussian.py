@@ -45,14 +45,18 @@ def test_general_by_quadrature(n_dims):
     )
     tensors = [torch.from_numpy(a) for a in (m_q, C_q, m_p, C_p)]
     assert kl_gaussians(*tensors).item() == pytest.approx(expected, abs=1e-10)
-    assert kl_gaussians(*tensors[:2], *tensors[:2]).item() == pytest.approx(0, abs=1e-10)
+    assert kl_gaussians(*tensors[:2], *tensors[:2]).item() == pytest.approx(
+        0, abs=1e-10
+    )
 
 
 def test_general_contains_the_diagonal_case_in_batches():
     generator = torch.Generator().manual_seed(0)
     mu, log_var = torch.randn(2, 5, 3, generator=generator, dtype=torch.float64)
     eye = torch.eye(3, dtype=torch.float64)
-    general = kl_gaussians(mu, torch.diag_embed(log_var.exp()), torch.zeros_like(mu), eye)
+    general = kl_gaussians(
+        mu, torch.diag_embed(log_var.exp()), torch.zeros_like(mu), eye
+    )
     torch.testing.assert_close(
         general, kl_standard_normal(mu, log_var).sum(1), rtol=1e-12, atol=1e-12
     )

@@ -5,25 +5,21 @@ import pytest
 import torch
 from scipy import stats
 
-from skgen.sampling import balanced_normal, quasi_normal
+from skgen.sampling import balanced_normal
 
 
-def test_each_point_is_normal_over_seeds():
-    """Kolmogorov-Smirnov, 4,000 seeds: a scale 20 % off is rejected."""
-    points = torch.stack([quasi_normal(8, 3, seed=seed) for seed in range(4000)])
-    for point in (0, 5):
-        for column in points[:, point].numpy().T:
-            assert stats.kstest(column, "norm").pvalue > 1e-4
-            assert stats.kstest(1.2 * column, "norm").pvalue < 1e-4
-
-
-def test_finite_for_many_points():
-    points = quasi_normal(2**14, 5, seed=0)
+def test_marginal_law():
+    """Kolmogorov-Smirnov on 4096 points: a scale 20 % off is rejected."""
+    points = balanced_normal(4096, 3, seed=0)
     assert torch.isfinite(points).all()
-    assert points.abs().max() < 6.6
+    for column in points.numpy().T:
+        assert stats.kstest(column, "norm").pvalue > 0.5  # evener than chance
+        assert stats.kstest(1.2 * column, "norm").pvalue < 1e-4
 
 
-@pytest.mark.parametrize(("n_points", "n_dims"), [(64, 1), (64, 8), (128, 16), (400, 50)])
+@pytest.mark.parametrize(
+    ("n_points", "n_dims"), [(64, 1), (64, 8), (128, 16), (400, 50)]
+)
 def test_balanced_moments_to_degree_three(n_points, n_dims):
     points = balanced_normal(n_points, n_dims, seed=0).numpy()
     assert points.shape == (n_points, n_dims)
@@ -49,16 +45,16 @@ def test_beats_independent_draws():
         return np.sqrt(np.mean(np.square(errors)))
 
     balanced = error(lambda seed: balanced_normal(64, 8, seed=seed))
-    quasi = error(lambda seed: quasi_normal(64, 8, seed=seed))
     independent = error(
         lambda _: torch.randn(64, 8, generator=generator, dtype=torch.float64)
     )
     assert balanced < 0.2 * independent
-    assert quasi < 0.5 * independent
 
 
 def test_seed_alone_decides():
     before = torch.get_rng_state()
     assert torch.equal(balanced_normal(64, 4, seed=3), balanced_normal(64, 4, seed=3))
-    assert not torch.equal(quasi_normal(64, 4, seed=3), quasi_normal(64, 4, seed=4))
+    assert not torch.equal(
+        balanced_normal(64, 4, seed=3), balanced_normal(64, 4, seed=4)
+    )
     assert torch.equal(before, torch.get_rng_state())

@@ -1,0 +1,520 @@
+"""GaussianVAE and BernoulliVAE: parameters, methods, scores."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import Callback
+from torch import nn
+
+from skgen import BernoulliVAE, GaussianVAE
+from skgen.training import SCHEDULES
+
+X = (load_digits().data / 16)[:300]
+BOTH = pytest.mark.parametrize("cls", [GaussianVAE, BernoulliVAE])
+
+
+def quick(cls=GaussianVAE, **params):
+    params = {"n_components": 4, "n_iter": 3, "random_state": 0} | params
+    return cls(**params)
+
+
+# Scores
+
+
+@BOTH
+def test_terms_of_the_elbo_add_up(cls):
+    model = quick(cls).fit(X)
+    reconstruction, kl = model.elbo_terms(X)
+    assert reconstruction.shape == (300,)
+    assert kl.shape == (300, 4)
+    assert (kl >= 0).all()
+    np.testing.assert_allclose(
+        reconstruction - kl.sum(axis=1), model.score_samples(X), rtol=1e-12
+    )
+
+
+@BOTH
+def test_score_does_not_depend_on_how_the_model_was_trained(cls):
+    """beta, warm-up and batch size change the fit, and never the score of a model."""
+    model = quick(cls).fit(X)
+    score = model.score_samples(X)
+    for params in ({"beta": 5.0}, {"n_warmup_iter": 50}, {"batch_size": 7}):
+        assert np.array_equal(model.set_params(**params).score_samples(X), score)
+        other = quick(cls, **params).fit(X)
+        assert not np.array_equal(other.score_samples(X), score)
+        other.weights_ = model.weights_
+        if cls is GaussianVAE:
+            other.noise_variance_ = model.noise_variance_
+        assert np.array_equal(other.score_samples(X), score)
+
+
+@BOTH
+def test_score_keeps_its_digits_in_float32(cls):
+    model = quick(cls, n_iter=20).fit(X)
+    single = model.score_samples(X.astype(np.float32))
+    np.testing.assert_allclose(single, model.score_samples(X), atol=2e-3, rtol=1e-4)
+
+
+@BOTH
+def test_score_of_many_rows_is_that_of_each(cls, monkeypatch):
+    model = quick(cls).fit(X)
+    score = model.score_samples(X)
+    monkeypatch.setattr("skgen.modules._vae._BLOCK", 5000)
+    np.testing.assert_allclose(model.score_samples(X), score, rtol=1e-12)
+    monkeypatch.setattr("skgen._base._CHUNK", 640)
+    np.testing.assert_allclose(model.score_samples(X), score, rtol=1e-12)
+
+
+def test_error_of_the_score_over_seeds(monkeypatch):
+    """The fixed points could have been others: that moves the mean by < 0.02 nats.
+
+    As many independent draws move it by ten times as much.
+    """
+    from skgen.modules import _vae
+
+    model = quick(n_components=16, n_iter=60).fit(X)
+    balanced = _vae.balanced_normal
+
+    def spread(points):
+        scores = []
+        for seed in range(8):
+            monkeypatch.setattr(_vae, "balanced_normal", points(seed))
+            scores.append(model.score(X))
+        return np.std(scores)
+
+    def independent(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return lambda n, d, seed: torch.randn(n, d, generator=generator)
+
+    ours = spread(lambda s: lambda n, d, seed: balanced(n, d, seed=s))
+    assert 0 < ours < 0.02
+    assert spread(independent) > 10 * ours
+
+
+@BOTH
+def test_log_likelihood_is_above_the_elbo_and_rises(cls):
+    model = quick(cls, n_iter=20).fit(X)
+    means = [model.log_likelihood(X, n).mean() for n in (10, 100, 1000)]
+    assert model.score(X) < means[0] < means[1] < means[2] + 0.05
+    again = model.log_likelihood(X, 100)
+    np.testing.assert_array_equal(again, model.log_likelihood(X, 100))
+    assert not np.array_equal(again, model.log_likelihood(X, 100, random_state=1))
+
+
+# Latent variables
+
+
+@BOTH
+def test_encode_and_reconstruct(cls):
+    model = quick(cls).fit(X)
+    mean, std = model.encode(X)
+    np.testing.assert_array_equal(mean, model.transform(X))
+    assert std.shape == mean.shape
+    assert (std > 0).all()
+    np.testing.assert_allclose(
+        model.reconstruct(X), model.inverse_transform(mean), rtol=1e-12
+    )
+    # The KL divergence that the two give is the one of elbo_terms.
+    expected = 0.5 * (mean**2 + std**2 - 1) - np.log(std)
+    np.testing.assert_allclose(model.elbo_terms(X)[1], expected, atol=1e-10)
+
+
+def test_active_units():
+    model = quick(
+        n_components=10, n_iter=60, noise_variance=0.3, learning_rate=0.01
+    ).fit(X)
+    active = model.transform(X.astype(np.float32)).var(axis=0) > 0.01
+    np.testing.assert_array_equal(model.active_units_, active)
+    assert model.active_units_.dtype == bool
+    assert model.active_units_.sum() == 10
+    noisy = quick(n_iter=60, noise_variance=2.0, learning_rate=0.01).fit(X)
+    assert noisy.active_units_.sum() == 0
+
+
+def test_samples_of_the_gaussian_have_its_law():
+    """Without noise: means. With it: the noise has the variance that is stated."""
+    model = quick().fit(X)
+    mean, noisy = (model.sample(2000, noise=noise) for noise in (False, True))
+    z = (noisy - mean) / np.sqrt(model.noise_variance_)
+    assert stats.kstest(z.ravel(), "norm").pvalue > 1e-4
+    assert stats.kstest(1.05 * z.ravel(), "norm").pvalue < 1e-4
+
+
+def test_samples_of_the_bernoulli_are_probabilities_or_bits():
+    model = quick(BernoulliVAE).fit(X)
+    mean, bits = (model.sample(3000, noise=noise) for noise in (False, True))
+    assert set(np.unique(bits)) == {0, 1}
+    assert ((mean > 0) & (mean < 1)).all()
+    error = np.sqrt((mean * (1 - mean)).sum(axis=0)) / 3000
+    assert (np.abs((bits - mean).mean(axis=0)) < 4.5 * error).all()
+
+
+def test_samples_of_latents_are_standard_normal():
+    """A linear decoder: samples are W z + b, of known mean and covariance."""
+    model = quick(hidden_layer_sizes=(), n_iter=50).fit(X)
+    b = model.inverse_transform(np.zeros((1, 4)))
+    W = model.inverse_transform(np.eye(4)) - b
+    z = np.linalg.lstsq(W.T, (model.sample(4000) - b).T, rcond=None)[0]
+    for column in z:
+        assert stats.kstest(column, "norm").pvalue > 1e-4
+    assert np.abs(np.corrcoef(z) - np.eye(4)).max() < 4.5 / np.sqrt(4000)
+
+
+# The noise variance
+
+
+@pytest.mark.parametrize("noise_variance", ["learned", "per_feature"])
+def test_learned_variance_is_the_best(noise_variance):
+    """The closed form: moved either way, it lowers the score of the training data."""
+    model = quick(noise_variance=noise_variance, n_iter=10).fit(X)
+    best, score = model.noise_variance_, model.score(X)
+    assert np.shape(best) == (() if noise_variance == "learned" else (64,))
+    for factor in (0.99, 1.01):
+        model.noise_variance_ = best * factor
+        assert model.score(X) < score
+    residual = np.mean((X - model.reconstruct(X)) ** 2)
+    assert np.mean(best) > residual  # the spread of the posterior adds to it
+
+
+def test_fixed_variance_stays():
+    model = quick(noise_variance=0.2).fit(X)
+    assert model.noise_variance_ == 0.2
+    assert model.partial_fit(X).noise_variance_ == 0.2
+
+
+def test_variance_has_a_floor():
+    no_weights = {
+        "weight_decay": 990.0,
+        "n_iter": 50,
+    }  # what remains is the mean of the data
+    constant = np.ones((20, 3))
+    assert quick(**no_weights).fit(constant).noise_variance_ == pytest.approx(1e-6)
+    half = np.column_stack([constant[:, 0], np.arange(20.0)])
+    model = quick(noise_variance="per_feature", **no_weights).fit(half)
+    variance = half.var(axis=0)
+    expected = [1e-6 * variance.mean(), variance[1]]
+    assert model.noise_variance_ == pytest.approx(expected, rel=1e-2)
+
+
+def test_variance_with_a_warm_start():
+    model = quick(warm_start=True).fit(X)
+    for noise_variance, shape in [("per_feature", (64,)), ("learned", ()), (0.3, ())]:
+        model.set_params(noise_variance=noise_variance).fit(X)
+        assert np.shape(model.noise_variance_) == shape
+    assert model.noise_variance_ == 0.3
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e4])
+def test_units_of_the_data_do_not_matter(factor):
+    """Data in other units: the score moves by log of the units, and nothing else."""
+    model = quick(precision="float64").fit(X)
+    other = quick(precision="float64").fit(X * factor + 7 * factor)
+    assert other.noise_variance_ == pytest.approx(factor**2 * model.noise_variance_)
+    shift = 64 * np.log(factor)
+    scaled = X * factor + 7 * factor
+    assert other.score(scaled) + shift == pytest.approx(model.score(X), abs=1e-5)
+    np.testing.assert_allclose(other.transform(scaled), model.transform(X), atol=1e-7)
+
+
+# Binarization
+
+
+def test_threshold():
+    model = quick(BernoulliVAE, binarize="threshold").fit(X)
+    bits = (X > 0.5).astype(float)
+    np.testing.assert_array_equal(model.transform(X), model.transform(bits))
+    np.testing.assert_array_equal(model.score_samples(X), model.score_samples(bits))
+    plain = quick(BernoulliVAE).fit(bits)
+    np.testing.assert_array_equal(plain.transform(bits), model.transform(X))
+
+
+def test_sampled_bits_are_new_in_every_epoch(monkeypatch):
+    from skgen.modules import BernoulliObservation
+
+    seen = []
+    log_prob = BernoulliObservation.log_prob
+
+    def spy(self, x, f):
+        seen.append(x.clone())
+        return log_prob(self, x, f)
+
+    monkeypatch.setattr(BernoulliObservation, "log_prob", spy)
+    quick(BernoulliVAE, binarize="sample", batch_size=300, n_iter=20).fit(X)
+    assert len(seen) == 20
+    means = torch.stack([x.mean(0) for x in seen]).double().numpy()
+    assert all(set(np.unique(x)) == {0, 1} for x in seen)
+    # Means of a pixel differ from epoch to epoch, around those of the grey values.
+    assert (means.std(axis=0)[X.std(axis=0) > 0.2] > 0).all()
+    np.testing.assert_allclose(means.mean(axis=0), X.mean(axis=0), atol=0.03)
+
+
+def test_scores_of_sampled_bits():
+    model = quick(BernoulliVAE, binarize="sample").fit(X)
+    score = model.score_samples(X)
+    np.testing.assert_array_equal(score, model.score_samples(X))
+    np.testing.assert_array_equal(score[::-1], model.score_samples(X[::-1]))
+    assert not np.array_equal(score, model.set_params(binarize="none").score_samples(X))
+    model.set_params(binarize="sample")
+    bits = (X > 0.5).astype(float)
+    given = model.score_samples(bits)  # bits are taken as they are
+    np.testing.assert_array_equal(
+        given, model.set_params(binarize="none").score_samples(bits)
+    )
+
+
+def test_data_that_is_no_probability():
+    with pytest.warns(UserWarning, match=r"Got X with values in \[-1, 1\].*Binarizer"):
+        quick(BernoulliVAE).fit(2 * X - 1)
+
+
+# Networks
+
+
+def test_linear_networks():
+    model = quick(hidden_layer_sizes=()).fit(X)
+    rng = np.random.RandomState(0)
+    a, b = rng.normal(size=(2, 5, 4))
+    decode = model.inverse_transform
+    np.testing.assert_allclose(
+        decode(a + b) + decode(0 * a), decode(a) + decode(b), atol=1e-10
+    )
+
+
+def test_hidden_layers():
+    model = quick(hidden_layer_sizes=(32, 16)).fit(X)
+    widths = [v.shape[0] for k, v in model.weights_.items() if k.endswith("weight")]
+    assert widths == [32, 16, 8, 16, 32, 64]
+    alike = quick(hidden_layer_sizes=32).fit(X), quick(hidden_layer_sizes=[32]).fit(X)
+    np.testing.assert_array_equal(*(m.transform(X) for m in alike))
+
+
+@pytest.mark.parametrize(
+    "activation",
+    ["identity", "logistic", "tanh", "relu", "elu", "silu", "gelu", "softplus"],
+)
+def test_activations(activation):
+    model = quick(activation=activation, n_iter=30).fit(X)
+    start = quick(activation=activation, n_iter=0).fit(X)
+    assert model.score(X) > start.score(X) + 1
+
+
+@pytest.mark.parametrize(
+    "image_shape", [(8, 8), (4, 16), (1, 8, 8), (4, 4, 4), (64, 1), (2, 1, 32)]
+)
+def test_convolutions_on_images_of_any_shape(image_shape):
+    model = quick(
+        architecture="conv", image_shape=image_shape, hidden_layer_sizes=(16,)
+    )
+    model.fit(X)
+    assert model.sample(3).shape == (3, 64)
+    assert model.reconstruct(X).shape == X.shape
+    start = clone(model).set_params(n_iter=0).fit(X)
+    assert model.score(X) > start.score(X)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 7, 28, 29])
+def test_convolutions_on_odd_sides(side):
+    data = np.random.RandomState(0).uniform(size=(10, side * 4))
+    model = quick(architecture="conv", image_shape=(side, 4), n_iter=1).fit(data)
+    assert model.sample(3).shape == (3, side * 4)
+
+
+def test_convolutions_see_the_image():
+    """What the first layer gives moves with the image; it has 3 x 3 weights only."""
+    model = quick(architecture="conv", image_shape=(8, 8)).fit(X)
+    shapes = [v.shape for k, v in model.weights_.items() if k.endswith("weight")]
+    assert shapes[:2] == [(32, 1, 3, 3), (64, 32, 3, 3)]
+    assert shapes[-3:] == [(64, 64, 3, 3), (64, 32, 3, 3), (32, 1, 3, 3)[::1]] or (
+        shapes[-1] == (1, 32, 3, 3)
+    )
+
+
+class Encoder(nn.Module):
+    """A network with dropout, which torch seeds by its global generator."""
+
+    def __init__(self, n_in=64, n_out=8):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(n_in, 20),
+            nn.BatchNorm1d(20),
+            nn.Dropout(0.2),
+            nn.Linear(20, n_out),
+        )
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+@pytest.mark.parametrize("encoder", [Encoder, Encoder()], ids=["class", "instance"])
+@BOTH
+def test_networks_of_ones_own(cls, encoder):
+    before = torch.get_rng_state()
+    model = quick(cls, encoder=encoder, decoder=nn.Linear)
+    model.fit(X)
+    again = clone(model).fit(X)
+    np.testing.assert_array_equal(model.transform(X), again.transform(X))
+    assert torch.equal(before, torch.get_rng_state())
+    # Dropout is off after training.
+    np.testing.assert_array_equal(model.score_samples(X), model.score_samples(X))
+    assert model.sample(3).shape == (3, 64)
+    assert any(name.startswith("encoder.layers.1.running") for name in model.weights_)
+
+
+def test_an_instance_is_copied_and_training_starts_from_it():
+    network = nn.Linear(64, 8)
+    weight = network.weight.detach().clone()
+    start = quick(encoder=network, n_iter=0).fit(X)
+    np.testing.assert_array_equal(start.weights_["encoder.weight"], weight)
+    model = quick(encoder=network).fit(X)
+    assert torch.equal(network.weight, weight)
+    assert not np.array_equal(model.weights_["encoder.weight"], weight)
+
+
+@pytest.mark.parametrize(
+    ("params", "match"),
+    [
+        ({"encoder": nn.Linear(64, 7)}, r"\(2, 64\) is \(2, 7\).* to \(n_samples, 8\)"),
+        ({"encoder": nn.Linear(63, 8)}, r"fails for an input of shape \(2, 64\)"),
+        ({"encoder": nn.LSTM(64, 8)}, "is tuple"),
+        ({"decoder": nn.Linear(4, 63)}, r"Got decoder=Linear.*is \(2, 63\)"),
+        ({"decoder": nn.Linear(5, 64)}, r"Got decoder=Linear, which fails"),
+        ({"hidden_layer_sizes": (3, 0)}, r"Got hidden_layer_sizes=\(3, 0\)"),
+        ({"hidden_layer_sizes": (3.5,)}, "expected integers of at least 1"),
+        ({"architecture": "conv"}, "Got image_shape=None with architecture='conv'"),
+        ({"architecture": "conv", "image_shape": (8, 9)}, "whose product is 64"),
+        ({"architecture": "conv", "image_shape": (64,)}, r"\(height, width\)"),
+        ({"architecture": "conv", "image_shape": (-8, -8)}, "Pass image_shape"),
+        ({"noise_variance": 0.0}, "noise_variance"),
+        ({"noise_variance": "known"}, "noise_variance"),
+    ],
+)
+def test_bad_networks_and_parameters(params, match):
+    with pytest.raises(ValueError, match=match):
+        quick(**params).fit(X)
+
+
+def test_parameters_set_after_a_fit_wait_for_the_next():
+    model = quick().fit(X)
+    features = model.transform(X)
+    model.set_params(n_components=7, hidden_layer_sizes=(9,), activation="tanh")
+    np.testing.assert_array_equal(model.transform(X), features)
+    assert model.fit(X).transform(X).shape == (300, 7)
+
+
+# Training
+
+
+def test_warm_start_goes_on():
+    model = quick(warm_start=True).fit(X)
+    first = model.score(X)
+    assert model.fit(X).n_iter_ == 6
+    assert model.score(X) > first
+    model.set_params(hidden_layer_sizes=(9,))
+    with pytest.raises(ValueError, match=r"\(9,\), but the fit goes on .*warm_start=F"):
+        model.fit(X)
+
+
+def test_partial_fit_starts_and_goes_on():
+    model = quick()
+    for part in np.array_split(X, 3):
+        model.partial_fit(part)
+    assert model.n_iter_ == 3
+    assert np.isfinite(model.score(X))
+
+
+class Weights(Callback):
+    """Write down the weight of the KL term and the learning rate of every batch."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.kl_, self.lr_ = [], []
+
+    def on_batch_end(self, net, **kwargs):
+        self.kl_.append(net.criterion_.kl_weight)
+        self.lr_.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def test_warm_up_rises_batch_by_batch():
+    model = quick(n_warmup_iter=2, beta=3.0, batch_size=100, callbacks=[Weights()])
+    weights = dict(model.fit(X).net_.callbacks_)["Weights"].kl_
+    assert weights == pytest.approx([0, 0.5, 1, 1.5, 2, 2.5, 3, 3, 3])
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "one_cycle"])
+def test_learning_rate_schedules(schedule):
+    model = quick(learning_rate_schedule=schedule, batch_size=30, callbacks=[Weights()])
+    rates = np.array(dict(model.fit(X).net_.callbacks_)["Weights"].lr_) / 1e-3
+    t = np.arange(30) / 30
+    if schedule == "one_cycle":
+        # torch's own, whose last step is at its end, and ours before its last.
+        parameter = nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=1.0)
+        reference = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer,
+            1.0,
+            total_steps=3001,
+            final_div_factor=1e12,
+            cycle_momentum=False,
+        )
+        expected = []
+        for _ in range(3000):
+            expected.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            reference.step()
+        np.testing.assert_allclose(rates, expected[::100], atol=2e-3)
+    else:
+        np.testing.assert_allclose(rates, 1 - t if schedule == "linear" else 1 + 0 * t)
+    assert set(SCHEDULES) == {"constant", "linear", "one_cycle"}
+
+
+def test_early_stopping_waits_for_the_warm_up():
+    params = {
+        "n_iter": 40,
+        "early_stopping": True,
+        "n_iter_no_change": 2,
+        "tol": 1e3,  # nothing is an improvement of a thousand nats
+    }
+    assert quick(**params).fit(X).n_iter_ == 3
+    model = quick(n_warmup_iter=8, **params).fit(X)
+    assert model.n_iter_ == 11
+    losses = model.history_[:, "valid_loss"]
+    # The best epoch after the warm-up is restored.
+    assert -model.net_.score(X) != losses[-1]
+
+
+def test_early_stopping_restores_the_best():
+    model = quick(
+        n_components=16, n_iter=200, early_stopping=True, learning_rate=0.01
+    ).fit(X[:60])
+    losses = model.history_[:, "valid_loss"]
+    assert model.n_iter_ < 200
+    assert np.argmin(losses) < len(losses) - 1
+
+
+def test_weight_decay_spares_biases():
+    big = {"weight_decay": 900.0, "learning_rate": 1e-3, "n_iter": 20}
+    model = quick(**big).fit(X)
+    weights = {k: np.abs(v).max() for k, v in model.weights_.items() if "weight" in k}
+    assert max(weights.values()) < 0.05
+    biases = [np.abs(v).max() for k, v in model.weights_.items() if "bias" in k]
+    assert max(biases) > 1e-3
+
+
+def test_interrupt_keeps_what_was_learned():
+    class Interrupts(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    with pytest.warns(ConvergenceWarning, match="interrupted after 2 epochs"):
+        model = quick(callbacks=[Interrupts()]).fit(X)
+    assert model.n_iter_ == 2
+    assert np.isfinite(model.score(X))
+
+
+def test_verbose_shows_the_elbo(capsys):
+    quick(verbose=1).fit(X)
+    assert "[GaussianVAE] Iteration 3, ELBO = " in capsys.readouterr().out
