@@ -12,7 +12,6 @@ from sklearn.preprocessing import StandardScaler
 
 from skgen import GaussianVAE
 
-DIGITS = load_digits().data / 16
 # Learning rates that the number of mini-batches allows for.
 SETS = {
     "cancer": (load_breast_cancer().data, 0.03),
@@ -56,7 +55,7 @@ def test_linear_with_a_variance_a_feature_reaches_factor_analysis(name):
     assert -1e-6 < gap < 0.01
 
 
-@pytest.mark.parametrize(("name", "noise_variance"), [("wine", 1.0), ("cancer", 1.5)])
+@pytest.mark.parametrize(("name", "noise_variance"), [("wine", 1.2), ("cancer", 0.9)])
 def test_linear_collapses_as_predicted(name, noise_variance):
     X, learning_rate = standardized(name)
     best = PPCA(X, 8, noise_variance)
@@ -69,12 +68,12 @@ def test_linear_collapses_as_predicted(name, noise_variance):
 
 def test_linear_with_beta_reaches_the_ppca_of_a_larger_noise():
     X, learning_rate = standardized("wine")
-    beta, noise_variance = 2.0, 0.5
+    beta, noise_variance = 2.0, 0.6
     model = linear(
         8, noise_variance=noise_variance, beta=beta, learning_rate=learning_rate
     ).fit(X)
     best = PPCA(X, 8, beta * noise_variance)
-    assert model.active_units_.sum() == best.n_active < PPCA(X, 8, 0.5).n_active
+    assert model.active_units_.sum() == best.n_active < PPCA(X, 8, 0.6).n_active
     # The decoder's singular values are those of PPCA.
     b = model.inverse_transform(np.zeros((1, 8)))
     values = np.linalg.svd(model.inverse_transform(np.eye(8)) - b, compute_uv=False)
@@ -83,14 +82,28 @@ def test_linear_with_beta_reaches_the_ppca_of_a_larger_noise():
 
 
 def test_grid_search_beats_pca():
-    """By held-out ELBO, over latents, layers and noise, on the pixels of the digits."""
-    train, test = train_test_split(DIGITS, random_state=0)
+    """By held-out ELBO over latents, layers and noise, on the pixels of the digits.
+
+    Counts are dequantized by uniform noise, as is usual for densities of pixels
+    (Theis, van den Oord & Bethge, 2016): pixels that are nearly always 0 would give
+    any model with enough components a likelihood without bound.
+    """
+    X = load_digits().data
+    X = X + np.random.RandomState(0).uniform(size=X.shape)
+    train, test = train_test_split(X, random_state=0)
     search = GridSearchCV(
-        GaussianVAE(learning_rate=0.003, n_iter=60, random_state=0),
+        GaussianVAE(
+            activation="silu",
+            learning_rate=0.003,
+            learning_rate_schedule="linear",
+            weight_decay=1.0,
+            n_iter=150,
+            random_state=0,
+        ),
         {
-            "n_components": [2, 16],
+            "n_components": [4, 16],
             "hidden_layer_sizes": [(), (256,)],
-            "noise_variance": ["learned", 0.1],
+            "noise_variance": ["learned", "per_feature"],
         },
         cv=2,
         n_jobs=2,
@@ -99,10 +112,10 @@ def test_grid_search_beats_pca():
     assert search.best_params_ == {
         "n_components": 16,
         "hidden_layer_sizes": (256,),
-        "noise_variance": "learned",
+        "noise_variance": "per_feature",
     }
-    pca = max(PCA(n).fit(train).score(test) for n in (2, 8, 16, 24, 32, 40, 48))
-    assert search.score(test) > pca
+    best_pca = max(PCA(n).fit(train).score(test) for n in range(4, 64, 4))
+    assert search.score(test) > best_pca + 3
 
 
 def test_features_beat_pca():
