@@ -1,9 +1,7 @@
 """BaseVAE: what the variational autoencoders share."""
 
-import copy
 from abc import abstractmethod
 from functools import partial
-from math import prod
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -13,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skgen._architecture import Architecture, Unit
 from skgen._base import BaseGenerator, State, draw_seed
 from skgen.likelihood import importance_weighted_bound
 from skgen.modules import (
@@ -20,32 +19,11 @@ from skgen.modules import (
     VAE,
     NegativeELBO,
     Observation,
-    Standardize,
-    Unstandardize,
-    check_network,
-    conv_decoder,
-    conv_encoder,
     elbo,
     elbo_terms,
-    mlp,
-    quiet_log_variances,
-    reset_parameters,
     seeded,
 )
 
-# Location and scale of features.
-Unit = tuple[torch.Tensor, torch.Tensor]
-
-# Parameters that say what the networks are.
-_ARCHITECTURE = (
-    "n_components",
-    "hidden_layer_sizes",
-    "activation",
-    "architecture",
-    "image_shape",
-    "encoder",
-    "decoder",
-)
 # The variance of the posterior mean above which a latent counts as active.
 _ACTIVE = 0.01
 
@@ -54,7 +32,7 @@ class BaseVAE(BaseGenerator):
     """Base of the variational autoencoders.
 
     A subclass says what the output of a decoder means: `_build_observation`, and
-    `_units`, in which units it is.
+    `_look`, in which units data is.
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -74,19 +52,16 @@ class BaseVAE(BaseGenerator):
     _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
 
     # What the constructors of the subclasses store.
-    n_components: int
-    hidden_layer_sizes: Any
-    activation: str
-    architecture: str
-    image_shape: Any
-    encoder: Any
-    decoder: Any
     beta: float
     n_warmup_iter: int
 
     @abstractmethod
-    def _units(self, X: Any) -> tuple[Unit, Unit]:
-        """Location and scale of what goes into the encoder, and out of the decoder."""
+    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
+        """Look at the data: what the first state of a fit takes from it.
+
+        Location and scale of what goes into the encoder, and of what comes out of
+        the decoder; and the state of the observation.
+        """
 
     @abstractmethod
     def _build_observation(self, state: State) -> Observation:
@@ -280,42 +255,21 @@ class BaseVAE(BaseGenerator):
 
     @property
     def _n_features_out(self) -> int:
-        return self._architecture["n_components"]
+        return self._architecture.n_components
 
     def _start(self, X: Any, state: State) -> State:
-        chosen = self._choose_architecture()
+        architecture = Architecture.of(self)
         if state:
-            _check_unchanged(chosen, state["_architecture"])
+            architecture.check_same(state["_architecture"])
             return dict(state)
+        unit_in, unit_out, more = self._look(X)
         with seeded(draw_seed(self.random_state_)):
-            networks = _build_networks(chosen).double()
-            units_in, units_out = self._units(X)
-            if self.encoder is None:
-                reset_parameters(networks["encoder"])
-                quiet_log_variances(networks["encoder"])
-                networks["encoder"][0].set_(*units_in)
-            if self.decoder is None:
-                reset_parameters(networks["decoder"])
-                networks["decoder"][-1].set_(*units_out)
-        width, n_latents = chosen["n_features"], chosen["n_components"]
-        check_network(networks["encoder"], "encoder", width, 2 * n_latents)
-        check_network(networks["decoder"], "decoder", n_latents, width)
-        return {"weights_": _to_arrays(networks), "_architecture": chosen}
-
-    def _choose_architecture(self) -> dict[str, Any]:
-        """What the parameters say of the networks, checked."""
-        chosen = {name: getattr(self, name) for name in _ARCHITECTURE}
-        chosen["n_features"] = self.n_features_in_
-        chosen["hidden_layer_sizes"] = _check_sizes(self.hidden_layer_sizes)
-        if self.architecture == "conv":
-            chosen["image_shape"] = _check_image_shape(
-                self.image_shape, self.n_features_in_
-            )
-        return chosen
+            weights = _to_arrays(architecture.start(unit_in, unit_out))
+        return {"weights_": weights, "_architecture": architecture, **more}
 
     def _build_model(self, state: State) -> VAE:
         with seeded(0):  # what is drawn here is replaced
-            networks = _build_networks(state["_architecture"]).double()
+            networks = state["_architecture"].build()
         weights = {k: torch.from_numpy(v) for k, v in state["weights_"].items()}
         networks.load_state_dict(weights)
         observation = self._build_observation(state)
@@ -344,90 +298,11 @@ class BaseVAE(BaseGenerator):
         self.active_units_ = mean.var(axis=0, dtype=np.float64) > _ACTIVE
 
 
-def _build_networks(architecture: dict[str, Any]) -> Any:
-    """Make encoder and decoder with whatever parameters they start from."""
-    n_features, n_latents = architecture["n_features"], architecture["n_components"]
-    hidden, activation = architecture["hidden_layer_sizes"], architecture["activation"]
-    encoder, decoder = architecture["encoder"], architecture["decoder"]
-    up, down = (*hidden, 2 * n_latents), (n_latents, *reversed(hidden))
-    conv, image_shape = (
-        architecture["architecture"] == "conv",
-        architecture["image_shape"],
-    )
-    if encoder is None:
-        network = (
-            conv_encoder(image_shape, up, activation)
-            if conv
-            else mlp((n_features, *up), activation)
-        )
-        encoder = nn.Sequential(Standardize(n_features), *network)
-    if decoder is None:
-        network = (
-            conv_decoder(image_shape, down, activation)
-            if conv
-            else mlp((*down, n_features), activation)
-        )
-        decoder = nn.Sequential(*network, Unstandardize(n_features))
-    return nn.ModuleDict(
-        {
-            "encoder": _make(encoder, n_features, 2 * n_latents),
-            "decoder": _make(decoder, n_latents, n_features),
-        }
-    )
-
-
-def _make(network: Any, n_in: int, n_out: int) -> nn.Module:
-    """Make a module of one's own from a class, or copy an instance."""
-    if isinstance(network, nn.Module):
-        return copy.deepcopy(network).cpu().float()
-    return network(n_in, n_out)
-
-
 def _to_arrays(networks: nn.Module) -> dict[str, np.ndarray]:
     state = networks.state_dict()
     return {
         name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()
     }
-
-
-def _check_unchanged(chosen: dict[str, Any], fitted: dict[str, Any]) -> None:
-    for name, value in chosen.items():
-        if value != fitted[name]:
-            raise ValueError(
-                f"Got {name}={value!r}, but the fit goes on with networks of {name}="
-                f"{fitted[name]!r}. Set it back, or fit with warm_start=False."
-            )
-
-
-def _is_positive(number: Any) -> bool:
-    return isinstance(number, Integral) and int(number) > 0
-
-
-def _check_sizes(sizes: Any) -> tuple[int, ...]:
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(_is_positive(size) for size in sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
-            "one a hidden layer; an empty tuple for a linear model."
-        )
-    return tuple(int(size) for size in sizes)
-
-
-def _check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
-    shape = () if image_shape is None else tuple(image_shape)
-    shape = (1, *shape) if len(shape) == 2 else shape
-    if (
-        len(shape) != 3
-        or not all(_is_positive(side) for side in shape)
-        or prod(shape) != n_features
-    ):
-        raise ValueError(
-            f"Got image_shape={image_shape!r} with architecture='conv' and X of "
-            f"{n_features} features, but expected (height, width) or (channels, "
-            f"height, width) whose product is {n_features}. Pass image_shape, or use "
-            "architecture='mlp'."
-        )
-    return tuple(int(side) for side in shape)  # type: ignore[return-value]
 
 
 def _mean_and_std(model: VAE, x: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
+from skgen._architecture import Unit
 from skgen._base import State, warn_outside_unit_interval
-from skgen._base_vae import BaseVAE, Unit
+from skgen._base_vae import BaseVAE
 from skgen.modules import BernoulliObservation
 
 
@@ -225,14 +226,14 @@ class BernoulliVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _units(self, X: Any) -> tuple[Unit, Unit]:
+    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
         n = X.shape[0]
         total = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (n + 2)
         mean = torch.from_numpy((total / n).clip(margin, 1 - margin))
         one = torch.ones((), dtype=torch.float64)
-        return (mean, one), (torch.logit(mean), one)
+        return (mean, one), (torch.logit(mean), one), {}
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")

@@ -11,8 +11,9 @@ from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
+from skgen._architecture import Unit
 from skgen._base import State
-from skgen._base_vae import BaseVAE, Unit
+from skgen._base_vae import BaseVAE
 from skgen.modules import VAE, GaussianObservation, posterior_average
 
 # Numbers in a chunk of data that is looked at at a time.
@@ -243,31 +244,28 @@ class GaussianVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _units(self, X: Any) -> tuple[Unit, Unit]:
+    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
         mean, variance = _mean_and_variance(X)
-        scale = torch.tensor(_scale(variance), dtype=torch.float64)
-        unit = torch.from_numpy(mean), scale
-        return unit, unit
+        scale = np.sqrt(variance.mean()) or 1.0  # 1 for constant data
+        unit = torch.from_numpy(mean), torch.tensor(scale)
+        floor = float(_FLOOR * scale**2)
+        return unit, unit, {"noise_variance_": variance, "_noise_floor": floor}
 
     def _start(self, X: Any, state: State) -> State:
-        before, state = state, super()._start(X, state)
-        _, variance = _mean_and_variance(X)
-        state["_noise_floor"] = None
-        start: Any = self.noise_variance
-        if isinstance(start, str):
-            start = before.get("noise_variance_", variance)
-            state["_noise_floor"] = _FLOOR * _scale(variance) ** 2
-            start = np.maximum(start, state["_noise_floor"])
-            if self.noise_variance == "learned":
-                start = np.mean(start)
-            else:
-                start = np.broadcast_to(start, variance.shape).copy()
-        state["noise_variance_"] = _plain(start)
+        state = super()._start(X, state)
+        variance: Any = self.noise_variance
+        if isinstance(variance, str):
+            one = variance == "learned"
+            variance = np.maximum(state["noise_variance_"], state["_noise_floor"])
+            variance = variance.mean() if one else np.broadcast_to(variance, X.shape[1])
+        state["noise_variance_"] = _plain(variance)
         return state
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = torch.tensor(state["noise_variance_"], dtype=torch.float64)
-        return GaussianObservation(variance, floor=state["_noise_floor"])
+        learned = isinstance(self.noise_variance, str)
+        floor = state["_noise_floor"] if learned else None
+        return GaussianObservation(variance, floor=floor)
 
     def _read(self, state: State, model: Any, objective: Any) -> State:
         state = super()._read(state, model, objective)
@@ -291,11 +289,6 @@ def _mean_and_variance(X: Any) -> tuple[np.ndarray, np.ndarray]:
         part = X[rows]
         scaler.partial_fit(part.toarray() if issparse(part) else part)
     return scaler.mean_, scaler.var_
-
-
-def _scale(variance: np.ndarray) -> float:
-    """Root of the mean variance, 1 for constant data."""
-    return float(np.sqrt(variance.mean())) or 1.0
 
 
 def _plain(variance: Any) -> float | np.ndarray:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
@@ -266,6 +267,18 @@ def test_scores_of_sampled_bits():
     )
 
 
+@pytest.mark.parametrize("binarize", ["none", "threshold", "sample"])
+def test_sparse_grey_values(binarize):
+    dense = quick(BernoulliVAE, binarize=binarize).fit(X)
+    sparse = quick(BernoulliVAE, binarize=binarize).fit(csr_array(X))
+    for name, value in dense.weights_.items():
+        np.testing.assert_array_equal(value, sparse.weights_[name])
+    for method in ("transform", "score_samples"):
+        np.testing.assert_array_equal(
+            getattr(dense, method)(X), getattr(sparse, method)(csr_array(X))
+        )
+
+
 def test_data_that_is_no_probability():
     with pytest.warns(UserWarning, match=r"Got X with values in \[-1, 1\].*Binarizer"):
         quick(BernoulliVAE).fit(2 * X - 1)
@@ -362,6 +375,32 @@ def test_networks_of_ones_own(cls, encoder):
     np.testing.assert_array_equal(model.score_samples(X), model.score_samples(X))
     assert model.sample(3).shape == (3, 64)
     assert any(name.startswith("encoder.layers.1.running") for name in model.weights_)
+
+
+def test_start_of_a_fit():
+    """Posteriors near the prior, and a decoder that gives the mean of the data."""
+    gaussian, bernoulli = (
+        quick(c, n_iter=0).fit(X) for c in (GaussianVAE, BernoulliVAE)
+    )
+    for model in (gaussian, bernoulli):
+        assert np.abs(np.log(model.encode(X)[1])).max() < 0.1
+        assert (model.transform(X).std(axis=0) > 0.1).all()
+    mean = X.mean(axis=0)
+    origin = np.zeros((1, 4))
+    np.testing.assert_allclose(gaussian.inverse_transform(origin)[0], mean, atol=1e-12)
+    np.testing.assert_allclose(
+        bernoulli.inverse_transform(origin)[0],
+        mean.clip(1 / 302, 301 / 302),
+        atol=1e-12,
+    )
+
+
+@BOTH
+def test_being_told_of_batches_does_not_change_the_bits(cls):
+    plain = quick(cls, encoder=Encoder).fit(X)
+    told = quick(cls, encoder=Encoder, callbacks=[Weights()]).fit(X)
+    for name, value in plain.weights_.items():
+        np.testing.assert_array_equal(value, told.weights_[name])
 
 
 def test_an_instance_is_copied_and_training_starts_from_it():

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from skgen.modules import VAE
 
-# Numbers that a decoder gives at a time.
-_BLOCK = 2**20
+# Numbers that a decoder gives at a time: they stay in the cache of a CPU.
+_BLOCK = 2**18
 
 
 def importance_weighted_bound(

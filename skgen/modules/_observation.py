@@ -138,7 +138,8 @@ class BernoulliObservation(Observation):
 
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
-        return (x * f + F.logsigmoid(-f)).sum(-1)
+        # softplus is f itself above the threshold, by default at 20: 2e-9 too little.
+        return (x * f).sum(-1) - F.softplus(f, threshold=50.0).sum(-1)
 
     def mean(self, f: Tensor) -> Tensor:
         """P(x = 1 | f), shape (batch, n_features)."""

@@ -15,8 +15,9 @@ from skgen.sampling import balanced_normal
 _MAX_LOG_VAR = 20.0
 # Points of the integral over the posterior: this many, or at least two a latent.
 _MIN_POINTS = 32
-# Numbers that a decoder gives at a time when a score is computed.
-_BLOCK = 2**20
+# Numbers that a decoder gives at a time when a score is computed: they stay in the
+# cache of a CPU.
+_BLOCK = 2**18
 
 
 class VAE(nn.Module):

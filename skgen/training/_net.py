@@ -195,8 +195,11 @@ class GenerativeNet(NeuralNet):
             step(batch[0])
         prefix = "train" if training else "valid"
         self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
+        # As at inference: to be told must not move batch norm or draw a dropout.
+        self.module_.eval()
         with torch.no_grad():
             y_pred = self.module_(batch[0])
+        self.module_.train(training)
         self.notify("on_batch_end", batch=batch, training=training, y_pred=y_pred)
 
     def _listeners(self, *methods: str) -> list[str]:

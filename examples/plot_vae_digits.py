@@ -1,0 +1,116 @@
+"""
+=====================================================================
+Digits by variational autoencoders: samples, features, latent space
+=====================================================================
+
+Three autoencoders learn the 8 x 8 digits of scikit-learn: one of fully connected
+layers, a convolutional one, and one with two latent variables, which can be looked
+at. They are compared with PCA by the log-likelihood of held-out images, and as
+features for a classifier.
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from scipy.stats import norm
+from sklearn.datasets import load_digits
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skgen import GaussianVAE
+from skgen.plotting import ImageGridDisplay
+
+# %%
+# The models
+# ----------
+# A smooth activation, some weight decay and a learning rate that falls to zero: 1347
+# images are few. The convolutional network needs to be told what an image is.
+
+X, y = load_digits(return_X_y=True)
+X_train, X_test, y_train, y_test = train_test_split(
+    X / 16, y, random_state=0, stratify=y
+)
+
+settings = {
+    "activation": "silu",
+    "learning_rate": 0.003,
+    "learning_rate_schedule": "linear",
+    "weight_decay": 0.3,
+    "n_iter": 200,
+    "random_state": 0,
+}
+mlp = GaussianVAE(n_components=8, **settings).fit(X_train)
+conv = GaussianVAE(
+    n_components=8, architecture="conv", image_shape=(8, 8), **settings
+).fit(X_train)
+plane = GaussianVAE(n_components=2, **settings).fit(X_train)
+pca = PCA(n_components=8).fit(X_train)
+
+# %%
+# Likelihood and features
+# -----------------------
+# The score of a VAE is a lower bound on the mean log-likelihood, that of PCA is the
+# log-likelihood itself; both are nats of the same density, and compare. The features
+# of the VAE are the means of the posterior.
+
+
+def accuracy(features):
+    classifier = LogisticRegression(max_iter=2000)
+    pipeline = make_pipeline(features, StandardScaler(), classifier)
+    return pipeline.fit(X_train, y_train).score(X_test, y_test)
+
+
+print("                       held-out nats   accuracy of a classifier")
+for name, model in [("PCA", pca), ("VAE, fully connected", mlp), ("VAE, conv", conv)]:
+    print(f"{name:20s}   {model.score(X_test):13.2f}   {accuracy(model):.4f}")
+
+# %%
+# Reconstructions and samples
+# ---------------------------
+# Held-out images, the same after they have passed through the eight latent variables,
+# and images that never were: means of p(x | z) for z drawn from the prior.
+
+figure, axes = plt.subplots(ncols=5, figsize=(15, 3.2), layout="constrained")
+for ax, title, images in [
+    (axes[0], "Held-out digits", X_test[:40]),
+    (axes[1], "Fully connected: reconstructed", mlp.reconstruct(X_test[:40])),
+    (axes[2], "Convolutional: reconstructed", conv.reconstruct(X_test[:40])),
+    (axes[3], "Fully connected: samples", mlp.sample(40)),
+    (axes[4], "Convolutional: samples", conv.sample(40)),
+]:
+    ImageGridDisplay.from_array(images, n_columns=8, vmin=0, vmax=1, title=title, ax=ax)
+
+# %%
+# Two latent variables
+# --------------------
+# On the left, where the held-out images lie, by their class, which the model was never
+# told. On the right, what the decoder makes of a grid of points: quantiles of the
+# prior, so that each image stands for as much probability as any other.
+
+figure_plane, axes = plt.subplots(ncols=2, figsize=(11, 5), layout="constrained")
+Z = plane.transform(X_test)
+points = axes[0].scatter(*Z.T, c=y_test, cmap="tab10", vmin=-0.5, vmax=9.5, s=14)
+axes[0].set(title="Posterior means of held-out digits", xlabel="$z_1$", ylabel="$z_2$")
+figure_plane.colorbar(points, ax=axes[0], ticks=range(10), label="digit")
+
+quantiles = norm.ppf((np.arange(16) + 0.5) / 16)
+grid = np.array([(z1, z2) for z2 in quantiles[::-1] for z1 in quantiles])
+ImageGridDisplay.from_array(
+    plane.inverse_transform(grid),
+    n_columns=16,
+    vmin=0,
+    vmax=1,
+    title="Decoder at quantiles of the prior",
+    ax=axes[1],
+)
+
+# sphinx-gallery runs this file without the name __file__, and shows the figures.
+if "__file__" in globals():
+    for name, fig in [("vae_digits", figure), ("vae_latent_space", figure_plane)]:
+        path = Path(f"{name}.png").resolve()
+        fig.savefig(path, dpi=150)
+        print(f"Figure: {path}")
