@@ -15,6 +15,7 @@ BIN := .venv/bin
 
 demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py
+	$(BIN)/python examples/plot_vae_digits.py
 
 test: .venv/.test
 	$(BIN)/python -m pytest

@@ -39,15 +39,33 @@ settings = {
     "activation": "silu",
     "learning_rate": 0.003,
     "learning_rate_schedule": "linear",
-    "weight_decay": 0.3,
-    "n_iter": 200,
     "random_state": 0,
 }
-mlp = GaussianVAE(n_components=8, **settings).fit(X_train)
+mlp = GaussianVAE(
+    n_components=8,
+    hidden_layer_sizes=(256, 256),
+    weight_decay=1.0,
+    n_iter=200,
+    **settings,
+)
 conv = GaussianVAE(
-    n_components=8, architecture="conv", image_shape=(8, 8), **settings
-).fit(X_train)
-plane = GaussianVAE(n_components=2, **settings).fit(X_train)
+    n_components=8,
+    architecture="conv",
+    image_shape=(8, 8),
+    hidden_layer_sizes=(64,),
+    weight_decay=1.0,
+    n_iter=60,
+    **settings,
+)
+plane = GaussianVAE(
+    n_components=2,
+    hidden_layer_sizes=(256, 128),
+    weight_decay=0.1,
+    n_iter=300,
+    **settings,
+)
+for model in (mlp, conv, plane):
+    model.fit(X_train)
 pca = PCA(n_components=8).fit(X_train)
 
 # %%
@@ -74,7 +92,7 @@ for name, model in [("PCA", pca), ("VAE, fully connected", mlp), ("VAE, conv", c
 # Held-out images, the same after they have passed through the eight latent variables,
 # and images that never were: means of p(x | z) for z drawn from the prior.
 
-figure, axes = plt.subplots(ncols=5, figsize=(15, 3.2), layout="constrained")
+figure, axes = plt.subplots(ncols=5, figsize=(15, 2.5), layout="constrained")
 for ax, title, images in [
     (axes[0], "Held-out digits", X_test[:40]),
     (axes[1], "Fully connected: reconstructed", mlp.reconstruct(X_test[:40])),
