@@ -66,9 +66,21 @@ class Architecture:
                 )
 
     def start(self, unit_in: Unit, unit_out: Unit) -> nn.ModuleDict:
-        """Make encoder and decoder, float64, as training starts from them.
+        """Make encoder and decoder as training starts from them.
 
-        Parameters are drawn from the global generator of torch.
+        Their parameters are drawn from the global generator of torch.
+
+        Parameters
+        ----------
+        unit_in : tuple of (Tensor of shape (n_features,), Tensor of shape ())
+            Location and scale of the data, as the encoder shall see it.
+        unit_out : tuple of (Tensor of shape (n_features,), Tensor of shape ())
+            Location and scale of the output of the decoder.
+
+        Returns
+        -------
+        networks : nn.ModuleDict
+            Modules "encoder" and "decoder", float64.
         """
         networks: Any = self.build()
         encoder, decoder = networks["encoder"], networks["decoder"]

@@ -32,7 +32,7 @@ class BernoulliVAE(BaseVAE):
     n_components : int, default=16
         Number of latent variables.
     hidden_layer_sizes : tuple of int or int, default=(256,)
-        Widths of the hidden layers of the encoder, and backwards of the decoder.
+        Widths of the hidden layers of the encoder; those of the decoder are reversed.
         An empty tuple makes both linear.
     activation : {"identity", "logistic", "tanh", "relu", "elu", "silu", "gelu", \
             "softplus"}, default="relu"

@@ -43,7 +43,7 @@ class GaussianVAE(BaseVAE):
     n_components : int, default=16
         Number of latent variables.
     hidden_layer_sizes : tuple of int or int, default=(256,)
-        Widths of the hidden layers of the encoder, and backwards of the decoder.
+        Widths of the hidden layers of the encoder; those of the decoder are reversed.
         An empty tuple makes both linear: probabilistic PCA, or factor analysis
         with ``noise_variance="per_feature"``.
     activation : {"identity", "logistic", "tanh", "relu", "elu", "silu", "gelu", \

@@ -42,12 +42,8 @@ class _Units(nn.Module):
 class Standardize(_Units):
     r"""Fixed map :math:`x \mapsto (x - a) / s`, in front of an encoder.
 
-    The scale s is one for all features: their variances keep their ratios.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
+    The scale s is one for all features: their variances keep their ratios. Made
+    with the number of features, it is the identity until `set_` is called.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,13 +53,7 @@ class Standardize(_Units):
 
 
 class Unstandardize(_Units):
-    r"""Fixed map :math:`x \mapsto a + s x`, behind a decoder.
-
-    Parameters
-    ----------
-    n_features : int
-        Number of features.
-    """
+    r"""Fixed map :math:`x \mapsto a + s x`, behind a decoder: undoes `Standardize`."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
