@@ -92,15 +92,17 @@ for name, model in [("PCA", pca), ("VAE, fully connected", mlp), ("VAE, conv", c
 # Held-out images, the same after they have passed through the eight latent variables,
 # and images that never were: means of p(x | z) for z drawn from the prior.
 
-figure, axes = plt.subplots(ncols=5, figsize=(15, 2.5), layout="constrained")
-for ax, title, images in [
-    (axes[0], "Held-out digits", X_test[:40]),
-    (axes[1], "Fully connected: reconstructed", mlp.reconstruct(X_test[:40])),
-    (axes[2], "Convolutional: reconstructed", conv.reconstruct(X_test[:40])),
-    (axes[3], "Fully connected: samples", mlp.sample(40)),
-    (axes[4], "Convolutional: samples", conv.sample(40)),
+figure, axes = plt.subplot_mosaic("ABC;.DE", figsize=(10, 4.9), layout="constrained")
+for place, title, images in [
+    ("A", "Held-out digits", X_test[:40]),
+    ("B", "Fully connected: reconstructed", mlp.reconstruct(X_test[:40])),
+    ("C", "Convolutional: reconstructed", conv.reconstruct(X_test[:40])),
+    ("D", "Fully connected: samples", mlp.sample(40)),
+    ("E", "Convolutional: samples", conv.sample(40)),
 ]:
-    ImageGridDisplay.from_array(images, n_columns=8, vmin=0, vmax=1, title=title, ax=ax)
+    ImageGridDisplay.from_array(
+        images, n_columns=8, vmin=0, vmax=1, title=title, ax=axes[place]
+    )
 
 # %%
 # Two latent variables

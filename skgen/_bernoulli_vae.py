@@ -34,9 +34,9 @@ class BernoulliVAE(BaseVAE):
     hidden_layer_sizes : tuple of int or int, default=(256,)
         Widths of the hidden layers of the encoder; those of the decoder are reversed.
         An empty tuple makes both linear.
-    activation : {"identity", "logistic", "tanh", "relu", "elu", "silu", "gelu", \
-            "softplus"}, default="relu"
-        Activation of the hidden layers.
+    activation : str, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "elu", "silu", "gelu" or "softplus".
     architecture : {"mlp", "conv"}, default="mlp"
         "conv" puts two strided convolutions (32 and 64 channels, 3 × 3) before the
         hidden layers of the encoder and their transposes behind those of the

@@ -46,9 +46,9 @@ class GaussianVAE(BaseVAE):
         Widths of the hidden layers of the encoder; those of the decoder are reversed.
         An empty tuple makes both linear: probabilistic PCA, or factor analysis
         with ``noise_variance="per_feature"``.
-    activation : {"identity", "logistic", "tanh", "relu", "elu", "silu", "gelu", \
-            "softplus"}, default="relu"
-        Activation of the hidden layers.
+    activation : str, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "elu", "silu", "gelu" or "softplus".
     architecture : {"mlp", "conv"}, default="mlp"
         "conv" puts two strided convolutions (32 and 64 channels, 3 × 3) before the
         hidden layers of the encoder and their transposes behind those of the

@@ -126,7 +126,7 @@ def test_encode_and_reconstruct(cls):
 
 def test_active_units():
     model = quick(
-        n_components=10, n_iter=60, noise_variance=0.3, learning_rate=0.01
+        n_components=10, n_iter=60, noise_variance=0.1, learning_rate=0.01
     ).fit(X)
     active = model.transform(X.astype(np.float32)).var(axis=0) > 0.01
     np.testing.assert_array_equal(model.active_units_, active)
