@@ -1,5 +1,7 @@
 """Quasi-random normal numbers, for integrals over Gaussians."""
 
+from math import sqrt
+
 import torch
 from torch import Tensor
 from torch.quasirandom import SobolEngine
@@ -34,7 +36,8 @@ def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
     # is infinite; 1 is not reached.
     u = engine.draw(n_points // 2, dtype=torch.float64) + 2.0**-31
     half = torch.special.ndtri(u)
-    # With half.T @ half / n = R.T @ R, the rows of half @ inv(R) have covariance I.
-    r = torch.linalg.cholesky(half.T @ half / len(half), upper=True)
-    half = torch.linalg.solve_triangular(r, half, upper=True, left=False)
+    # half = Q R with orthonormal columns of Q. R is nearly a multiple of the identity
+    # where there are many points; the signs keep its diagonal positive.
+    q, r = torch.linalg.qr(half)
+    half = q * (r.diagonal().sign() * sqrt(len(half)))
     return torch.cat([half, -half])
