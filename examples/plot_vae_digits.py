@@ -28,10 +28,10 @@ from skgen.plotting import ImageGridDisplay
 # The models
 # ----------
 # A smooth activation, some weight decay and a learning rate that falls to zero: 1347
-# images are few. For the same reason the noise variance of the first model is given: more
-# noise than the training data asks for leaves less for the latent variables to tell, and
-# makes for a better likelihood of held-out images. The convolutional network learns its
-# own; it needs to be told what an image is.
+# images are few. For the same reason the noise variance of the first model is given:
+# more noise than the training data asks for leaves less for the latent variables to
+# tell, and makes for a better likelihood of held-out images. The convolutional network
+# learns its own; it needs to be told what an image is.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
