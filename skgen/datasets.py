@@ -1,6 +1,7 @@
 """Data of known distribution, to test generative models on."""
 
 from itertools import product
+from math import log1p, sqrt
 from numbers import Integral, Real
 from typing import Any
 
@@ -13,7 +14,7 @@ from sklearn.utils._param_validation import Interval, validate_params
 # Lattices up to this many sites are drawn from the table of all states.
 _MAX_ENUMERATED = 16
 # The critical temperature of the infinite lattice, 2 / log(1 + sqrt(2)).
-_CRITICAL = 2 / np.log1p(np.sqrt(2))
+_CRITICAL = 2 / log1p(sqrt(2))
 
 _COMMON: dict[str, Any] = {
     "n_samples": [Interval(Integral, 1, None, closed="left"), None],
@@ -147,9 +148,9 @@ def make_ising(
         Number of configurations; they are independent.
     size : int, default=4
         Sites L along each side, at least 3.
-    temperature : float, default=2 / log(1 + sqrt(2))
+    temperature : float, default=2.269185
         Temperature T in units of the coupling. The default is the critical one of
-        the infinite lattice, 2.269185.
+        the infinite lattice, 2 / log(1 + √2).
     n_sweeps : int, default=200
         Cluster updates of the whole lattice a sample, from random spins. Only for
         lattices larger than 4 x 4.
