@@ -5,19 +5,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.sparse import issparse
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import gen_batches
 from sklearn.utils._param_validation import Interval, StrOptions
+from skorch.dataset import Dataset
 from torch import Tensor
 
 from skgen._architecture import Unit
-from skgen._base import State
+from skgen._base import _CHUNK, State
 from skgen._base_vae import BaseVAE
 from skgen.modules import VAE, GaussianObservation, posterior_average
+from skgen.training import DeviceBatches
 
-# Numbers in a chunk of data that is looked at at a time.
-_CHUNK = 2**22
 # The least noise variance that is learned, as a share of the variance of the data.
 _FLOOR = 1e-6
 
@@ -278,16 +276,17 @@ class GaussianVAE(BaseVAE):
         super()._conclude(X, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
             error = self._apply(_sum_of_squared_errors, X).sum(0) / X.shape[0]
-            best = error if self.noise_variance == "per_feature" else error.mean()
-            self.noise_variance_ = _plain(np.maximum(best, self._noise_floor))
+            observation = self._build_observation(self._state())
+            best = observation.optimal_variance(torch.from_numpy(error)[None])
+            self.noise_variance_ = _plain(best)
 
 
 def _mean_and_variance(X: Any) -> tuple[np.ndarray, np.ndarray]:
     """Over rows, in float64; the same bits for dense and for sparse X."""
     scaler = StandardScaler()
-    for rows in gen_batches(X.shape[0], max(1, _CHUNK // X.shape[1])):
-        part = X[rows]
-        scaler.partial_fit(part.toarray() if issparse(part) else part)
+    rows, cpu = max(1, _CHUNK // X.shape[1]), torch.device("cpu")
+    for part, _ in DeviceBatches(Dataset(X), rows, device=cpu):
+        scaler.partial_fit(part.numpy())
     return scaler.mean_, scaler.var_
 
 
@@ -299,5 +298,7 @@ def _plain(variance: Any) -> float | np.ndarray:
 
 def _sum_of_squared_errors(model: VAE, x: Tensor) -> Tensor:
     """Mean over the posterior, sum over rows; shape (1, n_features), float64."""
-    error = posterior_average(model, x, lambda x, f: (x - f).square())
+    error = posterior_average(
+        model, x, model.posterior(x), lambda x, f: (x - f).square()
+    )
     return error.sum(0, keepdim=True, dtype=torch.float64)

@@ -17,12 +17,11 @@ def test_bars_and_stripes(size):
     X = make_bars_and_stripes(size)
     assert sorted(map(tuple, X)) == sorted(map(tuple, bars_and_stripes(size)))
     states, counts = np.unique(X, axis=0, return_counts=True)
-    assert len(states) == 2 * 2**size - 2 if size > 1 else 2
+    assert len(states) == 2 * 2**size - 2
     # the entropy that the docstring states
     p = counts / counts.sum()
-    if size > 1:
-        expected = (size + 1) * np.log(2) - 2.0 ** (1 - size) * np.log(2)
-        assert -np.sum(p * np.log(p)) == pytest.approx(expected)
+    expected = (size + 1) * np.log(2) - 2.0 ** (1 - size) * np.log(2)
+    assert -np.sum(p * np.log(p)) == pytest.approx(expected)
 
 
 def test_labelled_shifter():

@@ -193,7 +193,7 @@ def quiet_log_variances(encoder: nn.Sequential) -> None:
 
 
 @contextmanager
-def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[None]:  # noqa: B008
+def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """Seed the global generators of torch, and put them back as they were.
 
     For modules that know no other: those that draw their parameters when they
@@ -203,10 +203,10 @@ def seeded(seed: int, device: torch.device = torch.device("cpu")) -> Iterator[No
     ----------
     seed : int
         Seed inside of the context.
-    device : torch.device
-        A CUDA device, whose generator is seeded as well, or the CPU.
+    device : torch.device or None
+        If it is a CUDA device, its generator is seeded as well.
     """
-    on_gpu = device.type == "cuda"
+    on_gpu = device is not None and device.type == "cuda"
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         torch.default_generator.manual_seed(seed)
         if on_gpu:

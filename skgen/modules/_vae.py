@@ -67,7 +67,10 @@ class VAE(nn.Module):
 
 
 def posterior_average(
-    model: VAE, x: Tensor, function: Callable[[Tensor, Tensor], Tensor]
+    model: VAE,
+    x: Tensor,
+    posterior: tuple[Tensor, Tensor],
+    function: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
     r"""Average a function of x and f(z) over the posterior q(z | x).
 
@@ -84,6 +87,8 @@ def posterior_average(
         The model.
     x : Tensor of shape (n_samples, n_features)
         Observations.
+    posterior : tuple of (Tensor, Tensor)
+        What ``model.posterior(x)`` gives.
     function : callable
         Takes x of shape (rows, 1, n_features) and f of shape (rows, n_points,
         n_features) and returns shape (rows, n_points, ...).
@@ -94,7 +99,7 @@ def posterior_average(
         The average. There are 32 points, or the least power of 2 that is no less
         than 2 n_latents if that is more.
     """
-    mu, log_var = model.posterior(x)
+    mu, log_var = posterior
     std = (0.5 * log_var).exp()
     n_latents = mu.shape[1]
     n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
@@ -130,8 +135,10 @@ def elbo_terms(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
         The divergence of each latent, in nats.
     """
     x = model.observation.observe(x, generator=None)
-    reconstruction = posterior_average(model, x, model.observation.log_prob)
-    return reconstruction, kl_standard_normal(*model.posterior(x))
+    posterior = model.posterior(x)
+    log_prob = model.observation.log_prob
+    reconstruction = posterior_average(model, x, posterior, log_prob)
+    return reconstruction, kl_standard_normal(*posterior)
 
 
 def elbo(model: VAE, x: Tensor) -> Tensor:
