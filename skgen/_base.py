@@ -277,7 +277,9 @@ class BaseGenerator(
                 net.history = self.__dict__["history_"]
         else:
             net.module_.load_state_dict(self._build_model(state).state_dict())
-            net.criterion_.load_state_dict(self._build_objective(state).state_dict())
+            net.criterion_ = self._build_objective(state).to(
+                device, getattr(torch, self.precision)
+            )
         schedule = "constant" if partial else self.learning_rate_schedule
         net.max_epochs, net.learning_rate_schedule = n_iter, schedule
         net.train_split = split
@@ -424,6 +426,11 @@ def warn_outside_unit_interval(X: Any) -> None:
             UserWarning,
             stacklevel=6,
         )
+
+
+def binarized(X: Any, how: str) -> Any:
+    """Threshold values between 0 and 1, if that is how they are made bits."""
+    return (X > 0.5).astype(X.dtype) if how == "threshold" else X
 
 
 def draw_seed(rng: np.random.RandomState) -> int:

@@ -7,7 +7,7 @@ import torch
 from sklearn.utils._param_validation import StrOptions
 
 from skgen._architecture import Unit
-from skgen._base import State, warn_outside_unit_interval
+from skgen._base import State, binarized, warn_outside_unit_interval
 from skgen._base_vae import BaseVAE
 from skgen.modules import BernoulliObservation
 
@@ -241,12 +241,7 @@ class BernoulliVAE(BaseVAE):
     def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
         X = super()._validate_training_data(X, reset=reset)
         warn_outside_unit_interval(X)
-        return self._threshold(X)
+        return binarized(X, self.binarize)
 
     def _validate_data(self, X: Any) -> Any:
-        return self._threshold(super()._validate_data(X))
-
-    def _threshold(self, X: Any) -> Any:
-        if self.binarize == "threshold":
-            return (X > 0.5).astype(X.dtype)
-        return X
+        return binarized(super()._validate_data(X), self.binarize)

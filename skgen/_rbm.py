@@ -1,28 +1,25 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
-from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import expit
-from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted
+from scipy.special import expit, logit
+from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgen._base import BaseGenerator, State, draw_seed, warn_outside_unit_interval
-from skgen.likelihood import log_partition_exact
+from skgen._base import State, binarized, draw_seed, warn_outside_unit_interval
+from skgen._base_rbm import BaseRBM, check_width, marginals, rungs_of
 from skgen.modules import (
     BernoulliRBM,
     ContrastiveDivergence,
-    pseudo_log_likelihood,
+    ParallelTempering,
+    Trajectory,
     starting_parameters,
 )
-from skgen.sampling import gibbs
 
 
-class BernoulliRBMGPU(BaseGenerator):
+class BernoulliRBMGPU(BaseRBM):
     r"""Bernoulli restricted Boltzmann machine, trained on a GPU if there is one.
 
     An energy-based model of binary data v with binary hidden units h,
@@ -47,14 +44,25 @@ class BernoulliRBMGPU(BaseGenerator):
         Rows of data a mini-batch.
     n_iter : int, default=10
         Passes over the training data.
-    algorithm : {"pcd", "cd"}, default="pcd"
+    algorithm : {"pcd", "cd", "pt"}, default="pcd"
         Where the chains of the negative phase start at each mini-batch: where
-        they stopped the last time ("pcd"), or at the data ("cd").
+        they stopped the last time ("pcd"), or at the data ("cd"). With "pt",
+        parallel tempering [4]_, persistent chains swap states with others on a
+        ladder of machines that mix faster, which costs as much time as there are
+        rungs.
     n_gibbs_steps : int, default=1
         Steps of block Gibbs sampling a mini-batch.
     n_chains : int or None, default=None
         Number of persistent chains; None means `batch_size`. "cd" has as many
         chains as the mini-batch has rows.
+    n_temperatures : int, default=10
+        Rungs of the ladder of "pt": evenly spaced inverse temperatures, from
+        independent bits to the machine. Not used with `keep_rungs`.
+    keep_rungs : bool, default=False
+        Whether to keep machines along the training, each of which swaps states with
+        the next with a probability of about 0.4 [5]_. They are ``rungs_``: a ladder
+        for `sample` and `log_partition_function`, and with "pt" for the training
+        itself. It takes the memory of some tens of copies of the parameters.
     centered : bool, default=True
         Whether to follow the centered gradient, which does not depend on what
         is called 0 and what 1, and reaches a better likelihood.
@@ -66,6 +74,13 @@ class BernoulliRBMGPU(BaseGenerator):
     learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
         "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
         lets it rise first, over 30 % of them.
+    binarize : {"none", "threshold", "sample"}, default="none"
+        What happens to values between 0 and 1: they stand in the formulas as they
+        are ("none", as in scikit-learn), count as 1 above 0.5 ("threshold"), or are
+        the probabilities of bits, which are drawn anew in every epoch ("sample"). In
+        the last case `score_samples`, `free_energy` and `log_likelihood` draw the
+        bits of a row once and for all, by a rule that depends on the row alone, and
+        `transform` takes the values as they are.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         the pseudo-likelihood there has not risen by `tol` for
@@ -110,7 +125,12 @@ class BernoulliRBMGPU(BaseGenerator):
     intercept_visible_ : ndarray of shape (n_features,)
         Fields b on the visible units.
     h_samples_ : ndarray of shape (n_chains, n_components)
-        Hidden states of the persistent chains ("pcd" only).
+        Hidden states of the persistent chains, not with "cd"; with "pt" of shape
+        (n_rungs, n_chains, n_components), those of the machine last.
+    rungs_ : dict of str to ndarray
+        Machines that were kept in training, the oldest first, if `keep_rungs`:
+        `components_`, `intercept_hidden_` and `intercept_visible_`, each with one
+        axis more in front.
     mean_ : ndarray of shape (n_features,)
         Mean of the rows seen in training.
     n_samples_seen_ : int
@@ -140,8 +160,9 @@ class BernoulliRBMGPU(BaseGenerator):
     data and hidden units are on with probability 0.12.
 
     Data in [0, 1] that is not binary is taken as probabilities, as scikit-learn
-    does: the values themselves stand in the gradient, no bits are drawn from
-    them. A score is the log of a probability for binary data only.
+    does: with ``binarize="none"`` the values themselves stand in the gradient, no
+    bits are drawn from them. A score is then the log of a probability for binary
+    data only.
 
     References
     ----------
@@ -151,6 +172,11 @@ class BernoulliRBMGPU(BaseGenerator):
        divergence", Neural Computation 14, 2002.
     .. [3] J. Melchior, A. Fischer and L. Wiskott, "How to center deep Boltzmann
        machines", Journal of Machine Learning Research 17, 2016.
+    .. [4] G. Desjardins, A. Courville, Y. Bengio, P. Vincent and O. Delalleau,
+       "Tempered Markov chain Monte Carlo for training of restricted Boltzmann
+       machines", AISTATS 2010.
+    .. [5] N. Béreux, A. Decelle, C. Furtlehner, L. Rosset and B. Seoane, "Fast
+       training and sampling of restricted Boltzmann machines", ICLR 2025.
 
     Examples
     --------
@@ -165,17 +191,16 @@ class BernoulliRBMGPU(BaseGenerator):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseGenerator._parameter_constraints,
-        "algorithm": [StrOptions({"pcd", "cd"})],
+        **BaseRBM._parameter_constraints,
+        "algorithm": [StrOptions({"pcd", "cd", "pt"})],
         "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
         "n_chains": [Interval(Integral, 1, None, closed="left"), None],
+        "n_temperatures": [Interval(Integral, 2, None, closed="left")],
+        "keep_rungs": ["boolean"],
+        "binarize": [StrOptions({"none", "threshold", "sample"})],
         "centered": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
     }
-
-    _score_name = "pseudo-likelihood"
-    _required_state = ("components_", "intercept_hidden_", "intercept_visible_")
-    _state_names = (*_required_state, "h_samples_", "mean_", "n_samples_seen_")
 
     def __init__(
         self,
@@ -187,10 +212,13 @@ class BernoulliRBMGPU(BaseGenerator):
         algorithm="pcd",
         n_gibbs_steps=1,
         n_chains=None,
+        n_temperatures=10,
+        keep_rungs=False,
         centered=True,
         momentum=0.0,
         weight_decay=0.0,
         learning_rate_schedule="constant",
+        binarize="none",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -209,10 +237,13 @@ class BernoulliRBMGPU(BaseGenerator):
         self.algorithm = algorithm
         self.n_gibbs_steps = n_gibbs_steps
         self.n_chains = n_chains
+        self.n_temperatures = n_temperatures
+        self.keep_rungs = keep_rungs
         self.centered = centered
         self.momentum = momentum
         self.weight_decay = weight_decay
         self.learning_rate_schedule = learning_rate_schedule
+        self.binarize = binarize
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -224,181 +255,19 @@ class BernoulliRBMGPU(BaseGenerator):
         self.verbose = verbose
         self.random_state = random_state
 
-    def transform(self, X: Any) -> np.ndarray:
-        r"""Compute the features P(h = 1 | v) :math:`= \sigma(W v + c)`.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states.
-
-        Returns
-        -------
-        H : ndarray of shape (n_samples, n_components)
-            Hidden probabilities, in the dtype of X.
-        """
-        return self._apply(BernoulliRBM.hidden_probability, self._validate_data(X))
-
-    def inverse_transform(self, H: Any) -> np.ndarray:
-        r"""Compute the conditional mean P(v = 1 | h) :math:`= \sigma(W^\top h + b)`.
-
-        Parameters
-        ----------
-        H : array-like of shape (n_samples, n_components)
-            Hidden states or probabilities.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Visible probabilities, in the dtype of H.
-        """
-        H = self._validate_components(H)
-        return self._apply(BernoulliRBM.visible_probability, H)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        r"""Compute the exact log pseudo-likelihood of each sample.
-
-        .. math:: \log \mathrm{PL}(v) = \sum_i \log p(v_i \mid v_{-i})
-                  = \sum_i \log \sigma\left(F(v^{(i)}) - F(v)\right)
-
-        with all single-bit flips :math:`v^{(i)}` (Besag, 1975). It is
-        deterministic, and takes O(n_features · n_components) a row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states.
-
-        Returns
-        -------
-        log_pl : ndarray of shape (n_samples,)
-            Log pseudo-likelihood in nats, higher is better.
-        """
-        return self._apply(pseudo_log_likelihood, self._validate_data(X))
-
-    def free_energy(self, v: Any) -> np.ndarray:
-        r"""Compute the free energy :math:`F(v) = -\log \sum_h e^{-E(v, h)}`.
-
-        Parameters
-        ----------
-        v : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states.
-
-        Returns
-        -------
-        free_energy : ndarray of shape (n_samples,)
-            Free energy in nats: :math:`\log p(v) = -F(v) - \log Z`.
-        """
-        return self._apply(BernoulliRBM.free_energy, self._validate_data(v))
-
-    def log_likelihood(self, X: Any) -> np.ndarray:
-        r"""Compute the exact log-likelihood, :math:`\log p(v) = -F(v) - \log Z`.
-
-        Z is summed by enumeration of the smaller layer in float64, which takes
-        :math:`2^{\min(n_\text{features}, n_\text{components})}` terms.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states.
-
-        Returns
-        -------
-        log_likelihood : ndarray of shape (n_samples,)
-            Log-likelihood in nats.
-
-        Raises
-        ------
-        ValueError
-            If both layers have more than 25 units.
-        """
-        X = self._validate_data(X)
-        with torch.inference_mode():
-            model = self._model(torch.float64, self._inference_device())
-            log_z = log_partition_exact(model)
-        return -self._apply(BernoulliRBM.free_energy, X) - log_z
-
-    def gibbs(self, v: Any) -> np.ndarray:
-        """Perform one Gibbs sampling step, v → h → v.
-
-        Parameters
-        ----------
-        v : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states to start from.
-
-        Returns
-        -------
-        v_new : ndarray of shape (n_samples, n_features)
-            Visible states after one step, zeros and ones in the dtype of `v`.
-            Each call draws anew, from ``random_state_``.
-        """
-        v = self._validate_data(v)
-        if not hasattr(self, "random_state_"):
-            self.random_state_ = check_random_state(self.random_state)
-        generator = self._generator(self.random_state_)
-        return self._apply(partial(gibbs, n_steps=1, generator=generator), v)
-
-    @validate_params(
-        {
-            "n_samples": [Interval(Integral, 1, None, closed="left")],
-            "random_state": ["random_state"],
-            "n_gibbs_steps": [Interval(Integral, 0, None, closed="left")],
-        },
-        prefer_skip_nested_validation=True,
-    )
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        random_state: Any = None,
-        n_gibbs_steps: int = 1000,
-    ) -> np.ndarray:
-        """Draw samples from fresh Markov chains.
-
-        Each sample is the end of a chain of its own, which starts at
-        independent bits with the means of the training data and is never
-        that of training.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-            Number of samples.
-        random_state : int, RandomState instance or None, default=None
-            Source of randomness; None means the estimator's own. An int gives
-            the same samples at every call.
-        n_gibbs_steps : int, default=1000
-            Steps of block Gibbs sampling. The law of the samples is that of the
-            model once the chains have mixed, which takes the longer the larger
-            the weights are.
-
-        Returns
-        -------
-        X : ndarray of shape (n_samples, n_features)
-            Visible states, zeros and ones in the dtype of `components_`.
-        """
-        check_is_fitted(self)
-        rng = self._rng(random_state)
-        means = _marginals(self._state())
-        start = rng.uniform(size=(n_samples, len(means))) < means
-        generator = self._generator(rng)
-        return self._apply(
-            partial(gibbs, n_steps=n_gibbs_steps, generator=generator),
-            start.astype(self.components_.dtype),
-        )
-
     @property
     def _n_features_out(self) -> int:
         return self.components_.shape[0]
 
     def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
         X = super()._validate_training_data(X, reset=reset)
+        if self.keep_rungs and self.algorithm == "cd":
+            raise ValueError(
+                "Got keep_rungs=True with algorithm='cd', but only persistent chains "
+                "can tell when to keep a machine. Set algorithm='pcd' or 'pt'."
+            )
         warn_outside_unit_interval(X)
-        return X
-
-    def _validate_data(self, X: Any) -> Any:
-        X = super()._validate_data(X)
-        _check_width(X, self.components_)
-        return X
+        return binarized(X, self.binarize)
 
     def _start(self, X: Any, state: State) -> State:
         rng, dtype = self.random_state_, X.dtype
@@ -412,13 +281,13 @@ class BernoulliRBMGPU(BaseGenerator):
         if "components_" not in state:
             seed = draw_seed(rng)
             start = starting_parameters(
-                torch.from_numpy(_marginals(state)),
+                torch.from_numpy(marginals(state)),
                 self.n_components,
                 generator=torch.Generator().manual_seed(seed),
             )
             for name, tensor in zip(self._required_state, start, strict=True):
                 state[name] = tensor.numpy().astype(dtype)
-        _check_width(X, state["components_"])
+        check_width(X, state["components_"])
         n_components = len(state["components_"])
         if n_components != self.n_components:
             raise ValueError(
@@ -426,11 +295,27 @@ class BernoulliRBMGPU(BaseGenerator):
                 f"components_ with {n_components} rows. Set n_components="
                 f"{n_components}, or fit with warm_start=False."
             )
-        shape = (self.n_chains or self.batch_size, n_components)
+        if not self.keep_rungs:
+            state.pop("rungs_", None)
+        elif "rungs_" not in state:
+            state["rungs_"] = {n: state[n][None] for n in self._required_state}
+        return self._start_chains(state, dtype)
+
+    def _start_chains(self, state: State, dtype: Any) -> State:
+        """Complete a state by persistent chains."""
+        shape: tuple[int, ...] = (
+            self.n_chains or self.batch_size,
+            len(state["components_"]),
+        )
         if self.algorithm == "cd":
             state.pop("h_samples_", None)
-        elif "h_samples_" not in state or state["h_samples_"].shape != shape:
-            state["h_samples_"] = (rng.uniform(size=shape) < 0.5).astype(dtype)
+            return state
+        if self.algorithm == "pt":
+            n_rungs = len(rungs_of(state)) + 1 if self.keep_rungs else 0
+            shape = (n_rungs or self.n_temperatures, *shape)
+        if "h_samples_" not in state or state["h_samples_"].shape != shape:
+            bits = self.random_state_.uniform(size=shape) < 0.5
+            state["h_samples_"] = bits.astype(dtype)
         return state
 
     def _build_model(self, state: State) -> BernoulliRBM:
@@ -452,22 +337,45 @@ class BernoulliRBMGPU(BaseGenerator):
     def _build_objective(self, state: State) -> ContrastiveDivergence:
         chains, mu, lam = state.get("h_samples_"), None, None
         if self.centered:
-            mu = _marginals(state)
+            mu = marginals(state)
             # A first guess, in mean field; it follows the data from there.
             lam = expit(state["components_"] @ mu + state["intercept_hidden_"])
-        return ContrastiveDivergence(
-            *(None if a is None else torch.tensor(a) for a in (chains, mu, lam)),
-            n_steps=self.n_gibbs_steps,
-        )
+        tensors = (None if a is None else torch.tensor(a) for a in (chains, mu, lam))
+        kwargs: dict[str, Any] = {
+            "n_steps": self.n_gibbs_steps,
+            "sampled": self.binarize == "sample",
+        }
+        if self.keep_rungs:
+            machines = [self._build_model(rung) for rung in rungs_of(state)]
+            kwargs["trajectory"] = Trajectory(machines)
+        if self.algorithm == "pt":
+            base_bias = torch.from_numpy(logit(marginals(state)))
+            return ParallelTempering(*tensors, base_bias=base_bias, **kwargs)
+        return ContrastiveDivergence(*tensors, **kwargs)
 
     def _read(self, state: State, model: Any, objective: Any) -> State:
-        trained = (*model.parameters(), objective.chains)
-        names = (*self._required_state, "h_samples_")
-        return state | {
-            name: tensor.detach().cpu().numpy().copy()
-            for name, tensor in zip(names, trained, strict=True)
-            if tensor is not None
+        state = state | self._arrays(model)
+        if objective.chains is not None:
+            state["h_samples_"] = objective.chains.cpu().numpy().copy()
+        if objective.trajectory is not None:
+            rungs = [self._arrays(rung) for rung in objective.trajectory.rungs]
+            state["rungs_"] = {
+                name: np.stack([rung[name] for rung in rungs]) for name in rungs[0]
+            }
+        return state
+
+    def _arrays(self, model: BernoulliRBM) -> State:
+        """The parameters of a machine as arrays."""
+        return {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in zip(
+                self._required_state, model.parameters(), strict=True
+            )
         }
+
+    def _conclude(self, X: Any, *, partial: bool) -> None:
+        # What was computed from earlier parameters.
+        self.__dict__.pop("_log_partition", None)
 
     def _optimizer(self) -> dict[str, Any]:
         # Only the couplings decay, as is usual: biases need no shrinking.
@@ -478,21 +386,3 @@ class BernoulliRBMGPU(BaseGenerator):
                 ("weight", {"weight_decay": self.weight_decay})
             ],
         }
-
-
-def _check_width(X: Any, components: np.ndarray) -> None:
-    """Weights may be assigned: the width that was seen in a fit does not bind."""
-    if X.shape[1] != components.shape[1]:
-        raise ValueError(
-            f"Got X with {X.shape[1]} features, but expected {components.shape[1]}, "
-            "the number of columns of components_."
-        )
-
-
-def _marginals(state: State) -> np.ndarray:
-    """Means of the visible units over the data, away from 0 and 1."""
-    if "mean_" not in state:
-        # Weights from elsewhere: the machine's own fields are all there is.
-        return expit(np.asarray(state["intercept_visible_"], dtype=np.float64))
-    margin = 1 / (state["n_samples_seen_"] + 2)
-    return np.clip(state["mean_"], margin, 1 - margin)

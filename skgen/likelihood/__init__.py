@@ -1,6 +1,26 @@
 """Partition functions and likelihood estimates."""
 
+from skgen.likelihood._annealed import annealed_log_weights, log_partition_annealed
+from skgen.likelihood._estimate import (
+    CONFIDENCE,
+    LogPartition,
+    bennett,
+    log_mean_exp,
+)
 from skgen.likelihood._exact import MAX_UNITS, log_partition_exact
 from skgen.likelihood._importance import importance_weighted_bound
+from skgen.likelihood._trajectory import log_partition_trajectory, trajectory_lines
 
-__all__ = ["MAX_UNITS", "importance_weighted_bound", "log_partition_exact"]
+__all__ = [
+    "CONFIDENCE",
+    "MAX_UNITS",
+    "LogPartition",
+    "annealed_log_weights",
+    "bennett",
+    "importance_weighted_bound",
+    "log_mean_exp",
+    "log_partition_annealed",
+    "log_partition_exact",
+    "log_partition_trajectory",
+    "trajectory_lines",
+]

@@ -46,8 +46,8 @@ def log_partition_exact(model: BernoulliRBM) -> float:
         raise ValueError(
             f"Got a machine of {len(model.visible_bias)} visible and "
             f"{len(model.hidden_bias)} hidden units, but enumeration expects at most "
-            f"{MAX_UNITS} in the smaller layer. Compare models by score (the "
-            "pseudo-likelihood) instead, or use fewer n_components."
+            f"{MAX_UNITS} in the smaller layer. Estimate it by method='ais', "
+            "or use fewer n_components."
         )
     rows = max(1, _BLOCK // len(outer))
     bits = torch.arange(n, device=weight.device)

@@ -20,8 +20,11 @@ from skgen.modules._observation import (
     GaussianObservation,
     Observation,
 )
+from skgen.modules._parallel_tempering import ParallelTempering
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM, starting_parameters
+from skgen.modules._tempered import TemperedRBM, between, log_partition_of_bits
+from skgen.modules._trajectory import Trajectory, copy_of
 from skgen.modules._vae import VAE, NegativeELBO, elbo, elbo_terms, posterior_average
 
 __all__ = [
@@ -34,15 +37,21 @@ __all__ = [
     "NegativeELBO",
     "Objective",
     "Observation",
+    "ParallelTempering",
     "Standardize",
+    "TemperedRBM",
+    "Trajectory",
     "Unstandardize",
+    "between",
     "check_network",
     "conv_decoder",
     "conv_encoder",
+    "copy_of",
     "elbo",
     "elbo_terms",
     "kl_gaussians",
     "kl_standard_normal",
+    "log_partition_of_bits",
     "mlp",
     "posterior_average",
     "pseudo_log_likelihood",

@@ -1,13 +1,16 @@
 """Contrastive divergence: the likelihood gradient of a Bernoulli RBM."""
 
 from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from skgen.modules._objective import Objective
+from skgen.modules._observation import BernoulliObservation
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM
+from skgen.modules._trajectory import Trajectory
 from skgen.sampling import bernoulli, gibbs
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
@@ -53,6 +56,11 @@ class ContrastiveDivergence(Objective):
         Offset :math:`\lambda`; None means the plain gradient.
     n_steps : int
         Gibbs steps a mini-batch.
+    sampled : bool
+        Whether a value in (0, 1) is the probability of a bit, drawn anew each time.
+        Otherwise it stands in the formulas as it is.
+    trajectory : Trajectory or None
+        What keeps machines along the training, if any; needs persistent chains.
     """
 
     descends = True
@@ -68,12 +76,24 @@ class ContrastiveDivergence(Objective):
         hidden_offset: Tensor | None,
         *,
         n_steps: int = 1,
+        sampled: bool = False,
+        trajectory: Trajectory | None = None,
     ):
         super().__init__()
+        self.trajectory = trajectory
         self.n_steps = n_steps
+        self.observation = BernoulliObservation(sampled=sampled)
         self.register_buffer("chains", chains)
         self.register_buffer("visible_offset", visible_offset)
         self.register_buffer("hidden_offset", hidden_offset)
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":
+        # Machines that were kept move with the device; they are no submodules,
+        # whose parameters an optimizer would find.
+        if self.trajectory is not None:
+            for rung in self.trajectory.rungs:
+                rung._apply(fn, *args, **kwargs)
+        return super()._apply(fn, *args, **kwargs)
 
     @torch.no_grad()
     def forward(
@@ -104,7 +124,7 @@ class ContrastiveDivergence(Objective):
     @torch.no_grad()
     def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
         """Negative log pseudo-likelihood, exact."""
-        return -pseudo_log_likelihood(model, x)
+        return -pseudo_log_likelihood(model, self.observation.observe(x, generator=None))
 
     def _ascent(
         self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
@@ -113,6 +133,7 @@ class ContrastiveDivergence(Objective):
 
         The gradient of W is ``left.T @ right``, so that it need not be formed.
         """
+        v = self.observation.observe(v, generator=generator)
         states, probability = self._phases(model, v, generator)
         n, mu, lam = v.shape[0], self.visible_offset, self.hidden_offset
         if lam is not None:
@@ -133,6 +154,8 @@ class ContrastiveDivergence(Objective):
         """Visible states, data above the ends of chains, and their P(h = 1 | v)."""
         if self.chains is not None:
             v_neg = self._run(model, self.chains, generator)
+            if self.trajectory is not None:
+                self.trajectory.follow(model, v_neg, generator=generator)
             states = torch.cat([v, v_neg])
             # Data and chains share one product with W.
             probability = model.hidden_probability(states)

@@ -10,13 +10,23 @@ from skgen.training._callbacks import (
     watches_held_out_rows,
 )
 from skgen.training._device import resolve_device
+from skgen.training._diagnostics import (
+    AutocorrelationTime,
+    Diagnosis,
+    FreeEnergyGap,
+    LogLikelihood,
+)
 from skgen.training._net import GenerativeNet
 from skgen.training._schedules import SCHEDULES
 
 __all__ = [
     "SCHEDULES",
+    "AutocorrelationTime",
     "DeviceBatches",
+    "Diagnosis",
+    "FreeEnergyGap",
     "GenerativeNet",
+    "LogLikelihood",
     "Progress",
     "StopEarly",
     "WatchLoss",

@@ -155,6 +155,7 @@ def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
     return any(
         str(getattr(c, "monitor", None)).startswith("valid")
         or getattr(c, "on_train", None) is False
+        or getattr(c, "held_out", False)
         for c in made
     )
 

@@ -13,7 +13,7 @@ from modules.test_rbm_module import module_of
 from oracles import EnumeratedRBM
 from scipy import stats
 
-from skgen.sampling import gibbs
+from skgen.sampling import clamped_mean, gibbs
 
 N = 200_000
 ALPHA = 1e-3
@@ -89,3 +89,65 @@ def test_start_is_not_changed(oracle, generator):
     with torch.no_grad():
         gibbs(module_of(oracle), v, 3, generator=generator)
     assert torch.equal(v, before)
+
+
+CLAMPED = torch.tensor([True, False, True, False])
+
+
+def conditional(oracle, start):
+    """Exact law of the states that agree with `start` on what is clamped."""
+    agree = (oracle.V[:, CLAMPED] == oracle.V[start][CLAMPED]).all(axis=1)
+    p = np.where(agree, np.exp(oracle.log_p_v), 0)
+    return p / p.sum()
+
+
+def test_law_with_units_clamped(oracle, generator):
+    v = torch.tensor(oracle.V[6]).repeat(N, 1)
+    with torch.no_grad():
+        end = gibbs(
+            module_of(oracle), v, 30, generator=generator, clamped=CLAMPED.expand(N, 4)
+        ).numpy()
+    law = conditional(oracle, 6)
+    counts = np.bincount(oracle.index(end), minlength=16)
+    assert counts[law == 0].sum() == 0
+    assert stats.chisquare(counts[law > 0], law[law > 0] * N).pvalue > ALPHA
+    # Unclamped chains have another law of these units: the test can fail.
+    free = np.exp(oracle.log_p_v)[law > 0]
+    assert stats.chisquare(counts[law > 0], free / free.sum() * N).pvalue > ALPHA
+    everywhere = np.exp(oracle.log_p_v).reshape(2, 2, 2, 2).sum((0, 2)).ravel()
+    assert stats.chisquare(counts[law > 0], everywhere * N).pvalue < 1e-12
+
+
+def test_mean_with_units_clamped(oracle, generator):
+    n_chains = 2000
+    v = torch.tensor(oracle.V[6]).repeat(n_chains, 1)
+    with torch.no_grad():
+        mean = clamped_mean(
+            module_of(oracle),
+            v,
+            200,
+            generator=generator,
+            clamped=CLAMPED.expand(n_chains, 4),
+        ).numpy()
+    exact = conditional(oracle, 6) @ oracle.V
+    error = mean.std(axis=0) / np.sqrt(n_chains)
+    np.testing.assert_array_equal(mean[:, CLAMPED], v[:, CLAMPED])
+    assert (np.abs(mean.mean(axis=0) - exact) <= 4.5 * error + 1e-12).all()
+    assert (error[~CLAMPED] < 0.005).all()
+    # Power: the mean without clamping is far off.
+    free = np.exp(oracle.log_p_v) @ oracle.V
+    assert (np.abs(free - exact)[~CLAMPED] > 20 * error[~CLAMPED]).any()
+
+
+def test_mean_of_one_step_and_of_odd_numbers(oracle, generator):
+    v = torch.tensor(oracle.V)
+    for n_steps in (1, 2, 3):
+        with torch.no_grad():
+            mean = clamped_mean(
+                module_of(oracle),
+                v,
+                n_steps,
+                generator=generator,
+                clamped=torch.zeros_like(v, dtype=torch.bool),
+            )
+        assert ((mean > 0) & (mean < 1)).all()

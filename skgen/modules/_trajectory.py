@@ -1,0 +1,89 @@
+"""Machines kept along a training, as rungs of a ladder."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from skgen.modules._rbm import BernoulliRBM
+from skgen.sampling import differences, gibbs
+
+# A machine is kept when states of the last one are accepted less often than this.
+_LEAST_ACCEPTANCE = 0.4
+# Gibbs steps over which an acceptance is averaged.
+_N_STEPS = 10
+# Updates from one look at the acceptance to the next, at most.
+_MAX_INTERVAL = 1024
+
+
+class Trajectory:
+    """Machines kept along a training, each within reach of the last.
+
+    Replica exchange between a machine and its own past is accepted often as long
+    as the two are alike, and the past mixes fast: early machines have weak
+    couplings (Béreux et al., 2024). A machine is kept when the mean acceptance of a
+    swap with the last one that was kept has fallen below 0.4.
+
+    Parameters
+    ----------
+    rungs : sequence of BernoulliRBM
+        Machines kept so far; at least the one that training starts from.
+    """
+
+    def __init__(self, rungs: Sequence[BernoulliRBM]):
+        self.rungs = list(rungs)
+        self._chains: Tensor | None = None
+        self._interval = 1
+        self._age = 0
+
+    def follow(
+        self, model: BernoulliRBM, v: Tensor, *, generator: torch.Generator
+    ) -> bool:
+        """Look at the machine after an update, and keep a copy if it is time to.
+
+        Parameters
+        ----------
+        model : BernoulliRBM
+            The machine that is trained.
+        v : Tensor of shape (n_chains, n_visible)
+            States of its persistent chains.
+        generator : torch.Generator
+            Source of randomness.
+
+        Returns
+        -------
+        kept : bool
+            Whether a copy of `model` is the last of `rungs` now.
+        """
+        self._age += 1
+        if self._age < self._interval:
+            return False
+        self._age = 0
+        acceptance = self._acceptance(model, v, generator)
+        if acceptance < _LEAST_ACCEPTANCE:
+            self.rungs.append(copy_of(model))
+            self._chains = v
+            self._interval = max(1, self._interval // 2)
+            return True
+        if acceptance > (1 + _LEAST_ACCEPTANCE) / 2:
+            self._interval = min(2 * self._interval, _MAX_INTERVAL)
+        return False
+
+    def _acceptance(
+        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
+    ) -> float:
+        """Mean acceptance of swaps between the last rung and the machine."""
+        last = self.rungs[-1]
+        past = v if self._chains is None else self._chains
+        total = 0.0
+        for _ in range(_N_STEPS):
+            past = gibbs(last, past, 1, generator=generator)
+            v = gibbs(model, v, 1, generator=generator)
+            total += differences(last, model, past, v).acceptance.mean().item()
+        self._chains = past
+        return total / _N_STEPS
+
+
+def copy_of(model: BernoulliRBM) -> BernoulliRBM:
+    """Copy a machine with memory of its own."""
+    return BernoulliRBM(*(p.detach().clone() for p in model.parameters()))

@@ -1,0 +1,157 @@
+"""Averages of weights, against Gaussians, where everything is known."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy import integrate, optimize, stats
+
+from skgen.likelihood import CONFIDENCE, LogPartition, bennett, log_mean_exp
+
+
+def gaussian_work(log_ratio, sigma, shape, seed=0):
+    """Log weights of both directions that obey Crooks' relation exactly.
+
+    Forward ones are normal of mean L - sigma^2 / 2, reverse ones of mean
+    L + sigma^2 / 2: the ratio of the densities at x is exp(x - L).
+    """
+    rng = np.random.RandomState(seed)
+    up = log_ratio - sigma**2 / 2 + sigma * rng.normal(size=shape)
+    down = log_ratio + sigma**2 / 2 + sigma * rng.normal(size=shape)
+    return torch.tensor(up), torch.tensor(down)
+
+
+def test_bennett_solves_its_equation():
+    up, down = gaussian_work(3.0, 2.0, (1, 50))
+
+    def excess(L):
+        left = (1 / (1 + np.exp(L - up.numpy()))).sum()
+        return left - (1 / (1 + np.exp(down.numpy() - L))).sum()
+
+    root = optimize.brentq(excess, -20, 20)
+    assert bennett(up, down).item() == pytest.approx(root, abs=1e-10)
+
+
+def test_bennett_is_right_where_exponential_averages_are_not():
+    many = [gaussian_work(3.0, 5.0, (1, 2000), seed) for seed in range(50)]
+    best = [bennett(up, down).item() for up, down in many]
+    low = [log_mean_exp(up).item() for up, _ in many]
+    high = [-log_mean_exp(-down).item() for _, down in many]
+    assert np.mean(best) == pytest.approx(3, abs=0.1)
+    assert np.mean(low) < 2
+    assert np.mean(high) > 4
+
+
+def test_bennett_of_several_steps_of_the_ladder():
+    parts = [gaussian_work(L, 1.0, (1, 4, 25), seed=i) for i, L in enumerate((0, 5, -9))]
+    up, down = (torch.cat(x) for x in zip(*parts, strict=True))
+    alone = torch.cat([bennett(*part) for part in parts])
+    torch.testing.assert_close(bennett(up, down), alone)
+
+
+def test_bennett_of_equal_models():
+    """All weights are 1: the ratio is that, without error."""
+    x = torch.full((1, 1, 10), 2.5)
+    result = LogPartition.bracket(1.0, x, x, method="ais")
+    assert result.estimate == result.lower == result.upper == 3.5
+    assert result.standard_error == 0
+    assert result.effective_sample_size == pytest.approx(10)
+
+
+def test_log_mean_exp():
+    x = torch.tensor([[1.0, 2.0, -500.0], [800.0, 800.0, 800.0]])
+    expected = [math.log((math.exp(1) + math.exp(2)) / 3), 800.0]
+    np.testing.assert_allclose(log_mean_exp(x), expected)
+    assert log_mean_exp(x).dtype == torch.float64
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("shape", [(1, 1, 200), (4, 5, 40)])
+def test_standard_error_is_calibrated(sigma, shape):
+    """Over 300 repetitions, beside the variance of Bennett by quadrature."""
+    z, errors = [], []
+    for seed in range(300):
+        up, down = gaussian_work(3.0, sigma, shape, seed)
+        result = LogPartition.bracket(0.0, up, down, method="ais")
+        errors.append(result.standard_error)
+        z.append((result.estimate - 3 * shape[0]) / result.standard_error)
+    # A standard deviation from 300 draws is known to 4 %.
+    assert np.std(z) == pytest.approx(1, abs=0.17)
+    assert abs(np.mean(z)) < 4.5 / np.sqrt(300)
+    n = shape[1] * shape[2]
+    expected = math.sqrt(shape[0] * bennett_variance(sigma, n))
+    assert np.median(errors) == pytest.approx(expected, rel=0.1)
+
+
+def bennett_variance(sigma, n):
+    """Bennett (1976), equation 10, for Gaussian work and n draws of each side."""
+
+    def overlap(x):
+        p = stats.norm.logpdf(x, -(sigma**2) / 2, sigma)
+        q = stats.norm.logpdf(x, sigma**2 / 2, sigma)
+        return np.exp(p + q - np.logaddexp(p, q))
+
+    reach = 10 * sigma + sigma**2
+    total = integrate.quad(overlap, -reach, reach, limit=500)[0]
+    return (1 / total - 2) / n
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+@pytest.mark.parametrize("sigma", [0.3, 1.0, 3.0])
+def test_bracket_holds_the_truth_as_often_as_stated(sigma, cautious):
+    """At least so: both ends err on the safe side. 300 repetitions, 4.5 sigma."""
+    inside = 0
+    for seed in range(300):
+        up, down = gaussian_work(3.0, sigma, (1, 1, 100), seed)
+        result = LogPartition.bracket(
+            7.0, up, down, method="ais", cautious=cautious
+        )
+        assert result.lower <= result.estimate <= result.upper
+        inside += result.lower <= 10 <= result.upper
+    assert inside / 300 > CONFIDENCE - 4.5 * math.sqrt(0.95 * 0.05 / 300)
+
+
+def test_bracket_is_wide_where_directions_disagree():
+    """Weights of a forward run that missed a mode, and of a reverse run of it."""
+    up, _ = gaussian_work(0.0, 0.3, (1, 1, 100))
+    _, down = gaussian_work(10.0, 0.3, (1, 1, 100))
+    result = LogPartition.bracket(0.0, up, down, method="ais")
+    assert result.lower < 0.1
+    assert result.upper > 9.9
+
+
+def test_a_cautious_bracket_holds_with_modes_in_wrong_proportions():
+    """Forward sees a mode of mass e^-4; half of the reverse chains are in it."""
+    up, light = gaussian_work(-4.0, 0.3, (1, 1, 100))
+    _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))
+    down = torch.where(torch.arange(100) < 50, light, heavy + 4)
+    rash, cautious = (
+        LogPartition.bracket(0.0, up, down, method="ais", cautious=c)
+        for c in (False, True)
+    )
+    assert rash.upper < -3
+    assert cautious.lower < 0 < cautious.upper
+
+
+def test_effective_sample_size_by_its_definition():
+    up, down = gaussian_work(0.0, 1.0, (3, 2, 20))
+    w = np.exp(up.sum(0).numpy().ravel())
+    result = LogPartition.bracket(0.0, up, down, method="trajectory")
+    expected = w.sum() ** 2 / (w**2).sum()
+    assert result.effective_sample_size == pytest.approx(expected)
+    assert result.method == "trajectory"
+
+
+def test_result_is_frozen_and_exact_ones_have_no_error():
+    result = LogPartition.exact(5.0)
+    assert (result.lower, result.estimate, result.upper) == (5.0, 5.0, 5.0)
+    assert result.standard_error == 0
+    assert result.effective_sample_size == math.inf
+    with pytest.raises(AttributeError):
+        result.estimate = 6.0
+
+
+def test_few_chains():
+    up, down = gaussian_work(0.0, 1.0, (1, 1, 2))
+    assert math.isfinite(LogPartition.bracket(0.0, up, down, method="ais").standard_error)
