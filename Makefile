@@ -16,6 +16,7 @@ BIN := .venv/bin
 demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py
 	$(BIN)/python examples/plot_vae_digits.py
+	$(BIN)/python examples/plot_ising.py
 
 test: .venv/.test
 	$(BIN)/python -m pytest

@@ -19,7 +19,7 @@ extensions = [
 ]
 templates_path = ["_templates"]
 # benchmarks/ holds parts that benchmarks.rst includes, no pages.
-exclude_patterns = ["_build", "_templates", "benchmarks/*"]
+exclude_patterns = ["_build", "_templates", "benchmarks/*", "guide/imputation.rst"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
 

@@ -9,7 +9,8 @@ from scipy.special import expit, logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgen._base import State, binarized, draw_seed, warn_outside_unit_interval
-from skgen._base_rbm import BaseRBM, check_width, marginals, rungs_of
+from skgen._rbm_likelihood import check_width, marginals, rungs_of
+from skgen._rbm_sampling import RBMSampling
 from skgen.modules import (
     BernoulliRBM,
     ContrastiveDivergence,
@@ -19,7 +20,7 @@ from skgen.modules import (
 )
 
 
-class BernoulliRBMGPU(BaseRBM):
+class BernoulliRBMGPU(RBMSampling):
     r"""Bernoulli restricted Boltzmann machine, trained on a GPU if there is one.
 
     An energy-based model of binary data v with binary hidden units h,
@@ -191,7 +192,7 @@ class BernoulliRBMGPU(BaseRBM):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseRBM._parameter_constraints,
+        **RBMSampling._parameter_constraints,
         "algorithm": [StrOptions({"pcd", "cd", "pt"})],
         "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
         "n_chains": [Interval(Integral, 1, None, closed="left"), None],
@@ -340,7 +341,9 @@ class BernoulliRBMGPU(BaseRBM):
             mu = marginals(state)
             # A first guess, in mean field; it follows the data from there.
             lam = expit(state["components_"] @ mu + state["intercept_hidden_"])
-        tensors = (None if a is None else torch.tensor(a) for a in (chains, mu, lam))
+        tensors: Any = (
+            None if a is None else torch.tensor(a) for a in (chains, mu, lam)
+        )
         kwargs: dict[str, Any] = {
             "n_steps": self.n_gibbs_steps,
             "sampled": self.binarize == "sample",
@@ -372,10 +375,6 @@ class BernoulliRBMGPU(BaseRBM):
                 self._required_state, model.parameters(), strict=True
             )
         }
-
-    def _conclude(self, X: Any, *, partial: bool) -> None:
-        # What was computed from earlier parameters.
-        self.__dict__.pop("_log_partition", None)
 
     def _optimizer(self) -> dict[str, Any]:
         # Only the couplings decay, as is usual: biases need no shrinking.

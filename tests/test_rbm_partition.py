@@ -71,7 +71,7 @@ def test_auto_is_exact_where_it_can_be(oracle):
 
 def test_too_large_for_enumeration():
     wide = rbm(26, n_iter=1).fit(SMALL)
-    with pytest.raises(ValueError, match="26 hidden units.*at most 25.*method='ais'"):
+    with pytest.raises(ValueError, match=r"26 hidden units.*at most 25.*method='ais'"):
         wide.log_partition_function("exact")
 
 
@@ -117,7 +117,6 @@ def test_what_is_kept_ends_with_the_next_fit():
     model = rbm(8).fit(SMALL)
     before = model.log_partition_function()
     model.partial_fit(SMALL)
-    assert not hasattr(model, "_log_partition")
     after = model.log_partition_function()
     assert before.estimate != after.estimate
     # It goes with a pickle.
@@ -186,3 +185,17 @@ def test_binarize_sample():
     coins = (np.random.RandomState(1).uniform(size=(5000, 12)) < 0.5).astype(float)
     exact = -12 * np.log(2)
     assert learned.log_likelihood(coins).mean() == pytest.approx(exact, abs=0.1)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("algorithm", ["pcd", "pt"])
+def test_on_a_gpu(algorithm):
+    model = rbm(12, device="cuda", keep_rungs=True, algorithm=algorithm).fit(SMALL)
+    exact = model.log_partition_function("exact").estimate
+    for method in METHODS[1:]:
+        result = model.log_partition_function(method)
+        assert result.lower <= exact <= result.upper
+    assert model.sample(10).shape == (10, 64)
+    given = np.where(SMALL[:5] > 0, SMALL[:5], np.nan)
+    assert model.sample(given=given, sampler="tempering").shape == (5, 64)
+    assert not np.isnan(model.impute(given)).any()

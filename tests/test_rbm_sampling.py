@@ -1,5 +1,7 @@
 """Samples by tempering, given some values, imputation, and rungs."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from oracles import EnumeratedRBM
@@ -85,7 +87,7 @@ def test_rungs_are_a_ladder(with_rungs):
         EnumeratedRBM(*(rungs[name][r] for name in rungs)) for r in range(n_rungs)
     ]
     machines.append(EnumeratedRBM.of(with_rungs))
-    for lower, upper in zip(machines, machines[1:], strict=False):
+    for lower, upper in pairwise(machines):
         p, q = lower.log_p_v, upper.log_p_v
         ratio = p[None] + q[:, None] - p[:, None] - q[None]
         weight = np.exp(p[:, None] + q[None])
@@ -121,7 +123,9 @@ def test_tempering_is_the_default_where_there_are_rungs(with_rungs):
 
 
 def test_rungs_need_persistent_chains():
-    with pytest.raises(ValueError, match="algorithm='cd'.*Set algorithm='pcd' or 'pt'"):
+    with pytest.raises(
+        ValueError, match=r"algorithm='cd'.*Set algorithm='pcd' or 'pt'"
+    ):
         rbm(algorithm="cd", keep_rungs=True).fit(SMALL)
 
 
@@ -139,7 +143,7 @@ def test_chains_of_parallel_tempering():
 
 
 def conditional(oracle, row):
-    agree = np.isnan(row) | (oracle.V == row)
+    agree = np.isnan(row) | (row == oracle.V)
     p = np.where(agree.all(axis=1), np.exp(oracle.log_p_v), 0)
     return p / p.sum()
 

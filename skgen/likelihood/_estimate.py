@@ -76,6 +76,11 @@ class LogPartition:
             \rangle`. Where draws from the model above have the modes in wrong
             proportions, the latter takes the mode that forward weights see as well
             for the whole.
+
+        Returns
+        -------
+        result : LogPartition
+            Estimate and bracket.
         """
         up, down = up.double(), down.double()
         log_ratio = bennett(up, down)
@@ -85,7 +90,10 @@ class LogPartition:
             high = down.mean((1, 2)).sum().item()
             high_error = _spread_of_sum((down.mean(1).sum(0) - high) / down.shape[2])
         else:
-            high, high_error = -log_mean_exp(-down).sum().item(), _log_mean_exp_error(-down)
+            high, high_error = (
+                -log_mean_exp(-down).sum().item(),
+                _log_mean_exp_error(-down),
+            )
         margin = _Z * error
         total = up.sum(0).flatten()
         share = (2 * total.logsumexp(0) - (2 * total).logsumexp(0)).exp()
@@ -100,13 +108,13 @@ class LogPartition:
 
 
 def log_mean_exp(x: Tensor) -> Tensor:
-    """Log of the mean of exp(x) over all axes but the first, in float64."""
+    """Compute log of the mean of exp(x) over all axes but the first, in float64."""
     x = x.double().flatten(1)
     return x.logsumexp(1) - torch.tensor(float(x.shape[1]), dtype=x.dtype).log()
 
 
 def bennett(up: Tensor, down: Tensor) -> Tensor:
-    r"""Bennett's acceptance ratio: log of a ratio of partition functions.
+    r"""Solve for the log of a ratio of partition functions by Bennett's method.
 
     With as many weights x of draws from the model below as y from the one above,
     the estimate L solves

@@ -124,7 +124,9 @@ class ContrastiveDivergence(Objective):
     @torch.no_grad()
     def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
         """Negative log pseudo-likelihood, exact."""
-        return -pseudo_log_likelihood(model, self.observation.observe(x, generator=None))
+        return -pseudo_log_likelihood(
+            model, self.observation.observe(x, generator=None)
+        )
 
     def _ascent(
         self, model: BernoulliRBM, v: Tensor, generator: torch.Generator

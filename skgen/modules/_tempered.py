@@ -38,7 +38,7 @@ class TemperedRBM:
 
     @property
     def visible_bias(self) -> Tensor:
-        """Fields on the visible units, shape (n_visible,)."""
+        """Interpolated fields on the visible units, shape (n_visible,)."""
         return torch.lerp(self.base_bias, self.model.visible_bias, self.beta)
 
     def hidden_logits(self, v: Tensor) -> Tensor:
@@ -63,15 +63,27 @@ class TemperedRBM:
 
 
 def log_partition_of_bits(base_bias: Tensor, n_hidden: int) -> Tensor:
-    r"""Log partition function at :math:`\beta = 0`, in float64, shape ()."""
+    r"""Compute log Z at :math:`\beta = 0`, in float64, shape ()."""
     visible = -F.logsigmoid(-base_bias.double()).sum()
     return visible + n_hidden * torch.log(visible.new_tensor(2.0))
 
 
 def between(start: BernoulliRBM, end: BernoulliRBM, t: float) -> BernoulliRBM:
-    """Make the machine at `t` on the straight line from `start` to `end`.
+    """Make the machine at `t` on the straight line between two.
 
-    Its energies are interpolated: :math:`E_t = (1 - t) E_0 + t E_1`.
+    Energies are interpolated: :math:`E_t = (1 - t) E_0 + t E_1`.
+
+    Parameters
+    ----------
+    start, end : BernoulliRBM
+        The machines at t = 0 and at t = 1, of the same sizes.
+    t : float
+        Where on the line.
+
+    Returns
+    -------
+    machine : BernoulliRBM
+        A new machine.
     """
     return BernoulliRBM(
         *(

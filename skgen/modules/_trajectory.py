@@ -1,6 +1,7 @@
 """Machines kept along a training, as rungs of a ladder."""
 
 from collections.abc import Sequence
+from math import ceil
 
 import torch
 from torch import Tensor
@@ -12,8 +13,8 @@ from skgen.sampling import differences, gibbs
 _LEAST_ACCEPTANCE = 0.4
 # Gibbs steps over which an acceptance is averaged.
 _N_STEPS = 10
-# Updates from one look at the acceptance to the next, at most.
-_MAX_INTERVAL = 1024
+# Updates from a rung to one look at the acceptance, times this, is the next look.
+_GROWTH = 1.25
 
 
 class Trajectory:
@@ -22,7 +23,8 @@ class Trajectory:
     Replica exchange between a machine and its own past is accepted often as long
     as the two are alike, and the past mixes fast: early machines have weak
     couplings (Béreux et al., 2024). A machine is kept when the mean acceptance of a
-    swap with the last one that was kept has fallen below 0.4.
+    swap with the last one that was kept has fallen below 0.4. Looks at it become
+    rarer as a rung ages, so that they cost little.
 
     Parameters
     ----------
@@ -33,8 +35,8 @@ class Trajectory:
     def __init__(self, rungs: Sequence[BernoulliRBM]):
         self.rungs = list(rungs)
         self._chains: Tensor | None = None
-        self._interval = 1
         self._age = 0
+        self._next_look = 1
 
     def follow(
         self, model: BernoulliRBM, v: Tensor, *, generator: torch.Generator
@@ -56,18 +58,15 @@ class Trajectory:
             Whether a copy of `model` is the last of `rungs` now.
         """
         self._age += 1
-        if self._age < self._interval:
+        if self._age < self._next_look:
             return False
-        self._age = 0
-        acceptance = self._acceptance(model, v, generator)
-        if acceptance < _LEAST_ACCEPTANCE:
-            self.rungs.append(copy_of(model))
-            self._chains = v
-            self._interval = max(1, self._interval // 2)
-            return True
-        if acceptance > (1 + _LEAST_ACCEPTANCE) / 2:
-            self._interval = min(2 * self._interval, _MAX_INTERVAL)
-        return False
+        self._next_look = ceil(_GROWTH * self._age)
+        if self._acceptance(model, v, generator) >= _LEAST_ACCEPTANCE:
+            return False
+        self.rungs.append(copy_of(model))
+        self._chains = v
+        self._age, self._next_look = 0, 1
+        return True
 
     def _acceptance(
         self, model: BernoulliRBM, v: Tensor, generator: torch.Generator

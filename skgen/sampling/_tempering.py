@@ -13,7 +13,7 @@ _LEAST_STEP = 2.0**-9
 
 
 class EnergyModel(Protocol):
-    """What replica exchange needs: an energy of states."""
+    """What replica exchange needs of a model: an energy of states."""
 
     def free_energy(self, v: Tensor) -> Tensor:
         """Compute F(v) in nats, of which p(v) is proportional to exp(-F), (n,)."""
@@ -24,7 +24,7 @@ Kernel = Callable[..., Tensor]
 
 
 class Exchange(NamedTuple):
-    r"""What neighbours on a ladder say of each other's states.
+    r"""Work of moving states between neighbours on a ladder.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class Exchange(NamedTuple):
 def differences(
     lower: EnergyModel, upper: EnergyModel, v_lower: Tensor, v_upper: Tensor
 ) -> Exchange:
-    """Differences of free energies between two rungs, at the states of both.
+    """Compare free energies of two rungs, at the states of both.
 
     Parameters
     ----------
@@ -98,7 +98,7 @@ def exchange_(
     pairs = range(first, len(models) - 1, 2)
     up, down = v.new_empty(2, len(pairs), v.shape[1])
     for k, r in enumerate(pairs):
-        up[k], down[k] = differences(*models[r : r + 2], *v[r : r + 2])
+        up[k], down[k] = differences(models[r], models[r + 1], v[r], v[r + 1])
     exchange = Exchange(up, down)
     u = torch.rand(up.shape, generator=generator, dtype=up.dtype, device=up.device)
     swap = u < exchange.acceptance
@@ -234,7 +234,9 @@ def _next_rung(line: Any, t: float, here: Tensor, v: Tensor, overlap: float) -> 
 def _resample(log_weight: Tensor, generator: torch.Generator) -> Tensor:
     """Indices drawn by weight, each as often as its weight to within one."""
     n = len(log_weight)
-    u = torch.rand((), generator=generator, dtype=torch.float64, device=generator.device)
+    u = torch.rand(
+        (), generator=generator, dtype=torch.float64, device=generator.device
+    )
     points = (torch.arange(n, device=u.device) + u) / n
     heights = log_weight.double().softmax(0).cumsum(0)
     return torch.searchsorted(heights, points).clamp(max=n - 1)

@@ -44,7 +44,9 @@ def test_bennett_is_right_where_exponential_averages_are_not():
 
 
 def test_bennett_of_several_steps_of_the_ladder():
-    parts = [gaussian_work(L, 1.0, (1, 4, 25), seed=i) for i, L in enumerate((0, 5, -9))]
+    parts = [
+        gaussian_work(L, 1.0, (1, 4, 25), seed=i) for i, L in enumerate((0, 5, -9))
+    ]
     up, down = (torch.cat(x) for x in zip(*parts, strict=True))
     alone = torch.cat([bennett(*part) for part in parts])
     torch.testing.assert_close(bennett(up, down), alone)
@@ -104,9 +106,7 @@ def test_bracket_holds_the_truth_as_often_as_stated(sigma, cautious):
     inside = 0
     for seed in range(300):
         up, down = gaussian_work(3.0, sigma, (1, 1, 100), seed)
-        result = LogPartition.bracket(
-            7.0, up, down, method="ais", cautious=cautious
-        )
+        result = LogPartition.bracket(7.0, up, down, method="ais", cautious=cautious)
         assert result.lower <= result.estimate <= result.upper
         inside += result.lower <= 10 <= result.upper
     assert inside / 300 > CONFIDENCE - 4.5 * math.sqrt(0.95 * 0.05 / 300)
@@ -154,4 +154,6 @@ def test_result_is_frozen_and_exact_ones_have_no_error():
 
 def test_few_chains():
     up, down = gaussian_work(0.0, 1.0, (1, 1, 2))
-    assert math.isfinite(LogPartition.bracket(0.0, up, down, method="ais").standard_error)
+    assert math.isfinite(
+        LogPartition.bracket(0.0, up, down, method="ais").standard_error
+    )

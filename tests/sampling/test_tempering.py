@@ -3,6 +3,8 @@
 Chi-square tests at level 1e-3; wrong swaps are rejected at 1e-9 or less.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -79,10 +81,7 @@ def p_values_after(swap, oracles, generator):
     """Start in equilibrium, swap once, and compare each rung's law."""
     rng = np.random.RandomState(0)
     v = torch.stack(
-        [
-            torch.tensor(o.V[rng.choice(8, size=N, p=np.exp(o.log_p_v))])
-            for o in oracles
-        ]
+        [torch.tensor(o.V[rng.choice(8, size=N, p=np.exp(o.log_p_v))]) for o in oracles]
     )
     with torch.no_grad():
         swap(v)
@@ -147,7 +146,9 @@ def test_two_far_modes(generator, base):
     base_bias = torch.full((12,), base, dtype=torch.float64)
     models = [TemperedRBM(model, base_bias, beta) for beta in np.linspace(0, 1, 9)]
     with torch.no_grad():
-        v = bernoulli(torch.sigmoid(base_bias).expand(n_chains, -1), generator=generator)
+        v = bernoulli(
+            torch.sigmoid(base_bias).expand(n_chains, -1), generator=generator
+        )
         plain = gibbs(model, v, 2000, generator=generator)
         ends = tempering(
             models, v.expand(9, -1, -1), 500, generator=generator, kernel=gibbs
@@ -228,7 +229,7 @@ def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base):
     betas = [m.beta for m in models]
     assert betas[0] == 0
     assert betas[-1] == 1
-    assert all(a < b for a, b in zip(betas, betas[1:], strict=False))
+    assert all(a < b for a, b in pairwise(betas))
     assert len(v) == len(models)
     with torch.no_grad():
         plain = v[0]

@@ -1,0 +1,219 @@
+"""Imputation of missing values by a generative model."""
+
+from numbers import Integral
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    OneToOneFeatureMixin,
+    TransformerMixin,
+    _fit_context,
+    clone,
+)
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skgen._base import draw_seed
+from skgen._rbm import BernoulliRBMGPU
+
+# Gibbs steps that fill in what is missing between two passes of training.
+_STEPS_A_ROUND = 10
+
+
+class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+    r"""Fill in missing values by their means under a generative model.
+
+    The model learns from incomplete rows: passes of training alternate with draws
+    of what is missing from the model, given what is known (stochastic EM [1]_). Then
+    each missing value is estimated by its conditional mean, which has the least
+    expected squared error.
+
+    Each feature is coded in `n_levels` bits: bit k says whether a value, scaled to
+    [0, 1] by the smallest and the largest one that is known, is above
+    :math:`(k - \frac{1}{2}) / n_\text{levels}`. The mean of its bits is the value,
+    to within half a level, and so is the mean of their probabilities. Known values
+    are never changed.
+
+    Parameters
+    ----------
+    estimator : estimator or None, default=None
+        The model: a machine with `fit`, `sample` with ``given`` and `impute`. Its
+        `n_iter` are the epochs of one round. None means ``BernoulliRBMGPU(256,
+        batch_size=50, n_iter=4)``.
+    n_levels : int, default=4
+        Bits that a feature is coded in; 1 for binary features.
+    max_iter : int, default=40
+        Rounds of training and filling in. The learning rate falls linearly over
+        them, from that of `estimator` to zero.
+    n_gibbs_steps : int, default=200
+        Steps of block Gibbs sampling with which `transform` estimates means.
+    random_state : int, RandomState instance or None, default=None
+        Determines training and imputation. `transform` takes the same seed each
+        time.
+
+    Attributes
+    ----------
+    estimator_ : estimator
+        The fitted model of the coded data.
+    data_min_, data_max_ : ndarray of shape (n_features,)
+        The smallest and the largest known value of each feature.
+    n_iter_ : int
+        Number of rounds run.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during fit, if they are all strings.
+
+    See Also
+    --------
+    sklearn.impute.KNNImputer : Imputation by the nearest rows.
+    sklearn.impute.IterativeImputer : Imputation by regressions on other features.
+
+    References
+    ----------
+    .. [1] G. Celeux and J. Diebolt, "The SEM algorithm: a probabilistic teacher
+       algorithm derived from the EM algorithm for the mixture problem",
+       Computational Statistics Quarterly 2, 1985.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen.impute import GenerativeImputer
+    >>> X = load_digits().data[:200]
+    >>> missing = np.random.RandomState(0).uniform(size=X.shape) < 0.3
+    >>> imputer = GenerativeImputer(max_iter=5, random_state=0)
+    >>> filled = imputer.fit_transform(np.where(missing, np.nan, X))
+    >>> bool(np.isnan(filled).any())
+    False
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        "estimator": [HasMethods(["fit", "sample", "impute"]), None],
+        "n_levels": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        estimator=None,
+        *,
+        n_levels=4,
+        max_iter=40,
+        n_gibbs_steps=200,
+        random_state=None,
+    ):
+        self.estimator = estimator
+        self.n_levels = n_levels
+        self.max_iter = max_iter
+        self.n_gibbs_steps = n_gibbs_steps
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X: Any, y: Any = None) -> "GenerativeImputer":
+        """Learn the model from incomplete rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, in which NaN marks what is missing.
+        y : Ignored
+            Not used, present for API consistency by convention.
+
+        Returns
+        -------
+        self : object
+            The fitted imputer.
+
+        Raises
+        ------
+        ValueError
+            If a feature has no known value.
+        """
+        X = self._validate(X, reset=True)
+        unknown = np.flatnonzero(np.isnan(X).all(axis=0))
+        if len(unknown):
+            raise ValueError(
+                f"Got no known value of the features {unknown.tolist()}, but expected "
+                "at least one of each. Drop these features."
+            )
+        rng = check_random_state(self.random_state)
+        model = self.estimator
+        if model is None:
+            model = BernoulliRBMGPU(256, batch_size=50, n_iter=4)
+        model = clone(model).set_params(warm_start=True, random_state=draw_seed(rng))
+        self.data_min_, self.data_max_ = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
+        bits = self._encode(X)
+        start = rng.uniform(size=bits.shape) < np.nanmean(bits, axis=0)
+        filled = np.where(np.isnan(bits), start, bits)
+        rate = model.learning_rate
+        for round_ in range(self.max_iter):
+            model.set_params(learning_rate=rate * (1 - round_ / self.max_iter))
+            model.fit(filled)
+            filled = model.sample(
+                given=bits,
+                sampler="gibbs",
+                n_gibbs_steps=_STEPS_A_ROUND,
+                random_state=draw_seed(rng),
+            )
+        self.estimator_ = model.set_params(learning_rate=rate, warm_start=False)
+        self.n_iter_ = self.max_iter
+        self._seed = draw_seed(rng)
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Fill in what is missing.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, in which NaN marks what is missing.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features)
+            Data with conditional means in the place of NaN.
+        """
+        check_is_fitted(self)
+        X = self._validate(X, reset=False)
+        missing = np.isnan(X)
+        rows = missing.any(axis=1)
+        if rows.any():
+            bits = self.estimator_.impute(
+                self._encode(X[rows]),
+                n_gibbs_steps=self.n_gibbs_steps,
+                random_state=self._seed,
+            )
+            share = bits.reshape(len(bits), X.shape[1], -1).mean(axis=2)
+            values = self.data_min_ + share * (self.data_max_ - self.data_min_)
+            X[rows] = np.where(missing[rows], values, X[rows])
+        return X
+
+    def _validate(self, X: Any, *, reset: bool) -> np.ndarray:
+        return validate_data(
+            self,
+            X,
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            copy=True,
+            reset=reset,
+        )
+
+    def _encode(self, X: np.ndarray) -> np.ndarray:
+        """Bits of each feature side by side, (n_samples, n_features * n_levels)."""
+        width = self.data_max_ - self.data_min_
+        scaled = (X - self.data_min_) / np.where(width == 0, 1, width)
+        levels = (np.arange(self.n_levels) + 0.5) / self.n_levels
+        bits = (scaled[:, :, None] > levels).astype(X.dtype)
+        bits[np.isnan(X)] = np.nan
+        return bits.reshape(len(X), -1)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags

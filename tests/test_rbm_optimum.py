@@ -1,0 +1,113 @@
+"""How near training comes to the best likelihood there is, by enumeration.
+
+Gaps are in nats a sample, from the entropy of the distribution that is learned.
+"""
+
+import numpy as np
+import pytest
+from oracles import EnumeratedIsing, log_likelihood_by_visible
+from scipy.special import logsumexp
+
+from skgen import BernoulliRBMGPU
+from skgen.datasets import make_bars_and_stripes, make_ising, make_labelled_shifter
+
+CRITICAL = 2.269185
+
+
+def parameters(model):
+    return (
+        np.asarray(model.components_, dtype=np.float64),
+        np.asarray(model.intercept_hidden_, dtype=np.float64),
+        np.asarray(model.intercept_visible_, dtype=np.float64),
+    )
+
+
+def tempered(n_components, **params):
+    return BernoulliRBMGPU(
+        n_components,
+        algorithm="pt",
+        learning_rate_schedule="linear",
+        random_state=0,
+        **params,
+    )
+
+
+@pytest.mark.parametrize("keep_rungs", [False, True])
+def test_bars_and_stripes_of_four(keep_rungs):
+    """Two ladders: temperatures, and the trajectory of the training."""
+    X = make_bars_and_stripes(4)
+    optimum = -5 * np.log(2) + np.log(2) / 8
+    model = tempered(
+        32,
+        keep_rungs=keep_rungs,
+        learning_rate=0.3,
+        n_iter=300,
+        batch_size=64,
+    ).fit(np.tile(X, (40, 1)))
+    reached = log_likelihood_by_visible(*parameters(model), X).mean()
+    assert optimum == pytest.approx(-3.3791, abs=1e-4)
+    assert 0 < optimum - reached < 0.05
+
+
+def test_labelled_shifter():
+    """The visible layer of 19 bits is enumerated here, in chunks."""
+    X = make_labelled_shifter()
+    optimum = -np.log(768)
+    model = tempered(
+        128,
+        learning_rate=1.0,
+        n_gibbs_steps=2,
+        n_temperatures=6,
+        n_iter=200,
+        batch_size=96,
+    ).fit(np.tile(X, (10, 1)))
+    W, c, b = parameters(model)
+
+    def minus_free_energy(v):
+        return v @ b + np.logaddexp(0, v @ W.T + c).sum(axis=1)
+
+    index = np.arange(2**19).reshape(64, -1)
+    bits = 2 ** np.arange(19)
+    log_z = logsumexp(
+        [logsumexp(minus_free_energy((i[:, None] & bits > 0) * 1.0)) for i in index]
+    )
+    gap = optimum - (minus_free_energy(X).mean() - log_z)
+    assert optimum == pytest.approx(-6.6438, abs=1e-4)
+    assert 0 < gap < 0.1
+
+
+@pytest.fixture(scope="module")
+def ising():
+    X = make_ising(100_000, temperature=CRITICAL, random_state=1)
+    return BernoulliRBMGPU(
+        64,
+        learning_rate=0.3,
+        learning_rate_schedule="linear",
+        n_gibbs_steps=5,
+        batch_size=100,
+        n_iter=40,
+        random_state=0,
+    ).fit(X)
+
+
+def test_ising_at_the_critical_temperature(ising):
+    exact = EnumeratedIsing(CRITICAL)
+    reached = exact.p @ log_likelihood_by_visible(*parameters(ising), exact.states)
+    assert exact.log_z == pytest.approx(15.5219, abs=1e-4)
+    assert exact.entropy == pytest.approx(4.4827, abs=1e-4)
+    assert 0 < -exact.entropy - reached < 0.02
+
+
+@pytest.mark.parametrize("sampler", ["gibbs", "tempering"])
+def test_observables_of_samples_of_ising(ising, sampler):
+    """Within 4 standard errors of 3000 samples, and not those of T = 2.4."""
+    exact = EnumeratedIsing(CRITICAL)
+    expected = exact.observables(exact.states, exact.p)
+    samples = ising.sample(3000, sampler=sampler)
+    got = exact.observables(samples)
+    parts = [exact.observables(samples[k::30]) for k in range(30)]
+    error = np.std(parts, axis=0) / np.sqrt(30)
+    assert (np.abs(got - expected) < 4 * error).all()
+    warmer = EnumeratedIsing(2.4)
+    wrong = warmer.observables(warmer.states, warmer.p)
+    assert (np.abs(got - wrong) > 4 * error)[:2].all()
