@@ -65,10 +65,10 @@ class ParallelTempering(ContrastiveDivergence):
         for rung, h, end in zip(ladder[:-1], self.chains, ends, strict=False):
             h.copy_(bernoulli(rung.hidden_probability(end), generator=generator))
         self.chains[-1] = bernoulli(probability[len(v) :], generator=generator)
-        if self.trajectory is not None and self.trajectory.follow(
-            model, ends[-1], generator=generator
-        ):
-            self.chains = torch.cat([self.chains, self.chains[-1:]])
+        if self.trajectory is not None:
+            parents = self.trajectory.follow(model, ends[-1], generator=generator)
+            if parents is not None:
+                self.chains = self.chains[parents]
         return states, probability
 
     def _ladder(self, model: BernoulliRBM) -> list[Any]:

@@ -15,6 +15,8 @@ _LEAST_ACCEPTANCE = 0.4
 _N_STEPS = 10
 # Updates from a rung to one look at the acceptance, times this, is the next look.
 _GROWTH = 1.25
+# Machines that are kept at most; beyond, every other one is dropped.
+_MAX_RUNGS = 64
 
 
 class Trajectory:
@@ -24,7 +26,9 @@ class Trajectory:
     as the two are alike, and the past mixes fast: early machines have weak
     couplings (Béreux et al., 2024). A machine is kept when the mean acceptance of a
     swap with the last one that was kept has fallen below 0.4. Looks at it become
-    rarer as a rung ages, so that they cost little.
+    rarer as a rung ages, so that they cost little. A training with a large learning
+    rate wanders, and would keep thousands: of more than 64 every other one is
+    dropped.
 
     Parameters
     ----------
@@ -36,11 +40,12 @@ class Trajectory:
         self.rungs = list(rungs)
         self._chains: Tensor | None = None
         self._age = 0
+        self._least_age = 1
         self._next_look = 1
 
     def follow(
         self, model: BernoulliRBM, v: Tensor, *, generator: torch.Generator
-    ) -> bool:
+    ) -> list[int] | None:
         """Look at the machine after an update, and keep a copy if it is time to.
 
         Parameters
@@ -54,19 +59,26 @@ class Trajectory:
 
         Returns
         -------
-        kept : bool
-            Whether a copy of `model` is the last of `rungs` now.
+        parents : list of int or None
+            None if nothing was kept. Otherwise, for each of the new `rungs` and for
+            `model` after them, where it stood before among the rungs and `model`.
         """
         self._age += 1
         if self._age < self._next_look:
-            return False
+            return None
         self._next_look = ceil(_GROWTH * self._age)
         if self._acceptance(model, v, generator) >= _LEAST_ACCEPTANCE:
-            return False
+            return None
         self.rungs.append(copy_of(model))
+        parents = list(range(len(self.rungs)))
+        if len(self.rungs) > _MAX_RUNGS:
+            # The first and the last one stay.
+            parents = [*parents[:-1:2], parents[-1]]
+            self.rungs = [self.rungs[i] for i in parents]
+            self._least_age *= 2
         self._chains = v
-        self._age, self._next_look = 0, 1
-        return True
+        self._age, self._next_look = 0, self._least_age
+        return [*parents, parents[-1]]
 
     def _acceptance(
         self, model: BernoulliRBM, v: Tensor, generator: torch.Generator

@@ -49,8 +49,8 @@ def test_a_machine_is_kept_below_an_acceptance_of_four_tenths(
         kept = trajectory.follow(module_of(now), draws(now), generator=generator)
     acceptance = exact_acceptance(oracle, now)
     assert abs(acceptance - 0.4) > 0.02, "too close to tell"
-    assert kept == (acceptance < 0.4)
-    assert len(trajectory.rungs) == 1 + kept
+    assert kept == ([0, 1, 1] if acceptance < 0.4 else None)
+    assert len(trajectory.rungs) == (1 if kept is None else 2)
 
 
 def test_acceptance_against_enumeration(oracle, generator):
@@ -104,3 +104,26 @@ def test_between(oracle, t):
         energies = [m.energy(v, h) for m in (module_of(one), middle, module_of(two))]
     torch.testing.assert_close(energies[1], (1 - t) * energies[0] + t * energies[2])
     assert isinstance(middle, BernoulliRBM)
+
+
+def test_at_most_64_are_kept(oracle, generator):
+    """Machines that jump about: the first and the last stay, others thin out."""
+    trajectory = Trajectory([module_of(oracle)])
+    blocks = [0, 1]  # what stands for the chains of the rungs and of the machine
+    seen = 0
+    with torch.no_grad():
+        for step in range(1, 400):
+            now = scaled(oracle, 3.0 if step % 2 else -3.0)
+            parents = trajectory.follow(
+                module_of(now), draws(now, 50), generator=generator
+            )
+            if parents is not None:
+                seen += 1
+                blocks = [blocks[i] for i in parents]
+                blocks[-1] = step
+                assert len(blocks) == len(trajectory.rungs) + 1
+                np.testing.assert_allclose(trajectory.rungs[-1].weight.detach(), now.W)
+    assert seen > 64
+    assert len(trajectory.rungs) <= 64
+    assert blocks[0] == 0
+    np.testing.assert_array_equal(trajectory.rungs[0].weight.detach(), oracle.W)

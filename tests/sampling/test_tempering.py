@@ -250,22 +250,46 @@ def test_rungs_have_the_overlap_that_was_asked_for(generator):
             assert upper is models[-1] or share < 0.66
 
 
-def test_lines_follow_each_other(generator):
-    """The ladder goes through the end of each line."""
-    oracle = EnumeratedRBM.random(4, 3, seed=5, scale=3.0)
+def test_lines_are_followed_one_by_one(generator):
+    """Two halves of one line make the same ladder as the whole."""
+    oracle = EnumeratedRBM.random(6, 5, seed=0, scale=4.0)
     model = module_of(oracle)
-    bias = torch.zeros(4, dtype=torch.float64)
+    bias = torch.zeros(6, dtype=torch.float64)
     lines = [
         lambda t: TemperedRBM(model, bias, t / 2),
         lambda t: TemperedRBM(model, bias, (1 + t) / 2),
     ]
-    v = bernoulli(torch.full((500, 4), 0.5, dtype=torch.float64), generator=generator)
+    v = bernoulli(torch.full((5000, 6), 0.5, dtype=torch.float64), generator=generator)
     with torch.no_grad():
-        models, _ = climb(lines, v, generator=generator)
+        models, states = climb(lines, v, generator=generator)
+        whole, _ = climb(
+            [lambda t: TemperedRBM(model, bias, t)], v, generator=generator
+        )
     betas = [m.beta for m in models]
-    assert 0.5 in betas
     assert betas == sorted(betas)
     assert betas[-1] == 1
+    assert 0 <= len(models) - len(whole) <= 1
+    assert len(states) == len(models)
+
+
+def test_detours_are_left_out(generator):
+    """A training that goes back and forth: the ladder takes the short way."""
+    oracle = EnumeratedRBM.random(6, 5, seed=0, scale=2.0)
+    model = module_of(oracle)
+    bias = torch.zeros(6, dtype=torch.float64)
+    stops = [0.0, *[0.3, 0.1] * 20, 1.0]
+    lines = [
+        lambda t, a=a, b=b: TemperedRBM(model, bias, a + t * (b - a))
+        for a, b in pairwise(stops)
+    ]
+    v = bernoulli(torch.full((2000, 6), 0.5, dtype=torch.float64), generator=generator)
+    with torch.no_grad():
+        models, _ = climb(lines, v, generator=generator)
+        straight, _ = climb(
+            [lambda t: TemperedRBM(model, bias, t)], v, generator=generator
+        )
+    assert models[-1].beta == 1
+    assert len(models) <= len(straight) + 2
 
 
 def test_independent_bits_at_the_bottom():
