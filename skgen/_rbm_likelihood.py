@@ -142,8 +142,9 @@ class RBMLikelihood(BaseGenerator):
             "ais" is annealed importance sampling, forward from independent bits
             with the means of the training data and reverse from draws of the
             machine by replica exchange. "trajectory" adds up ratios along the
-            machines that were kept in training (`keep_rungs`). "auto" is "exact"
-            where that is possible in seconds to minutes, else "ais".
+            machines that were kept in training (`keep_rungs`); it is wrong without
+            a sign where exchange along them does not mix, so compare it. "auto" is
+            "exact" where that is possible in seconds to minutes, else "ais".
         n_chains : int, default=200
             Number of independent chains in each direction.
         n_temperatures : int, default=2000

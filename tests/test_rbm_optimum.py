@@ -32,16 +32,18 @@ def tempered(n_components, **params):
     )
 
 
-@pytest.mark.parametrize("keep_rungs", [False, True])
-def test_bars_and_stripes_of_four(keep_rungs):
+@pytest.mark.parametrize(
+    ("keep_rungs", "learning_rate", "n_iter"), [(False, 0.3, 300), (True, 0.1, 800)]
+)
+def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter):
     """Two ladders: temperatures, and the trajectory of the training."""
     X = make_bars_and_stripes(4)
     optimum = -5 * np.log(2) + np.log(2) / 8
     model = tempered(
         32,
         keep_rungs=keep_rungs,
-        learning_rate=0.3,
-        n_iter=300,
+        learning_rate=learning_rate,
+        n_iter=n_iter,
         batch_size=64,
     ).fit(np.tile(X, (40, 1)))
     reached = log_likelihood_by_visible(*parameters(model), X).mean()

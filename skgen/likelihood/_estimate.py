@@ -22,8 +22,9 @@ class LogPartition:
     lower, upper : float
         A bracket that holds the exact value with 95 % confidence, as far as the
         chains at the model have reached all its modes. Forward annealing tends to
-        underestimate log Z and reverse annealing to overestimate it, so that a
-        method that fails shows by a wide bracket.
+        underestimate log Z and reverse annealing to overestimate it, so that
+        annealing that fails shows by a wide bracket. Along a trajectory it holds
+        only if the exchange of states mixes, which it does not show.
     standard_error : float
         Standard error of `estimate`.
     effective_sample_size : float

@@ -15,6 +15,8 @@ _LEAST_ACCEPTANCE = 0.4
 _N_STEPS = 10
 # Updates from a rung to one look at the acceptance, times this, is the next look.
 _GROWTH = 1.25
+# Updates from one look to the next at most.
+_LONGEST_WAIT = 100
 # Machines that are kept at most; beyond, every other one is dropped.
 _MAX_RUNGS = 64
 
@@ -66,7 +68,7 @@ class Trajectory:
         self._age += 1
         if self._age < self._next_look:
             return None
-        self._next_look = ceil(_GROWTH * self._age)
+        self._next_look = min(ceil(_GROWTH * self._age), self._age + _LONGEST_WAIT)
         if self._acceptance(model, v, generator) >= _LEAST_ACCEPTANCE:
             return None
         self.rungs.append(copy_of(model))

@@ -203,31 +203,16 @@ def climb(
         Chains of each rung.
     """
     models, states = [lines[0](0.0)], [v]
-    ends = [line(1.0) for line in lines]
-    at, t = 0, 0.0  # the last rung is at t on lines[at]
-    while at < len(lines):
-        far = _farthest(ends[at:], models[-1].free_energy(v), v, overlap)
-        if far is not None:
-            at, t = at + far + 1, 0.0
-            models.append(ends[at - 1])
-        else:
-            t = _next_rung(lines[at], t, models[-1].free_energy(v), v, overlap)
-            models.append(lines[at](t))
-            if t == 1:
-                at, t = at + 1, 0.0
-        log_weight = models[-2].free_energy(v) - models[-1].free_energy(v)
-        v = v[_resample(log_weight, generator)]
-        v = kernel(models[-1], v, n_steps, generator=generator)
-        states.append(v)
+    for line in lines:
+        t = 0.0
+        while t < 1:
+            here = models[-1].free_energy(v)
+            t = _next_rung(line, t, here, v, overlap)
+            models.append(line(t))
+            v = v[_resample(here - models[-1].free_energy(v), generator)]
+            v = kernel(models[-1], v, n_steps, generator=generator)
+            states.append(v)
     return models, torch.stack(states)
-
-
-def _farthest(ends: list[Any], here: Tensor, v: Tensor, overlap: float) -> int | None:
-    """Index of the last model that is within reach, if any is."""
-    for k in reversed(range(len(ends))):
-        if _reaches(ends[k], here, v, overlap):
-            return k
-    return None
 
 
 def _reaches(model: Any, here: Tensor, v: Tensor, overlap: float) -> bool:
@@ -237,8 +222,8 @@ def _reaches(model: Any, here: Tensor, v: Tensor, overlap: float) -> bool:
 
 
 def _next_rung(line: Any, t: float, here: Tensor, v: Tensor, overlap: float) -> float:
-    """Go along a line, whose end is out of reach, as far as the overlap allows."""
-    if t + _LEAST_STEP >= 1:
+    """Go along a line as far as the overlap allows."""
+    if t + _LEAST_STEP >= 1 or _reaches(line(1.0), here, v, overlap):
         return 1.0
     near, far = t + _LEAST_STEP, 1.0
     while far - near > 0.05 * (near - t):
