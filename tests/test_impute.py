@@ -158,3 +158,16 @@ def test_in_a_searched_pipeline():
 def test_bad_parameters(name, value):
     with pytest.raises(ValueError, match=f"'{name}' parameter of GenerativeImputer"):
         GenerativeImputer(**{name: value}).fit(np.zeros((4, 2)))
+
+
+def test_learning_rate_falls_over_the_rounds(monkeypatch):
+    rates = []
+    fit = BernoulliRBMGPU.fit
+
+    def watched(self, X, y=None):
+        rates.append(self.learning_rate)
+        return fit(self, X, y)
+
+    monkeypatch.setattr(BernoulliRBMGPU, "fit", watched)
+    quick(max_iter=4).fit(np.random.RandomState(0).normal(size=(20, 2)))
+    np.testing.assert_allclose(rates, 0.1 * np.array([1, 0.75, 0.5, 0.25]))
