@@ -19,23 +19,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from mnist_images import mnist
 
 import skgen
 from skgen import BernoulliRBMGPU
 from skgen.training import LogLikelihood
-
-
-def mnist(path):
-    """Training and test images in [0, 1], float32, one a row."""
-    if path is None:
-        from sklearn.datasets import fetch_openml
-
-        X = fetch_openml("mnist_784", as_frame=False).data
-        parts = X[:60_000], X[60_000:]
-    else:
-        arrays = np.load(path)
-        parts = arrays["X_train"], arrays["X_test"]
-    return [part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts]
 
 
 def main():

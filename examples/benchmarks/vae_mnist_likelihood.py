@@ -16,8 +16,8 @@ import platform
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from mnist_images import mnist
 from skorch.callbacks import Callback
 
 import skgen
@@ -26,19 +26,6 @@ from skgen.likelihood import importance_weighted_bound
 
 # Images and draws of one point of the curve.
 N_IMAGES, N_DRAWS = 500, 500
-
-
-def mnist(path):
-    """Training and test images in [0, 1], float32, one a row."""
-    if path is None:
-        from sklearn.datasets import fetch_openml
-
-        X = fetch_openml("mnist_784", as_frame=False).data
-        parts = X[:60_000], X[60_000:]
-    else:
-        arrays = np.load(path)
-        parts = arrays["X_train"], arrays["X_test"]
-    return [part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts]
 
 
 class Curve(Callback):

@@ -32,6 +32,13 @@ class _Writeable:
         self._keep_alive = X
 
 
+def some_rows(dataset: Dataset, n_rows: int) -> Subset:
+    """Take up to `n_rows` rows, spread evenly over a dataset, the same each time."""
+    n_all = len(dataset)  # type: ignore[arg-type]
+    spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
+    return Subset(dataset, spread.tolist())
+
+
 class DeviceBatches:
     """Iterate over mini-batches as tensors on one device.
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
+
+from skgen.training._batches import some_rows
 
 # Rows that are watched: this many, or this share of the training data where that
 # is more. Scoring a row of an RBM exactly costs about ten times learning from it.
@@ -41,9 +43,7 @@ class WatchLoss(Callback):
             self._record(net, "valid_loss", dataset_valid, n_rows)
 
     def _record(self, net: Any, name: str, dataset: Dataset, n_rows: int) -> None:
-        n_all = len(dataset)  # type: ignore[arg-type]
-        spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
-        loss = -net.score(Subset(dataset, spread.tolist()))
+        loss = -net.score(some_rows(dataset, n_rows))
         is_best = loss < self.best_.get(name, np.inf)
         if is_best:
             self.best_[name] = loss

@@ -4,11 +4,10 @@ from abc import ABC, abstractmethod
 from math import nan
 from typing import Any
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback
 from torch import Tensor
-from torch.utils.data import Dataset, Subset
+from torch.utils.data import Dataset
 
 from skgen.likelihood import (
     LogPartition,
@@ -17,7 +16,7 @@ from skgen.likelihood import (
 )
 from skgen.modules import BernoulliRBM
 from skgen.sampling import bernoulli, gibbs, integrated_autocorrelation_time
-from skgen.training._batches import DeviceBatches
+from skgen.training._batches import DeviceBatches, some_rows
 
 # Rows of data that are looked at.
 _MAX_ROWS = 1000
@@ -224,9 +223,7 @@ class LogLikelihood(Diagnosis):
 
 def _bits(net: Any, dataset: Dataset) -> Tensor:
     """Bits of some rows, spread over the data."""
-    n = len(dataset)  # type: ignore[arg-type]
-    spread = np.linspace(0, n, min(n, _MAX_ROWS), endpoint=False, dtype=int)
-    rows = Subset(dataset, spread.tolist())
+    rows = some_rows(dataset, _MAX_ROWS)
     device = torch.device(net.device)
     x, _ = next(iter(DeviceBatches(rows, len(rows), device=device)))
     return net.criterion_.observation.observe(x, generator=None)

@@ -1,0 +1,16 @@
+"""MNIST for the benchmarks beside this file."""
+
+import numpy as np
+
+
+def mnist(path):
+    """Training and test images in [0, 1], float32, one a row."""
+    if path is None:
+        from sklearn.datasets import fetch_openml
+
+        X = fetch_openml("mnist_784", as_frame=False).data
+        parts = X[:60_000], X[60_000:]
+    else:
+        arrays = np.load(path)
+        parts = arrays["X_train"], arrays["X_test"]
+    return [part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts]
