@@ -6,6 +6,8 @@ from math import inf
 import torch
 from torch import Tensor
 
+from skgen.sampling import effective_sample_size
+
 # Two-sided confidence of a bracket, and its quantile of the normal distribution.
 CONFIDENCE = 0.95
 _Z = 1.959964
@@ -96,14 +98,12 @@ class LogPartition:
                 _log_mean_exp_error(-down),
             )
         margin = _Z * error
-        total = up.sum(0).flatten()
-        share = (2 * total.logsumexp(0) - (2 * total).logsumexp(0)).exp()
         return cls(
             estimate=log_z0 + best,
             lower=log_z0 + min(low - _Z * low_error, best - margin),
             upper=log_z0 + max(high + _Z * high_error, best + margin),
             standard_error=error,
-            effective_sample_size=share.item(),
+            effective_sample_size=effective_sample_size(up.sum(0).flatten()),
             method=method,
         )
 

@@ -216,9 +216,8 @@ def climb(
 
 
 def _reaches(model: Any, here: Tensor, v: Tensor, overlap: float) -> bool:
-    log_weight = (here - model.free_energy(v)).double()
-    share = (2 * log_weight.logsumexp(0) - (2 * log_weight).logsumexp(0)).exp()
-    return share.item() >= overlap * len(v)
+    size = effective_sample_size(here - model.free_energy(v))
+    return size >= overlap * len(v)
 
 
 def _next_rung(line: Any, t: float, here: Tensor, v: Tensor, overlap: float) -> float:
@@ -233,6 +232,12 @@ def _next_rung(line: Any, t: float, here: Tensor, v: Tensor, overlap: float) -> 
         else:
             far = middle
     return near
+
+
+def effective_sample_size(log_weight: Tensor) -> float:
+    r"""Compute :math:`(\sum w)^2 / \sum w^2` of weights, from logs of shape (n,)."""
+    x = log_weight.double()
+    return (2 * x.logsumexp(0) - (2 * x).logsumexp(0)).exp().item()
 
 
 def _resample(log_weight: Tensor, generator: torch.Generator) -> Tensor:
