@@ -141,7 +141,8 @@ class RBMLikelihood(BaseGenerator):
             "exact" enumerates the smaller layer, of at most 25 units, in float64.
             "ais" is annealed importance sampling, forward from independent bits
             with the means of the training data and reverse from draws of the
-            machine by replica exchange. "trajectory" adds up ratios along the
+            machine by replica exchange, on a path along which the means of units
+            stay alike [3]_. "trajectory" adds up ratios along the
             machines that were kept in training (`keep_rungs`); it is wrong without
             a sign where exchange along them does not mix, so compare it. "auto" is
             "exact" where that is possible in seconds to minutes, else "ais".
@@ -180,6 +181,8 @@ class RBMLikelihood(BaseGenerator):
            belief networks", ICML 2008.
         .. [2] Y. Burda, R. Grosse and R. Salakhutdinov, "Accurate and conservative
            estimates of MRF log-likelihood using reverse annealing", AISTATS 2015.
+        .. [3] R. B. Grosse, C. J. Maddison and R. Salakhutdinov, "Annealing between
+           distributions by averaging moments", NeurIPS 2013.
         """
         check_is_fitted(self)
         if method == "auto":

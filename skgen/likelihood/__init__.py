@@ -1,6 +1,7 @@
 """Partition functions and likelihood estimates."""
 
 from skgen.likelihood._annealed import annealed_log_weights, log_partition_annealed
+from skgen.likelihood._balanced import balanced_lines
 from skgen.likelihood._estimate import (
     CONFIDENCE,
     LogPartition,
@@ -16,6 +17,7 @@ __all__ = [
     "MAX_UNITS",
     "LogPartition",
     "annealed_log_weights",
+    "balanced_lines",
     "bennett",
     "importance_weighted_bound",
     "log_mean_exp",

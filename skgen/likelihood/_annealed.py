@@ -1,48 +1,40 @@
 """Partition functions by annealing, forward and reverse."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skgen.likelihood._balanced import balanced_lines
 from skgen.likelihood._estimate import LogPartition
-from skgen.modules import BernoulliRBM, TemperedRBM, log_partition_of_bits
+from skgen.modules import BernoulliRBM, ScaledRBM, log_partition_of_bits
 from skgen.sampling import bernoulli, climb, tempering
 
-# Steps of replica exchange before the reverse direction starts, as a share of the
-# temperatures, and at least so many.
+# Steps of replica exchange before the reverse direction starts, and of each fit of
+# the ladder, as a share of the temperatures, and at least so many.
 _TEMPERING_SHARE, _LEAST_TEMPERING = 0.1, 100
+_BALANCING_SHARE, _LEAST_BALANCING = 0.05, 1000
 
 
 def annealed_log_weights(
-    model: BernoulliRBM,
-    base_bias: Tensor,
-    betas: list[float],
-    v: Tensor,
-    *,
-    generator: torch.Generator,
+    models: Iterable[ScaledRBM], v: Tensor, *, generator: torch.Generator
 ) -> Tensor:
-    r"""Log weights of annealed importance sampling along inverse temperatures.
+    r"""Log weights of annealed importance sampling along machines.
 
-    .. math:: \log w = \sum_k \left[ F_{\beta_k}(v_k) - F_{\beta_{k+1}}(v_k)
-              \right], \qquad
-              \langle w \rangle = Z_{\beta_K} / Z_{\beta_0},
+    .. math:: \log w = \sum_k \left[ F_k(v_k) - F_{k+1}(v_k) \right], \qquad
+              \langle w \rangle = Z_K / Z_0,
 
-    where :math:`v_0` is drawn at :math:`\beta_0` and :math:`v_{k+1}` is one Gibbs
-    step at :math:`\beta_{k+1}` from :math:`v_k` (Neal, 2001; Salakhutdinov & Murray,
-    2008). Temperatures may go up or down.
+    where :math:`v_0` is drawn from the first machine and :math:`v_{k+1}` is one Gibbs
+    step of machine k + 1 from :math:`v_k` (Neal, 2001; Salakhutdinov & Murray, 2008).
 
     Parameters
     ----------
-    model : BernoulliRBM
-        The machine.
-    base_bias : Tensor of shape (n_visible,)
-        Fields on the visible units at inverse temperature 0 (see `TemperedRBM`).
-    betas : list of float
-        Inverse temperatures, from the one that `v` is drawn at.
+    models : iterable of ScaledRBM
+        Machines with the same couplings, each times a factor; up or down.
     v : Tensor of shape (n_chains, n_visible)
-        Independent draws from the machine at ``betas[0]``.
+        Independent draws from the first of them.
     generator : torch.Generator
         Source of randomness, on the device of `v`.
 
@@ -52,16 +44,17 @@ def annealed_log_weights(
         Log weights in nats, summed in float64.
     """
     total = torch.zeros(len(v), dtype=torch.float64, device=v.device)
-    slope = (model.visible_bias - base_bias).double()
-    for beta, after in pairwise(betas):
-        x = model.hidden_logits(v)
+    for here, after in pairwise(models):
+        field = F.linear(v, here.model.weight)
+        before = torch.add(here.hidden_bias, field, alpha=here.beta)
+        x = torch.add(after.hidden_bias, field, alpha=after.beta)
         # softplus(x) = -logsigmoid(-x), which is exact for large x too.
-        change = F.logsigmoid(x * -beta) - F.logsigmoid(x * -after)
+        change = F.logsigmoid(-before) - F.logsigmoid(-x)
         total += change.sum(1, dtype=torch.float64)
-        total += (after - beta) * (v.double() @ slope)
-        h = bernoulli(torch.sigmoid_(x.mul_(after)), generator=generator)
-        p = TemperedRBM(model, base_bias, after).visible_probability(h)
-        v = bernoulli(p, generator=generator)
+        # The difference of close numbers is exact, so that biases add up.
+        total += v @ (after.visible_bias - here.visible_bias)
+        h = bernoulli(torch.sigmoid_(x), generator=generator)
+        v = bernoulli(after.visible_probability(h), generator=generator)
     return total
 
 
@@ -81,9 +74,10 @@ def log_partition_annealed(
     much. Reverse, from draws of the machine down to independent bits, it is
     above (Burda, Grosse & Salakhutdinov, 2015). The estimate is Bennett's ratio of
     both, and the two together are the bracket, whose upper end is the mean of
-    reverse log weights. The machine is drawn from by replica exchange between
-    temperatures; the temperatures of annealing are spaced as those of the exchange,
-    which have equal overlaps.
+    reverse log weights. The way up scales the couplings and keeps the means of units
+    (`balanced_lines`). The machine is drawn from by replica exchange along it; the
+    machines of annealing are spaced as those of the exchange, which have equal
+    overlaps.
 
     Parameters
     ----------
@@ -95,13 +89,13 @@ def log_partition_annealed(
     n_chains : int
         Number of chains in each direction, at least 2.
     n_temperatures : int
-        Number of steps between temperatures in each direction.
+        Number of steps in each direction.
     generator : torch.Generator
         Source of randomness, on the device of the model.
     chains : Tensor of shape (n, n_visible) or None
         States near the modes of the machine, such as persistent chains: half of
         the chains of replica exchange start at the machine from them, so that
-        modes which are hard to reach from high temperature take part.
+        modes which are hard to reach from independent bits take part.
 
     Returns
     -------
@@ -111,28 +105,36 @@ def log_partition_annealed(
     start = base_bias.expand(2 * n_chains, -1)
     draws = bernoulli(torch.sigmoid(start), generator=generator)
     forward, v = draws.split(n_chains)
-    models, states = climb(
-        [lambda beta: TemperedRBM(model, base_bias, beta)], v, generator=generator
+    lines = balanced_lines(
+        model,
+        base_bias,
+        v if chains is None else chains,
+        n_steps=max(_LEAST_BALANCING, int(_BALANCING_SHARE * n_temperatures)),
+        generator=generator,
     )
+    models, states = climb(lines, v, generator=generator)
     if chains is not None and len(chains):
         rows = torch.arange(n_chains // 2, device=v.device) % len(chains)
         states[-1, : len(rows)] = chains[rows]
     n_steps = max(_LEAST_TEMPERING, int(_TEMPERING_SHARE * n_temperatures))
     states = tempering(models, states, n_steps, generator=generator)
-    betas = _spread([m.beta for m in models], n_temperatures)
-    up = annealed_log_weights(model, base_bias, betas, forward, generator=generator)
-    down = -annealed_log_weights(
-        model, base_bias, betas[::-1], states[-1], generator=generator
+    up = annealed_log_weights(
+        _spread(models, n_temperatures), forward, generator=generator
     )
-    log_z0 = log_partition_of_bits(base_bias, len(model.hidden_bias)).item()
+    down = -annealed_log_weights(
+        _spread(models[::-1], n_temperatures), states[-1], generator=generator
+    )
+    bits = models[0]
+    log_z0 = log_partition_of_bits(bits.visible_bias, bits.hidden_bias).item()
     return LogPartition.bracket(
         log_z0, up[None, None], down[None, None], method="ais", cautious=True
     )
 
 
-def _spread(rungs: list[float], n_steps: int) -> list[float]:
-    """`n_steps` + 1 temperatures, evenly many between neighbouring rungs."""
-    heights = torch.tensor(rungs, dtype=torch.float64)
-    at = torch.linspace(0, len(rungs) - 1, n_steps + 1, dtype=torch.float64)
-    below = at.long().clamp(max=len(rungs) - 2)
-    return torch.lerp(heights[below], heights[below + 1], at - below).tolist()
+def _spread(rungs: Sequence[ScaledRBM], n_steps: int) -> Iterator[ScaledRBM]:
+    """`n_steps` + 1 machines, evenly many between neighbouring rungs."""
+    n_gaps = len(rungs) - 1
+    for k in range(n_steps + 1):
+        at = k * n_gaps / n_steps
+        below = min(int(at), n_gaps - 1)
+        yield rungs[below].toward(rungs[below + 1], at - below)

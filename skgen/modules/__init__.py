@@ -23,7 +23,12 @@ from skgen.modules._observation import (
 from skgen.modules._parallel_tempering import ParallelTempering
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM, starting_parameters
-from skgen.modules._tempered import TemperedRBM, between, log_partition_of_bits
+from skgen.modules._tempered import (
+    ScaledRBM,
+    TemperedRBM,
+    between,
+    log_partition_of_bits,
+)
 from skgen.modules._trajectory import Trajectory, copy_of
 from skgen.modules._vae import VAE, NegativeELBO, elbo, elbo_terms, posterior_average
 
@@ -38,6 +43,7 @@ __all__ = [
     "Objective",
     "Observation",
     "ParallelTempering",
+    "ScaledRBM",
     "Standardize",
     "TemperedRBM",
     "Trajectory",

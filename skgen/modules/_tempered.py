@@ -7,43 +7,40 @@ from torch import Tensor
 from skgen.modules._rbm import BernoulliRBM
 
 
-class TemperedRBM:
-    r"""A Bernoulli RBM at an inverse temperature between 0 and 1.
+class ScaledRBM:
+    r"""A Bernoulli RBM with the couplings of another, times a factor.
 
-    Energies are interpolated between those of independent bits and those of the
-    machine,
+    .. math:: E(v, h) = -b^\top v - c^\top h - \beta\, h^\top W v
 
-    .. math:: E_\beta(v, h) = -\left((1 - \beta)\, b_0 + \beta b\right)^\top v
-              - \beta\, c^\top h - \beta\, h^\top W v
-
-    (Salakhutdinov & Murray, 2008). At :math:`\beta = 0` visible units are
-    independent with means :math:`\sigma(b_0)`, hidden ones are fair coins, and
-    :math:`\log Z_0 = \sum_i \log(1 + e^{b_{0i}}) + m \log 2` for m hidden units. It
-    holds no copy of the weights, and follows a machine that is trained.
+    It holds no copy of the weights. At :math:`\beta = 0` all units are independent.
 
     Parameters
     ----------
     model : BernoulliRBM
-        The machine, :math:`\beta = 1`.
-    base_bias : Tensor of shape (n_visible,)
-        Fields :math:`b_0` on the visible units at :math:`\beta = 0`.
+        The machine whose couplings :math:`W` are scaled.
     beta : float
-        Inverse temperature.
+        The factor, an inverse temperature of the couplings.
+    visible_bias : Tensor of shape (n_visible,)
+        Fields :math:`b` on the visible units.
+    hidden_bias : Tensor of shape (n_hidden,)
+        Fields :math:`c` on the hidden units.
     """
 
-    def __init__(self, model: BernoulliRBM, base_bias: Tensor, beta: float):
+    def __init__(
+        self,
+        model: BernoulliRBM,
+        beta: float,
+        visible_bias: Tensor,
+        hidden_bias: Tensor,
+    ):
         self.model = model
-        self.base_bias = base_bias
         self.beta = beta
-
-    @property
-    def visible_bias(self) -> Tensor:
-        """Interpolated fields on the visible units, shape (n_visible,)."""
-        return torch.lerp(self.base_bias, self.model.visible_bias, self.beta)
+        self.visible_bias = visible_bias
+        self.hidden_bias = hidden_bias
 
     def hidden_logits(self, v: Tensor) -> Tensor:
         """Compute the hidden fields, shape (batch, n_hidden)."""
-        return self.model.hidden_logits(v).mul_(self.beta)
+        return torch.addmm(self.hidden_bias, v, self.model.weight.T, alpha=self.beta)
 
     def hidden_probability(self, v: Tensor) -> Tensor:
         """P(h = 1 | v), shape (batch, n_hidden)."""
@@ -57,15 +54,64 @@ class TemperedRBM:
         )
 
     def free_energy(self, v: Tensor) -> Tensor:
-        """Free energy of `v` at this temperature, shape (batch,), nats."""
+        """Free energy of `v`, shape (batch,), nats."""
         softplus = -F.logsigmoid(-self.hidden_logits(v))
         return -(v @ self.visible_bias) - softplus.sum(1)
 
+    def toward(self, other: "ScaledRBM", t: float) -> "ScaledRBM":
+        """Make the machine at `t` on the straight line to one of the same couplings."""
+        return ScaledRBM(
+            self.model,
+            self.beta + t * (other.beta - self.beta),
+            torch.lerp(self.visible_bias, other.visible_bias, t),
+            torch.lerp(self.hidden_bias, other.hidden_bias, t),
+        )
 
-def log_partition_of_bits(base_bias: Tensor, n_hidden: int) -> Tensor:
-    r"""Compute log Z at :math:`\beta = 0`, in float64, shape ()."""
-    visible = -F.logsigmoid(-base_bias.double()).sum()
-    return visible + n_hidden * torch.log(visible.new_tensor(2.0))
+
+class TemperedRBM(ScaledRBM):
+    r"""A Bernoulli RBM at an inverse temperature between 0 and 1.
+
+    Energies are interpolated between those of independent bits and those of the
+    machine,
+
+    .. math:: E_\beta(v, h) = -\left((1 - \beta)\, b_0 + \beta b\right)^\top v
+              - \beta\, c^\top h - \beta\, h^\top W v
+
+    (Salakhutdinov & Murray, 2008). At :math:`\beta = 0` visible units are
+    independent with means :math:`\sigma(b_0)`, and hidden ones are fair coins.
+
+    Parameters
+    ----------
+    model : BernoulliRBM
+        The machine, :math:`\beta = 1`.
+    base_bias : Tensor of shape (n_visible,)
+        Fields :math:`b_0` on the visible units at :math:`\beta = 0`.
+    beta : float
+        Inverse temperature.
+    """
+
+    def __init__(self, model: BernoulliRBM, base_bias: Tensor, beta: float):
+        visible_bias = torch.lerp(base_bias, model.visible_bias, beta)
+        super().__init__(model, beta, visible_bias, beta * model.hidden_bias)
+
+
+def log_partition_of_bits(visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
+    r"""Compute :math:`\sum_i \log(1 + e^{b_i}) + \sum_j \log(1 + e^{c_j})`.
+
+    Parameters
+    ----------
+    visible_bias : Tensor of shape (n_visible,)
+        Fields :math:`b` on independent visible units.
+    hidden_bias : Tensor of shape (n_hidden,)
+        Fields :math:`c` on independent hidden units.
+
+    Returns
+    -------
+    log_z : Tensor of shape (), float64
+        Log partition function in nats.
+    """
+    both = torch.cat([visible_bias, hidden_bias]).double()
+    return -F.logsigmoid(-both).sum()
 
 
 def between(start: BernoulliRBM, end: BernoulliRBM, t: float) -> BernoulliRBM:
