@@ -134,7 +134,7 @@ def _products(off: Tensor, on: Tensor) -> Tensor:
     """Multiply `off` or `on` over units, for all states of a group; axis 1 is units.
 
     Shapes (n_groups, size, n) give (n_groups, 2 ** size, n). All units off is the last
-    state: it is the likeliest as a rule, and sums that begin with small terms lose less.
+    state: it is the likeliest as a rule; sums that begin with small terms lose less.
     """
     product = torch.ones_like(off[:, :1])
     for unit in range(off.shape[1]):
