@@ -14,15 +14,13 @@ from torch import Tensor
 
 from skgen._base import binarized
 from skgen._rbm_likelihood import RBMLikelihood, check_width, marginals
-from skgen.likelihood import balanced_lines, trajectory_lines
+from skgen.likelihood import trajectory_lines
 from skgen.sampling import bernoulli, clamped_mean, climb, gibbs, tempering
 
 # Steps of a sampler, if none are asked for.
 _GIBBS_STEPS = {"gibbs": 1000, "tempering": 100}
 # Chains that run up a ladder together, and with which one is built.
 _LADDER_CHAINS = 256
-# Chains, and their Gibbs steps at each fit, of a balanced ladder.
-_BALANCING_CHAINS, _BALANCING_STEPS = 100, 300
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 
@@ -86,8 +84,8 @@ class RBMSampling(RBMLikelihood):
             "gibbs" runs chains of the machine alone. "tempering" runs chains at
             each rung of a ladder, from independent bits to the machine, which swap
             states: modes that are far from each other then have their right
-            weights. The ladder goes through ``rungs_``, or else through machines
-            with smaller couplings. None means "tempering" if there are ``rungs_``, else
+            weights. The ladder goes through ``rungs_``, or else through
+            temperatures. None means "tempering" if there are ``rungs_``, else
             "gibbs".
         n_gibbs_steps : int or None, default=None
             Steps of block Gibbs sampling, of each chain; None means 1000 for
@@ -189,19 +187,6 @@ class RBMSampling(RBMLikelihood):
 
         return self._apply(clamped, np.hstack([start, known.astype(start.dtype)]))
 
-    def _lines(self, v: Tensor, generator: torch.Generator) -> list[Any]:
-        """Straight lines from independent bits to the machine, like `v` in dtype."""
-        machines, base_bias = self._machines(v), self._base_bias(v)
-        if hasattr(self, "rungs_"):
-            return trajectory_lines(machines, base_bias)
-        return balanced_lines(
-            machines[-1],
-            base_bias,
-            self._near_modes(machines[-1], _BALANCING_CHAINS, generator),
-            n_steps=_BALANCING_STEPS,
-            generator=generator,
-        )
-
     def _temper(
         self,
         start: np.ndarray,
@@ -212,10 +197,11 @@ class RBMSampling(RBMLikelihood):
         """Draw by replica exchange, from `start` where some units are known."""
         with torch.inference_mode():
             v = torch.from_numpy(start).to(generator.device)
-            lines = self._lines(v, generator)
+            base_bias = self._base_bias(v)
+            lines = trajectory_lines(self._machines(v), base_bias)
 
             def ladder() -> tuple[list[Any], Tensor]:
-                p = torch.sigmoid(self._base_bias(v)).expand(_LADDER_CHAINS, -1)
+                p = torch.sigmoid(base_bias).expand(_LADDER_CHAINS, -1)
                 draws = bernoulli(p, generator=generator)
                 return climb(lines, draws, generator=generator)
 

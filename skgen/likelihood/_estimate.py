@@ -74,11 +74,12 @@ class LogPartition:
         method : str
             What to call it.
         cautious : bool
-            Whether the upper end is the mean of y, which is at least the log of the
+            Whether the upper end is a mean of y, which is at least the log of the
             ratio by Jensen's inequality, instead of :math:`-\log \langle e^{-y}
             \rangle`. Where draws from the model above have the modes in wrong
             proportions, the latter takes the mode that forward weights see as well
-            for the whole.
+            for the whole. It is the larger one of the means of either half of the
+            chains, which may have started in different places.
 
         Returns
         -------
@@ -90,22 +91,25 @@ class LogPartition:
         best, error = log_ratio.sum().item(), _bennett_error(up, down, log_ratio)
         low, low_error = log_mean_exp(up).sum().item(), _log_mean_exp_error(up)
         if cautious:
-            high = down.mean((1, 2)).sum().item()
-            high_error = _spread_of_sum((down.mean(1).sum(0) - high) / down.shape[2])
+            high = max(_upper_mean(half) for half in down.tensor_split(2, dim=2))
         else:
-            high, high_error = (
-                -log_mean_exp(-down).sum().item(),
-                _log_mean_exp_error(-down),
-            )
+            high = -log_mean_exp(-down).sum().item() + _Z * _log_mean_exp_error(-down)
         margin = _Z * error
         return cls(
             estimate=log_z0 + best,
             lower=log_z0 + min(low - _Z * low_error, best - margin),
-            upper=log_z0 + max(high + _Z * high_error, best + margin),
+            upper=log_z0 + max(high, best + margin),
             standard_error=error,
             effective_sample_size=effective_sample_size(up.sum(0).flatten()),
             method=method,
         )
+
+
+def _upper_mean(down: Tensor) -> float:
+    """Upper end of the confidence interval of the mean weight, over chains."""
+    each = down.mean(1).sum(0)
+    mean = each.mean().item()
+    return mean + _Z * _spread_of_sum((each - mean) / len(each))
 
 
 def log_mean_exp(x: Tensor) -> Tensor:

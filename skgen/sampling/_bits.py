@@ -41,14 +41,13 @@ def bernoulli(p: Tensor, *, generator: torch.Generator) -> Tensor:
 
 def _by_words(p: Tensor, generator: torch.Generator) -> Tensor:
     # Four 16-bit numbers a word. The range is spelled out because the default
-    # one leaves the top bit of each word 0. They are read with a sign, hence 1/2.
+    # one leaves the top bit of each word 0.
     n = p.numel()
     words = torch.empty((n + 3) // 4, dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator)
-    high = words.view(torch.int16)[:n].view(p.shape)
+    high = words.view(torch.uint16)[:n].view(p.shape)
     low = torch.randint(0, 2**8, (p.shape[0], 1), generator=generator, dtype=p.dtype)
-    low.mul_(2.0**-24).add_(0.5)
-    return torch.add(low, high, alpha=2.0**-16).lt_(p)
+    return high.to(p.dtype).add_(low, alpha=2.0**-8).lt_(p * 2.0**16)
 
 
 def _by_uniforms(p: Tensor, generator: torch.Generator) -> Tensor:
