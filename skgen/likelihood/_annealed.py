@@ -75,8 +75,8 @@ def log_partition_annealed(
     above (Burda, Grosse & Salakhutdinov, 2015). The estimate is Bennett's ratio of
     both, and the two together are the bracket, whose upper end is the mean of
     reverse log weights, of the half of the chains where it is larger. The way up
-    scales the couplings and keeps the means of units (`balanced_lines`). The machine is drawn from by
-    replica exchange along it; the machines of annealing are spaced as those of the
+    scales the couplings and keeps the means of units (`balanced_lines`). The
+    machine is drawn from by replica exchange along it; the machines of annealing are spaced as those of the
     exchange, which have equal overlaps.
 
     Parameters
