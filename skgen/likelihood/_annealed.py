@@ -69,15 +69,15 @@ def log_partition_annealed(
 ) -> LogPartition:
     r"""Estimate log Z by annealed importance sampling in both directions.
 
-    Forward, from independent bits up to the machine, the log of the mean weight
-    is on average below :math:`\log Z`, and its own error bar cannot see by how
-    much. Reverse, from draws of the machine down to independent bits, it is
-    above (Burda, Grosse & Salakhutdinov, 2015). The estimate is Bennett's ratio of
-    both, and the two together are the bracket, whose upper end is the mean of
-    reverse log weights, of the half of the chains where it is larger. The way up
-    scales the couplings and keeps the means of units (`balanced_lines`). The
-    machine is drawn from by replica exchange along it; the machines of annealing are spaced as those of the
-    exchange, which have equal overlaps.
+    Forward, from independent bits up to the machine, the log of the mean weight is on
+    average below :math:`\log Z`, and its own error bar cannot see by how much. Reverse,
+    from draws of the machine down to independent bits, it is above (Burda, Grosse &
+    Salakhutdinov, 2015). The estimate is Bennett's ratio of both, and the two together
+    are the bracket, whose upper end is the mean of reverse log weights, of the half of
+    the chains where it is larger. The way up scales the couplings and keeps the means
+    of units (`balanced_lines`). The machine is drawn from by replica exchange along it;
+    the machines of annealing are spaced as those of the exchange, which have equal
+    overlaps.
 
     Parameters
     ----------
