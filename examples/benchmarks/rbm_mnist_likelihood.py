@@ -77,12 +77,12 @@ def main():
     error = log_p.std() / len(log_p) ** 0.5
     train = rbm.log_likelihood(X_train[:10_000]).mean()
     lines = [
-        f"{args.hidden} hidden units, {args.epochs} epochs in {seconds:.0f} s on "
+        f"{rbm.n_components} hidden units, {rbm.n_iter} epochs in {seconds:.0f} s on "
         f"{rbm.device_}, {torch.get_num_threads()} threads, {platform.machine()}; "
-        f"batches of {args.batch_size} and as many chains, {args.gibbs_steps} Gibbs "
-        f"step, learning rate {args.learning_rate:g} falling linearly to 0, weight "
-        f"decay {args.weight_decay:g}, seed {args.seed}; skgen {skgen.__version__}, "
-        f"torch {torch.__version__}.",
+        f"batches of {rbm.batch_size} and as many chains, {rbm.n_gibbs_steps} Gibbs "
+        f"step, learning rate {rbm.learning_rate:g} falling linearly to 0, weight "
+        f"decay {rbm.weight_decay:g}, seed {rbm.random_state}; skgen "
+        f"{skgen.__version__}, torch {torch.__version__}.",
         f"Test images, nats an image: {log_p.mean():.2f}, bracket [{lower:.2f}, "
         f"{upper:.2f}] of 95 % confidence (and a standard error over images of "
         f"{error:.2f}); training images {train:.2f}. Annealing with {args.chains} "
@@ -91,7 +91,7 @@ def main():
         f"{log_z.standard_error:.2f}, effective sample size "
         f"{log_z.effective_sample_size:.0f}.",
     ]
-    if args.curve:
+    if "train_log_likelihood" in rbm.history_[-1]:
         rows = rbm.history_[:, ("epoch", "train_log_likelihood")]
         table = "".join(f"   {e}, {x:.2f}\n" for e, x in rows if not np.isnan(x))
         lines.append(f".. csv-table::\n   :header: epoch, training images\n\n{table}")

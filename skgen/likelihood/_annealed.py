@@ -105,6 +105,8 @@ def log_partition_annealed(
     start = base_bias.expand(2 * n_chains, -1)
     draws = bernoulli(torch.sigmoid(start), generator=generator)
     forward, v = draws.split(n_chains)
+    if chains is not None and not len(chains):
+        chains = None
     lines = balanced_lines(
         model,
         base_bias,
@@ -113,7 +115,7 @@ def log_partition_annealed(
         generator=generator,
     )
     models, states = climb(lines, v, generator=generator)
-    if chains is not None and len(chains):
+    if chains is not None:
         rows = torch.arange(n_chains // 2, device=v.device) % len(chains)
         states[-1, : len(rows)] = chains[rows]
     n_steps = max(_LEAST_TEMPERING, int(_TEMPERING_SHARE * n_temperatures))
@@ -124,8 +126,7 @@ def log_partition_annealed(
     down = -annealed_log_weights(
         _spread(models[::-1], n_temperatures), states[-1], generator=generator
     )
-    bits = models[0]
-    log_z0 = log_partition_of_bits(bits.visible_bias, bits.hidden_bias).item()
+    log_z0 = log_partition_of_bits(models[0]).item()
     return LogPartition.bracket(
         log_z0, up[None, None], down[None, None], method="ais", cautious=True
     )

@@ -67,7 +67,7 @@ def balanced_lines(
     v = v[torch.arange(max(len(v), _LEAST_CHAINS), device=v.device) % len(v)]
     top = ScaledRBM(model, 1.0, model.visible_bias, model.hidden_bias)
     v, means = _means(top, v, n_steps, generator)
-    ends = [_logit(mean) for mean in means]
+    ends = [torch.logit(mean, eps=_MARGIN) for mean in means]
     starts = base_bias, ends[1]
     ladder = [top]
     for beta in _KNOTS:
@@ -118,7 +118,3 @@ def _fit_(
         rung.visible_bias.add_(targets[0] - means[0], alpha=rate)
         rung.hidden_bias.add_(targets[1] - means[1], alpha=rate)
     return v
-
-
-def _logit(mean: Tensor) -> Tensor:
-    return torch.logit(mean.clamp(_MARGIN, 1 - _MARGIN))

@@ -91,7 +91,10 @@ class LogPartition:
         best, error = log_ratio.sum().item(), _bennett_error(up, down, log_ratio)
         low, low_error = log_mean_exp(up).sum().item(), _log_mean_exp_error(up)
         if cautious:
-            high = max(_upper_mean(half) for half in down.tensor_split(2, dim=2))
+            # A half has at least two chains, or no error.
+            n_parts = 2 if down.shape[2] >= 4 else 1
+            parts = down.tensor_split(n_parts, dim=2)
+            high = max(_upper_mean(part) for part in parts)
         else:
             high = -log_mean_exp(-down).sum().item() + _Z * _log_mean_exp_error(-down)
         margin = _Z * error

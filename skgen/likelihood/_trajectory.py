@@ -83,6 +83,5 @@ def log_partition_trajectory(
             found = exchange_(models, states, first, generator=generator)
             # Log weights are differences of -F.
             up[first::2, k], down[first::2, k] = -found.up, -found.down
-    coins = torch.zeros_like(machines[-1].hidden_bias)
-    log_z0 = log_partition_of_bits(base_bias, coins).item()
+    log_z0 = log_partition_of_bits(models[0]).item()
     return LogPartition.bracket(log_z0, up, down, method="trajectory")

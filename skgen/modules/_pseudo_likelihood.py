@@ -1,6 +1,7 @@
 """The exact pseudo-likelihood of a Bernoulli RBM."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -56,35 +57,41 @@ def pseudo_log_likelihood(model: BernoulliRBM, v: Tensor) -> Tensor:
     a = model.hidden_logits(v)
     largest = (flip.abs().max() * model.weight.abs().max()).item()
     if not largest <= _LARGEST_EXPONENT:
-        _by_softplus_(delta, a, flip, model.weight)
+        _by_tiles_(delta, a, flip, model.weight, _log_of_any)
     elif bool(((v == 0) | (v == 1)).all()):
         _by_groups_(delta, a, v > 0, model.weight, largest)
     else:
-        _by_factors_(delta, a, flip, model.weight, largest)
+        # A power of two: factors are multiplied by halves.
+        size = 1 << (_together(largest, _FACTORS_A_LOG).bit_length() - 1)
+        a, weight = _padded(a, size, 1), _padded(model.weight, size, 0)
+        _by_tiles_(delta, a, flip, weight, partial(_log_of_products, size=size))
     return F.logsigmoid(delta).sum(1)
+
+
+def _together(largest: float, most: int) -> int:
+    """How many factors, up to e^largest each, may be multiplied: at least 1."""
+    return min(most, int(_LARGEST_EXPONENT / max(largest, 1e-6)))
 
 
 def _by_groups_(
     delta: Tensor, a: Tensor, on: Tensor, weight: Tensor, largest: float
 ) -> None:
     """Take the sums over j off `delta`, for bits: by states of groups of units."""
-    size = max(1, min(_UNITS_A_GROUP, int(_LARGEST_EXPONENT / max(largest, 1e-6))))
-    groups_a_log = int(_LARGEST_EXPONENT / max(size * largest, 1.0))
+    size = _together(largest, _UNITS_A_GROUP)
     a, weight = _padded(a, size, 1), _padded(weight, size, 0)
     n_groups = a.shape[1] // size
+    groups_a_log = _together(size * largest, n_groups)
     # A state's exponential takes 2^size / size as much memory as the weights.
-    n_columns = max(1, _tile(a) * 32 // (n_groups * 2**size))
+    n_columns = _tile(a) * 32 // (n_groups * 2**size)
     for columns in _slices(weight.shape[1], n_columns):
-        each = weight[:, columns].double().exp().view(n_groups, size, -1)
+        each = weight[:, columns].exp().view(n_groups, size, -1)
         rise = _products(torch.ones_like(each), each)
-        rise, fall = rise.to(a.dtype), rise.reciprocal().to(a.dtype)
+        fall = rise.reciprocal()
         for rows in _slices(len(a), _tile(a) // rise.shape[2]):
+            # In double, as what they lack in 1 would add up over columns.
             p = a[rows].double().view(-1, n_groups, size).permute(1, 2, 0)
             p = _products(torch.sigmoid(-p), torch.sigmoid(p)).transpose(1, 2)
             p = p.to(a.dtype).contiguous()
-            # Rounded, they sum to 1 not quite, alike for all columns.
-            excess = p.sum(2, dtype=torch.float64).log().sum(0)
-            delta[rows, columns] += excess.to(a.dtype)[:, None]
             flipped, product = on[rows, columns], None
             for group in range(n_groups):
                 factor = torch.where(
@@ -96,38 +103,39 @@ def _by_groups_(
                     product = None
 
 
-def _by_factors_(
-    delta: Tensor, a: Tensor, flip: Tensor, weight: Tensor, largest: float
+def _by_tiles_(
+    delta: Tensor,
+    a: Tensor,
+    flip: Tensor,
+    weight: Tensor,
+    logs: Callable[[Tensor, Tensor], Tensor],
 ) -> None:
-    """Take the sums over j off `delta`, for any values: all factors formed."""
-    size = max(1, min(_FACTORS_A_LOG, int(_LARGEST_EXPONENT / max(largest, 1e-6))))
-    size = 1 << (size.bit_length() - 1)
-    a, weight = _padded(a, size, 1), _padded(weight, size, 0).T.contiguous()
-    p, q = torch.sigmoid(a)[:, None], torch.sigmoid(-a)[:, None]
-    n_hidden = a.shape[1]
-    n_columns = max(1, _tile(a) // n_hidden)
-    for columns in _slices(len(weight), n_columns):
-        each = weight[columns]
-        for rows in _slices(len(a), _tile(a) // (n_hidden * len(each))):
-            factor = (flip[rows, columns, None] * each).exp_().mul_(p[rows])
-            factor += q[rows]
-            while factor.shape[2] * size > n_hidden:
-                left, right = factor.tensor_split(2, dim=2)
-                factor = left.mul_(right)
-            delta[rows, columns] -= factor.log_().sum(2)
+    """Take the sums over j off `delta`, for any values: all terms are formed.
 
-
-def _by_softplus_(delta: Tensor, a: Tensor, flip: Tensor, weight: Tensor) -> None:
-    """Take the sums over j off `delta` where exp(d) may overflow."""
+    `logs` has fields (rows, 1, hidden) and shifts d (rows, columns, hidden) as
+    arguments, and returns logarithms of which the sum over the last axis is wanted.
+    """
     weight = weight.T.contiguous()
     n_hidden = a.shape[1]
-    for columns in _slices(len(weight), max(1, _tile(a) // n_hidden)):
+    for columns in _slices(len(weight), _tile(a) // n_hidden):
         each = weight[columns]
         for rows in _slices(len(a), _tile(a) // (n_hidden * len(each))):
-            field = a[rows, None]
-            moved = field + flip[rows, columns, None] * each
-            terms = F.logsigmoid(-field) - F.logsigmoid(-moved)
-            delta[rows, columns] -= terms.sum(2)
+            shift = flip[rows, columns, None] * each
+            delta[rows, columns] -= logs(a[rows, None], shift).sum(2)
+
+
+def _log_of_products(field: Tensor, shift: Tensor, size: int) -> Tensor:
+    """Logarithms of products of `size` factors each."""
+    factor = shift.exp_().mul_(torch.sigmoid(field)).add_(torch.sigmoid(-field))
+    while size > 1:
+        left, right = factor.tensor_split(2, dim=2)
+        factor, size = left.mul_(right), size // 2
+    return factor.log_()
+
+
+def _log_of_any(field: Tensor, shift: Tensor) -> Tensor:
+    """Logarithms of factors, where exp(d) may overflow."""
+    return F.logsigmoid(-field) - F.logsigmoid(-(field + shift))
 
 
 def _products(off: Tensor, on: Tensor) -> Tensor:

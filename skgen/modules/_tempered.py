@@ -95,22 +95,22 @@ class TemperedRBM(ScaledRBM):
         super().__init__(model, beta, visible_bias, beta * model.hidden_bias)
 
 
-def log_partition_of_bits(visible_bias: Tensor, hidden_bias: Tensor) -> Tensor:
-    r"""Compute :math:`\sum_i \log(1 + e^{b_i}) + \sum_j \log(1 + e^{c_j})`.
+def log_partition_of_bits(bits: ScaledRBM) -> Tensor:
+    r"""Compute log Z of a machine whose couplings are scaled to nothing.
+
+    .. math:: \log Z = \sum_i \log(1 + e^{b_i}) + \sum_j \log(1 + e^{c_j})
 
     Parameters
     ----------
-    visible_bias : Tensor of shape (n_visible,)
-        Fields :math:`b` on independent visible units.
-    hidden_bias : Tensor of shape (n_hidden,)
-        Fields :math:`c` on independent hidden units.
+    bits : ScaledRBM
+        The machine, at :math:`\beta = 0`.
 
     Returns
     -------
     log_z : Tensor of shape (), float64
         Log partition function in nats.
     """
-    both = torch.cat([visible_bias, hidden_bias]).double()
+    both = torch.cat([bits.visible_bias, bits.hidden_bias]).double()
     return -F.logsigmoid(-both).sum()
 
 

@@ -88,8 +88,8 @@ def test_mean_weight_is_the_ratio_of_partition_functions(generator):
     oracle = EnumeratedRBM.random(5, 4, seed=3)
     base = np.array([0.5, -0.5, 1.0, 0.0, -1.0])
     log_z0 = EnumeratedRBM(np.zeros((4, 5)), np.zeros(4), base).log_z
-    bits = torch.tensor(base), torch.zeros(4, dtype=torch.float64)
-    assert log_partition_of_bits(*bits).item() == pytest.approx(log_z0)
+    bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
+    assert log_partition_of_bits(bits).item() == pytest.approx(log_z0)
     log_w = weights_of(oracle, [0.0, 0.4, 0.8, 1.0], base, 400_000, generator)
     ratio = np.exp(oracle.log_z - log_z0)
     w = log_w.exp().numpy()
@@ -149,8 +149,8 @@ def bimodal():
 def test_a_machine_that_forward_annealing_gets_wrong(generator):
     """Along temperatures, forward alone is sure and wrong; the bracket is wide."""
     oracle, base = bimodal(), np.full(12, -4.0)
-    bits = torch.tensor(base), torch.zeros(1, dtype=torch.float64)
-    log_z0 = log_partition_of_bits(*bits).item()
+    bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
+    log_z0 = log_partition_of_bits(bits).item()
     betas = np.linspace(0, 1, 1001).tolist()
     up = weights_of(oracle, betas, base, 100, generator)
     w = (up - up.max()).exp()
@@ -179,8 +179,7 @@ def test_bracket_holds_where_chains_know_the_heavy_mode(n_heavy, generator):
     with torch.no_grad():
         result = log_partition_annealed(model, base_bias, chains=chains, **arguments)
         blind = log_partition_annealed(model, base_bias, **arguments)
-    # The light mode, which all chains may have left, has 1.8 % of the mass.
-    assert result.lower < oracle.log_z < result.upper + 0.02
+    assert result.lower < oracle.log_z < result.upper
     # What no chain has seen, nothing can show.
     assert blind.upper < oracle.log_z - 1
 
@@ -201,19 +200,3 @@ def test_single_precision_sums_in_double():
         results.append(log_mean_exp(log_w[None]).item())
     exact = oracle.log_z - 24 * np.log(2)
     np.testing.assert_allclose(results, exact, atol=0.01)
-
-
-def test_tempered_machine_at_one_is_the_machine():
-    oracle = EnumeratedRBM.random(4, 3, seed=1)
-    model = module_of(oracle)
-    tempered = TemperedRBM(model, torch.ones(4, dtype=torch.float64), 1.0)
-    v, h = torch.tensor(oracle.V), torch.tensor(oracle.H)
-    with torch.no_grad():
-        for method, x in [
-            ("hidden_probability", v),
-            ("visible_probability", h),
-            ("free_energy", v),
-        ]:
-            torch.testing.assert_close(
-                getattr(tempered, method)(x), getattr(model, method)(x)
-            )

@@ -4,19 +4,13 @@ import numpy as np
 import pytest
 import torch
 from modules.test_rbm_module import module_of
+from modules.test_tempered import oracle_of
 from oracles import EnumeratedRBM
 from scipy.special import expit, logit
 
 from skgen.likelihood import balanced_lines
-from skgen.modules import ScaledRBM, TemperedRBM
+from skgen.modules import TemperedRBM
 from skgen.sampling import gibbs
-
-
-def oracle_of(rung, oracle):
-    """The same machine, enumerated."""
-    return EnumeratedRBM(
-        rung.beta * oracle.W, rung.hidden_bias.numpy(), rung.visible_bias.numpy()
-    )
 
 
 def means(oracle):
@@ -84,32 +78,3 @@ def test_means_go_straight_in_their_logits(ladder):
         wanted = (1 - rung.beta) * base.numpy() + rung.beta * top
         got = means(oracle_of(rung, oracle))[0]
         np.testing.assert_allclose(got, expit(wanted), atol=0.02)
-
-
-def test_scaled_machine_is_the_one_of_scaled_couplings():
-    oracle = EnumeratedRBM.random(4, 3, seed=1)
-    b, c = torch.linspace(-1, 1, 4).double(), torch.linspace(0, 2, 3).double()
-    scaled = ScaledRBM(module_of(oracle), 0.3, b, c)
-    other = module_of(oracle_of(scaled, oracle))
-    v, h = torch.tensor(oracle.V), torch.tensor(oracle.H)
-    with torch.no_grad():
-        for method, x in [
-            ("hidden_probability", v),
-            ("visible_probability", h),
-            ("free_energy", v),
-        ]:
-            np.testing.assert_allclose(
-                getattr(scaled, method)(x), getattr(other, method)(x), rtol=1e-12
-            )
-
-
-def test_a_line_interpolates_energies():
-    oracle = EnumeratedRBM.random(4, 3, seed=1)
-    zero = torch.zeros(4).double(), torch.zeros(3).double()
-    fields = torch.ones(4).double(), torch.ones(3).double() * 2
-    start = ScaledRBM(module_of(oracle), 0.2, *zero)
-    end = ScaledRBM(module_of(oracle), 1.0, *fields)
-    middle = start.toward(end, 0.25)
-    assert middle.beta == pytest.approx(0.4)
-    np.testing.assert_allclose(middle.visible_bias, 0.25 * fields[0])
-    np.testing.assert_allclose(middle.hidden_bias, 0.25 * fields[1])

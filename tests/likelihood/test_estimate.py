@@ -152,8 +152,20 @@ def test_result_is_frozen_and_exact_ones_have_no_error():
         result.estimate = 6.0
 
 
-def test_few_chains():
-    up, down = gaussian_work(0.0, 1.0, (1, 1, 2))
-    assert math.isfinite(
-        LogPartition.bracket(0.0, up, down, method="ais").standard_error
-    )
+def test_a_cautious_bracket_takes_the_half_that_knows_more():
+    """A quarter of the reverse chains in the heavy mode: the mean of all is too low."""
+    up, light = gaussian_work(-4.0, 0.3, (1, 1, 100))
+    _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))
+    down = torch.where(torch.arange(100) < 25, heavy + 1, light)
+    assert down.mean() < -0.5
+    result = LogPartition.bracket(0.0, up, down, method="ais", cautious=True)
+    assert result.lower < 0 < result.upper
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+@pytest.mark.parametrize("n_chains", [2, 3, 4, 5])
+def test_few_chains(n_chains, cautious):
+    up, down = gaussian_work(0.0, 1.0, (1, 1, n_chains))
+    result = LogPartition.bracket(0.0, up, down, method="ais", cautious=cautious)
+    assert math.isfinite(result.standard_error)
+    assert -math.inf < result.lower < result.upper < math.inf
