@@ -38,7 +38,7 @@ def main():
     parser.add_argument("--weight-decay", type=float, default=4e-5)
     parser.add_argument("--gibbs-steps", type=int, default=1)
     parser.add_argument("--chains", type=int, default=100, help="of annealing")
-    parser.add_argument("--temperatures", type=int, default=40_000)
+    parser.add_argument("--temperatures", type=int, default=100_000)
     parser.add_argument("--curve", action="store_true", help="watch the likelihood")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--model", type=Path, help="keep the machine here, or take it")
