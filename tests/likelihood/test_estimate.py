@@ -169,3 +169,20 @@ def test_few_chains(n_chains, cautious):
     result = LogPartition.bracket(0.0, up, down, method="ais", cautious=cautious)
     assert math.isfinite(result.standard_error)
     assert -math.inf < result.lower < result.upper < math.inf
+
+
+@pytest.mark.parametrize("cautious", [False, True])
+def test_ends_are_those_of_intervals_of_95_percent(cautious):
+    up, down = gaussian_work(3.0, 1.0, (1, 1, 400), seed=1)
+    result = LogPartition.bracket(2.0, up, down, method="ais", cautious=cautious)
+    w, y = np.exp(up.numpy().ravel()), down.numpy().ravel()
+    quantile = stats.norm.ppf(0.975)
+    low = np.log(w.mean()) - quantile * stats.sem(w) / w.mean()
+    assert result.lower == pytest.approx(2 + low, abs=1e-5)
+    if cautious:
+        halves = np.split(y, 2)
+        high = max(half.mean() + quantile * stats.sem(half) for half in halves)
+    else:
+        w = np.exp(-y)
+        high = -np.log(w.mean()) + quantile * stats.sem(w) / w.mean()
+    assert result.upper == pytest.approx(2 + high, abs=1e-5)

@@ -75,3 +75,14 @@ def test_values_far_outside_the_unit_interval():
     machine = random_machine(4, 5, 1.0)
     v = np.arange(5.0)[None] * 1e4
     np.testing.assert_allclose(score(*machine, v), by_flips(*machine, v), rtol=1e-10)
+
+
+@pytest.mark.parametrize("values", [[0, 1], [0, 0.5]])
+@pytest.mark.parametrize("strength", [2.0, 7.0, 30.0, 70.0])
+def test_products_near_the_end_of_the_range(strength, values):
+    """A flip moves all fields one way: products of many factors would overflow."""
+    W, c, b = random_machine(33, 4, 0.1)
+    W[:, 0], W[:, 1] = strength, -strength
+    v = np.array([[0, 0, value, 0] for value in values], dtype=float)
+    single = score(W, c, b, v, dtype=torch.float32)
+    np.testing.assert_allclose(single, by_flips(W, c, b, v), rtol=1e-5)
