@@ -12,7 +12,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen._architecture import Architecture, Unit
-from skgen._base import BaseGenerator, State, draw_seed
+from skgen._base import BaseGenerator
+from skgen._fitting import State, draw_seed
 from skgen.likelihood import importance_weighted_bound
 from skgen.modules import (
     ACTIVATIONS,
@@ -23,6 +24,7 @@ from skgen.modules import (
     elbo_terms,
     seeded,
 )
+from skgen.training import GenerativeNet
 
 # The variance of the posterior mean above which a latent counts as active.
 _ACTIVE = 0.01
@@ -54,6 +56,7 @@ class BaseVAE(BaseGenerator):
     # What the constructors of the subclasses store.
     beta: float
     n_warmup_iter: int
+    compile: bool
 
     @abstractmethod
     def _look(self, X: Any) -> tuple[Unit, Unit, State]:
@@ -251,7 +254,7 @@ class BaseVAE(BaseGenerator):
         draw: Any = VAE.conditional_mean
         if noise:
             draw = partial(VAE.sample, generator=self._generator(rng))
-        return self._apply(draw, z.astype(self.precision))
+        return self._apply(draw, z.astype(self._dtype))
 
     @property
     def _n_features_out(self) -> int:
@@ -278,20 +281,28 @@ class BaseVAE(BaseGenerator):
     def _build_objective(self, state: State) -> NegativeELBO:
         return NegativeELBO(beta=self.beta, n_warmup=self.n_warmup_iter)
 
+    def _build_net(self, *args: Any) -> GenerativeNet:
+        net = super()._build_net(*args)
+        if self.compile:
+            net.module_.encoder.compile()
+            net.module_.decoder.compile()
+        return net
+
     def _read(self, state: State, model: Any, objective: Any) -> State:
         networks = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
         return state | {"weights_": _to_arrays(networks)}
 
     def _optimizer(self) -> dict[str, Any]:
-        # Biases need no shrinking.
-        return {
+        optimizer: dict[str, Any] = {
             "optimizer": torch.optim.AdamW,
             "optimizer__weight_decay": 0.0,
             "optimizer__fused": True,
-            "optimizer__param_groups": [
-                ("*weight", {"weight_decay": self.weight_decay})
-            ],
         }
+        if self.weight_decay:
+            # Biases need no shrinking. One group is one pass where there is none.
+            groups = [("*weight", {"weight_decay": self.weight_decay})]
+            optimizer["optimizer__param_groups"] = groups
+        return optimizer
 
     def _conclude(self, X: Any, *, partial: bool) -> None:
         mean = self._apply(VAE.forward, X)

@@ -7,8 +7,9 @@ import torch
 from sklearn.utils._param_validation import StrOptions
 
 from skgen._architecture import Unit
-from skgen._base import State, binarized, warn_outside_unit_interval
 from skgen._base_vae import BaseVAE
+from skgen._fitting import State
+from skgen._validation import binarized, warn_outside_unit_interval
 from skgen.modules import BernoulliObservation
 
 
@@ -94,14 +95,21 @@ class BernoulliVAE(BaseVAE):
         are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
-        or 1 % of the training rows if that is more. A pickle of a fitted
+        or 0.5 % of the training rows if that is more. A pickle of a fitted
         estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, else "cpu". A fitted
         estimator whose device is missing answers on the CPU.
-    precision : {"float32", "float64"}, default="float32"
-        Precision of training and of the parameters. `transform`,
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Precision of training. With "bfloat16" the factors of matrix products are
+        rounded to it, while parameters and sums are float32: faster where the
+        hardware multiplies bfloat16 (GPUs, CPUs with AMX), slower elsewhere. "tf32"
+        lets a CUDA device round float32 factors to 10 bits. `transform`,
         `score_samples` and the like compute in the dtype of their input.
+    compile : bool, default=False
+        Whether `torch.compile` compiles the networks for training, where torch can,
+        and the steps of training are captured as a CUDA graph on a GPU. It takes a
+        minute, and has not been run on a GPU yet.
     warm_start : bool, default=False
         Whether `fit` goes on from the last solution.
     verbose : int, default=0
@@ -196,6 +204,7 @@ class BernoulliVAE(BaseVAE):
         callbacks=None,
         device="auto",
         precision="float32",
+        compile=False,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -222,6 +231,7 @@ class BernoulliVAE(BaseVAE):
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state

@@ -8,9 +8,10 @@ import torch
 from scipy.special import expit, logit
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgen._base import State, binarized, draw_seed, warn_outside_unit_interval
+from skgen._fitting import State, draw_seed
 from skgen._rbm_likelihood import check_width, marginals, rungs_of
 from skgen._rbm_sampling import RBMSampling
+from skgen._validation import binarized, column_means, warn_outside_unit_interval
 from skgen.modules import (
     BernoulliRBM,
     ContrastiveDivergence,
@@ -18,6 +19,7 @@ from skgen.modules import (
     Trajectory,
     starting_parameters,
 )
+from skgen.training import PRECISIONS
 
 
 class BernoulliRBMGPU(RBMSampling):
@@ -99,14 +101,21 @@ class BernoulliRBMGPU(RBMSampling):
         are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
-        subset, 128 rows or 1 % of the training rows if that is more. A pickle
+        subset, 128 rows or 0.5 % of the training rows if that is more. A pickle
         of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, else "cpu". A fitted
         estimator whose device is missing answers on the CPU.
-    precision : {"float32", "float64"}, default="float32"
-        Precision of training and of the parameters. `transform`,
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Precision of training. With "bfloat16" the factors of matrix products are
+        rounded to it, while parameters and sums are float32: faster where the
+        hardware multiplies bfloat16 (GPUs, CPUs with AMX), slower elsewhere. "tf32"
+        lets a CUDA device round float32 factors to 10 bits. `transform`,
         `score_samples` and the like compute in the dtype of their input.
+    compile : bool, default=False
+        Whether the steps of training are captured as a CUDA graph, which a GPU
+        launches at once: for small mini-batches. Not with `keep_rungs` or "pt", and
+        without effect on other devices. It has not been run on a GPU yet.
     warm_start : bool, default=False
         Whether `fit` goes on from the last solution.
     verbose : int, default=0
@@ -227,6 +236,7 @@ class BernoulliRBMGPU(RBMSampling):
         callbacks=None,
         device="auto",
         precision="float32",
+        compile=False,
         warm_start=False,
         verbose=0,
         random_state=None,
@@ -252,6 +262,7 @@ class BernoulliRBMGPU(RBMSampling):
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
+        self.compile = compile
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
@@ -275,7 +286,7 @@ class BernoulliRBMGPU(RBMSampling):
         n_new = X.shape[0]
         state = dict(state)
         n_seen = state.get("n_samples_seen_", 0)
-        mean = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel() / n_new
+        mean = column_means(X)
         if n_seen:
             mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
         state["mean_"], state["n_samples_seen_"] = mean, n_seen + n_new
@@ -347,6 +358,7 @@ class BernoulliRBMGPU(RBMSampling):
         kwargs: dict[str, Any] = {
             "n_steps": self.n_gibbs_steps,
             "sampled": self.binarize == "sample",
+            "products": PRECISIONS[self.precision].products,
         }
         if self.keep_rungs:
             machines = [self._build_model(rung) for rung in rungs_of(state)]

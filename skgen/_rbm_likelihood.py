@@ -12,7 +12,9 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from skgen._base import BaseGenerator, State, binarized
+from skgen._base import BaseGenerator
+from skgen._fitting import State
+from skgen._validation import binarized
 from skgen.likelihood import (
     MAX_UNITS,
     LogPartition,

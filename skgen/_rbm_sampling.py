@@ -12,8 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skgen._base import binarized
 from skgen._rbm_likelihood import RBMLikelihood, check_width, marginals
+from skgen._validation import binarized
 from skgen.likelihood import trajectory_lines
 from skgen.sampling import bernoulli, clamped_mean, climb, gibbs, tempering
 

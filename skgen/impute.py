@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgen._base import draw_seed
+from skgen._fitting import draw_seed
 from skgen._rbm import BernoulliRBMGPU
 
 # Gibbs steps that fill in what is missing between two passes of training.

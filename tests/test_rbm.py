@@ -126,7 +126,7 @@ def test_assigned_weights_may_be_integers():
 # Samples
 
 
-def law_of_sample(model, oracle, k, n=100_000, start=None):
+def law_of_sample(model, oracle, k, n=300_000, start=None):
     """p-value of the samples' law after k steps from independent bits."""
     samples = model.sample(n, n_gibbs_steps=k, random_state=5)
     assert set(np.unique(samples)) == {0.0, 1.0}

@@ -32,10 +32,14 @@ def tempered(n_components, **params):
     )
 
 
+every_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+
+
+@every_precision
 @pytest.mark.parametrize(
     ("keep_rungs", "learning_rate", "n_iter"), [(False, 0.3, 300), (True, 0.1, 800)]
 )
-def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter):
+def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter, precision):
     """Two ladders: temperatures, and the trajectory of the training."""
     X = make_bars_and_stripes(4)
     optimum = -5 * np.log(2) + np.log(2) / 8
@@ -45,13 +49,15 @@ def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter):
         learning_rate=learning_rate,
         n_iter=n_iter,
         batch_size=64,
+        precision=precision,
     ).fit(np.tile(X, (40, 1)))
     reached = log_likelihood_by_visible(*parameters(model), X).mean()
     assert optimum == pytest.approx(-3.3791, abs=1e-4)
     assert 0 < optimum - reached < 0.05
 
 
-def test_labelled_shifter():
+@every_precision
+def test_labelled_shifter(precision):
     """The visible layer of 19 bits is enumerated here, in chunks."""
     X = make_labelled_shifter()
     optimum = -np.log(768)
@@ -62,6 +68,7 @@ def test_labelled_shifter():
         n_temperatures=6,
         n_iter=200,
         batch_size=96,
+        precision=precision,
     ).fit(np.tile(X, (10, 1)))
     W, c, b = parameters(model)
 
@@ -78,8 +85,8 @@ def test_labelled_shifter():
     assert 0 < gap < 0.1
 
 
-@pytest.fixture(scope="module")
-def ising():
+@pytest.fixture(scope="module", params=["float32", "bfloat16"])
+def ising(request):
     X = make_ising(100_000, temperature=CRITICAL, random_state=1)
     return BernoulliRBMGPU(
         64,
@@ -88,6 +95,7 @@ def ising():
         n_gibbs_steps=5,
         batch_size=100,
         n_iter=40,
+        precision=request.param,
         random_state=0,
     ).fit(X)
 

@@ -1,6 +1,6 @@
 """Contrastive divergence: the likelihood gradient of a Bernoulli RBM."""
 
-from functools import lru_cache
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,10 +8,11 @@ from torch import Tensor
 
 from skgen.modules._objective import Objective
 from skgen.modules._observation import BernoulliObservation
+from skgen.modules._products import Phases, add_product_
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM
 from skgen.modules._trajectory import Trajectory
-from skgen.sampling import bernoulli, gibbs
+from skgen.sampling import RandomBits
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
@@ -61,6 +62,9 @@ class ContrastiveDivergence(Objective):
         Otherwise it stands in the formulas as it is.
     trajectory : Trajectory or None
         What keeps machines along the training, if any; needs persistent chains.
+    products : torch.dtype or None
+        Dtype of the factors of matrix products, such as ``torch.bfloat16``; sums
+        and all else keep the dtype of the parameters. None means that one, too.
     """
 
     descends = True
@@ -78,14 +82,27 @@ class ContrastiveDivergence(Objective):
         n_steps: int = 1,
         sampled: bool = False,
         trajectory: Trajectory | None = None,
+        products: torch.dtype | None = None,
     ):
         super().__init__()
+        self.products = products
+        self._bits: RandomBits | None = None
+        self._kept: dict[tuple[int, int, int], Phases] = {}
         self.trajectory = trajectory
         self.n_steps = n_steps
         self.observation = BernoulliObservation(sampled=sampled)
         self.register_buffer("chains", chains)
         self.register_buffer("visible_offset", visible_offset)
         self.register_buffer("hidden_offset", hidden_offset)
+
+    def room(self, model: BernoulliRBM, n: int) -> Tensor:
+        """Where the data of the positive phase stand, shape (n, n_visible)."""
+        return self._phases_of(model, n).data
+
+    @property
+    def capturable(self) -> bool:
+        """Whether the step is the same each time: a trajectory counts its steps."""
+        return self.trajectory is None
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":
         # Machines that were kept move with the device; they are no submodules,
@@ -100,26 +117,46 @@ class ContrastiveDivergence(Objective):
         self, model: BernoulliRBM, x: Tensor, *, generator: torch.Generator
     ) -> None:
         """Fill ``.grad`` with minus the estimated likelihood gradient."""
-        left, right, db, dc = self._ascent(model, x, generator)
-        model.weight.grad = -(left.T @ right)
-        model.visible_bias.grad = -db
-        model.hidden_bias.grad = -dc
+        left, right, db, dc = self._ascent(model, x, -1.0, generator)
+        gradient = torch.zeros_like(model.weight)
+        model.weight.grad = add_product_(gradient, left, right, self.products)
+        model.visible_bias.grad = db
+        model.hidden_bias.grad = dc
 
     def descend_(
         self,
         model: BernoulliRBM,
         x: Tensor,
         *,
-        learning_rate: float,
+        learning_rate: float | Tensor,
         weight_decay: float,
+        momentum: float,
+        velocity: Sequence[Tensor] | None,
         generator: torch.Generator,
     ) -> None:
         """Step along the estimated gradient; only the couplings decay."""
-        left, right, db, dc = self._ascent(model, x, generator)
-        decay = 1 - learning_rate * weight_decay
-        model.weight.addmm_(left.T, right, beta=decay, alpha=learning_rate)
-        model.visible_bias.add_(db, alpha=learning_rate)
-        model.hidden_bias.add_(dc, alpha=learning_rate)
+        scale = learning_rate if velocity is None else -1.0
+        left, right, db, dc = self._ascent(model, x, scale, generator)
+        weight = model.weight
+        if velocity is None:
+            if weight_decay:
+                weight.mul_(1 - learning_rate * weight_decay)
+            add_product_(weight, left, right, self.products)
+            model.hidden_bias.add_(dc)
+            model.visible_bias.add_(db)
+            return
+        of_weight, of_hidden, of_visible = velocity
+        of_weight.mul_(momentum)
+        if weight_decay:
+            of_weight.add_(weight, alpha=weight_decay)
+        add_product_(of_weight, left, right, self.products)
+        of_hidden.mul_(momentum).add_(dc)
+        of_visible.mul_(momentum).add_(db)
+        for parameter, moved in zip(model.parameters(), velocity, strict=True):
+            if isinstance(learning_rate, Tensor):
+                parameter.addcmul_(moved, learning_rate, value=-1)
+            else:
+                parameter.add_(moved, alpha=-learning_rate)
 
     @torch.no_grad()
     def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
@@ -129,55 +166,69 @@ class ContrastiveDivergence(Objective):
         )
 
     def _ascent(
-        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
+        self,
+        model: BernoulliRBM,
+        v: Tensor,
+        scale: float | Tensor,
+        generator: torch.Generator,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gradient of the likelihood: of W as two factors, of b and of c.
+        """Gradient of the likelihood, scaled: of W as two factors, of b and of c.
 
         The gradient of W is ``left.T @ right``, so that it need not be formed.
         """
-        v = self.observation.observe(v, generator=generator)
-        states, probability = self._phases(model, v, generator)
-        n, mu, lam = v.shape[0], self.visible_offset, self.hidden_offset
+        bits = self._bits
+        if bits is None or bits.generator is not generator:
+            bits = self._bits = RandomBits(generator)
+        phases = self._phases_of(model, v.shape[0])
+        observed = self.observation.observe(v, generator=bits)
+        if observed is not phases.data:
+            phases.data.copy_(observed)
+        self._fill_(phases, model, bits)
+        mu, lam = self.visible_offset, self.hidden_offset
         if lam is not None:
-            lam.lerp_(probability[:n].mean(0), _OFFSET_RATE)
-        weights = _phase_weights(n, states.shape[0] - n, v.dtype, v.device)
-        left = probability.mul_(weights)
-        db, dc = torch.mv(states.T, weights[:, 0]), left.sum(0)
+            lam.lerp_(phases.positive.mean(0), _OFFSET_RATE)
+        probability, states = phases.probability, phases.states
+        weights = phases.weights * scale
+        probability.mul_(weights[:, None])
+        db, dc = torch.mv(phases.columns, weights), probability.sum(0)
         if mu is None or lam is None:
-            return left, states, db, dc
+            return probability, states, db, dc
         # Two more rows of the same product take the offsets off.
-        left = torch.cat([left, dc[None], lam[None]])
-        right = torch.cat([states, -mu[None], -db[None]])
+        left, right = phases.left, phases.right
+        left[-2], left[-1] = dc, lam
+        torch.neg(mu, out=right[-2])
+        torch.neg(db, out=right[-1])
         return left, right, db - (left @ lam) @ right, dc - (right @ mu) @ left
 
-    def _phases(
-        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Visible states, data above the ends of chains, and their P(h = 1 | v)."""
-        if self.chains is not None:
-            v_neg = self._run(model, self.chains, generator)
-            if self.trajectory is not None:
-                self.trajectory.follow(model, v_neg, generator=generator)
-            states = torch.cat([v, v_neg])
-            # Data and chains share one product with W.
-            probability = model.hidden_probability(states)
-            self.chains.copy_(bernoulli(probability[v.shape[0] :], generator=generator))
-            return states, probability
-        positive = model.hidden_probability(v)
-        v_neg = self._run(model, bernoulli(positive, generator=generator), generator)
-        negative = model.hidden_probability(v_neg)
-        return torch.cat([v, v_neg]), torch.cat([positive, negative])
+    def _phases_of(self, model: BernoulliRBM, n: int) -> Phases:
+        """Memory for a mini-batch of n rows: of two sizes it is kept.
 
-    def _run(
-        self, model: BernoulliRBM, h: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Gibbs chains from hidden states, `n_steps` visible draws long."""
-        v = bernoulli(model.visible_probability(h), generator=generator)
-        return gibbs(model, v, self.n_steps - 1, generator=generator)
+        These are the full mini-batch, whose memory a CUDA graph may hold, and the
+        last one of an epoch.
+        """
+        chains, weight = self.chains, model.weight.data_ptr()
+        key = n, n if chains is None else chains.shape[-2], weight
+        phases = self._kept.get(key)
+        if phases is None:
+            largest = max((k for k in self._kept if k[2] == weight), default=None)
+            self._kept = {k: p for k, p in self._kept.items() if k == largest}
+            phases = Phases(model, *key[:2], products=self.products)
+            self._kept[key] = phases
+        return phases
 
-
-@lru_cache(maxsize=8)
-def _phase_weights(n: int, m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Column of 1/n for n rows of data, -1/m for m chains: each phase is a mean."""
-    weights = [1 / n] * n + [-1 / m] * m
-    return torch.tensor(weights, dtype=dtype, device=device)[:, None]
+    def _fill_(self, phases: Phases, model: BernoulliRBM, bits: RandomBits) -> None:
+        """Run the chains from the data in `phases`, and fill the rest of it."""
+        machine, h = phases.machine, self.chains
+        machine.update_()
+        if h is None:
+            machine.hidden_probability(phases.data, out=phases.positive)
+            h = bits.bernoulli(phases.positive)
+            phases.run_(h, self.n_steps, bits)
+            machine.hidden_probability(phases.ends, out=phases.negative)
+            return
+        phases.run_(h, self.n_steps, bits)
+        if self.trajectory is not None:
+            self.trajectory.follow(model, phases.ends, generator=bits.generator)
+        # Data and chains share one product with W.
+        machine.hidden_probability(phases.states, out=phases.probability)
+        bits.bernoulli(phases.negative, out=h)

@@ -30,6 +30,28 @@ def kl_standard_normal(mu: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * (mu.square() + torch.expm1(log_var) - log_var)
 
 
+def kl_standard_normal_gradient(mu: Tensor, log_var: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Gradient of `kl_standard_normal` by its arguments.
+
+    .. math:: \frac{\partial \mathrm{KL}}{\partial \mu} = \mu, \quad
+              \frac{\partial \mathrm{KL}}{\partial \log \sigma^2}
+              = \frac{1}{2} \left(\sigma^2 - 1\right)
+
+    Parameters
+    ----------
+    mu : Tensor of shape (...)
+        Means.
+    log_var : Tensor of shape (...)
+        Logs of the variances.
+
+    Returns
+    -------
+    by_mu, by_log_var : Tensor of shape (...)
+        Derivatives in nats.
+    """
+    return mu, 0.5 * torch.expm1(log_var)
+
+
 def kl_gaussians(
     mean_q: Tensor, covariance_q: Tensor, mean_p: Tensor, covariance_p: Tensor
 ) -> Tensor:

@@ -1,18 +1,20 @@
 """Encoder and decoder networks of a VAE."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import pairwise
 from math import prod
 
 import torch
 from torch import Tensor, nn
 
-ACTIVATIONS: dict[str, type[nn.Module]] = {
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
     "logistic": nn.Sigmoid,
     "tanh": nn.Tanh,
-    "relu": nn.ReLU,
+    # It follows a layer whose output no gradient needs: one pass, no new memory.
+    "relu": partial(nn.ReLU, inplace=True),
     "elu": nn.ELU,
     "silu": nn.SiLU,
     "gelu": nn.GELU,
@@ -49,7 +51,7 @@ class Standardize(_Units):
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
         # In this order constant features become exactly 0.
-        return (x - self.location) / self.scale
+        return (x - self.location).div_(self.scale)
 
 
 class Unstandardize(_Units):
@@ -57,7 +59,7 @@ class Unstandardize(_Units):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
-        return x * self.scale + self.location
+        return torch.addcmul(self.location, x, self.scale)
 
 
 def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:

@@ -1,6 +1,7 @@
 """The seam between a family of models and its training."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -30,6 +31,30 @@ class Objective(nn.Module, ABC):
     descends = False
     n_warmup = 0
     epoch = 0.0
+
+    def room(self, model: Any, n: int) -> Tensor | None:  # noqa: ARG002
+        """Memory that a mini-batch of n rows may be gathered in, to save a copy.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+        n : int
+            Rows of the mini-batch.
+
+        Returns
+        -------
+        room : Tensor of shape (n, n_features) or None
+            Where the objective would copy the mini-batch anyway.
+        """
+        return None
+
+    @property
+    def capturable(self) -> bool:
+        """Whether a step may be replayed as a CUDA graph from now on."""
+        # It may if it does the same as any later one, on tensors alone: no number of
+        # Python changes, and none is read from a tensor.
+        return False
 
     @abstractmethod
     def forward(
@@ -76,15 +101,16 @@ class Objective(nn.Module, ABC):
         model: Any,
         x: Tensor,
         *,
-        learning_rate: float,
+        learning_rate: float | Tensor,
         weight_decay: float,
+        momentum: float,
+        velocity: Sequence[Tensor] | None,
         generator: torch.Generator,
     ) -> None:
-        """Take one step of plain gradient descent in place.
+        """Take one step of gradient descent in place.
 
-        It does what `forward` followed by `torch.optim.SGD` without momentum
-        does, in one pass over the weights. The caller has switched gradients
-        off.
+        It does what `forward` followed by `torch.optim.SGD` does, in fewer passes
+        over the weights. The caller has switched gradients off.
 
         Parameters
         ----------
@@ -92,8 +118,13 @@ class Objective(nn.Module, ABC):
             The model that is trained, changed in place.
         x : Tensor of shape (batch, n_features)
             The mini-batch.
-        learning_rate, weight_decay : float
+        learning_rate : float or Tensor of shape ()
             As in `torch.optim.SGD`.
+        weight_decay, momentum : float
+            As in `torch.optim.SGD`.
+        velocity : sequence of Tensor or None
+            The optimizer's ``momentum_buffer`` of each parameter, changed in place;
+            None means no momentum.
         generator : torch.Generator
             Source of randomness.
         """

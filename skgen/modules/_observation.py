@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skgen.sampling import bernoulli, bernoulli_of_rows
+from skgen.sampling import RandomBits, bernoulli, bernoulli_of_rows
 
 # Weight of the newest mini-batch in the running estimate of a noise variance.
 _VARIANCE_RATE = 0.05
@@ -16,17 +16,23 @@ _VARIANCE_RATE = 0.05
 class Observation(nn.Module, ABC):
     """Distribution of data x given the output f of a decoder.
 
-    All features are independent given f, which has their shape.
+    All features are independent given f, which has their shape. It has no parameters
+    that descend along gradients.
     """
 
-    def observe(self, x: Tensor, *, generator: torch.Generator | None) -> Tensor:  # noqa: ARG002
+    def observe(
+        self,
+        x: Tensor,
+        *,
+        generator: torch.Generator | RandomBits | None,  # noqa: ARG002
+    ) -> Tensor:
         """Turn data into what is observed.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_features)
             Data.
-        generator : torch.Generator or None
+        generator : torch.Generator, RandomBits or None
             Source of randomness, if something is drawn; None means that what is
             observed of a row is a function of the row.
 
@@ -43,6 +49,10 @@ class Observation(nn.Module, ABC):
     @abstractmethod
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
+
+    @abstractmethod
+    def gradient(self, x: Tensor, f: Tensor) -> Tensor:
+        """Gradient of log p(x | f) by f, in new memory, shape (batch, n_features)."""
 
     @abstractmethod
     def mean(self, f: Tensor) -> Tensor:
@@ -89,7 +99,7 @@ class GaussianObservation(Observation):
     def adapt_(self, x: Tensor, f: Tensor) -> None:
         """Take the running mean of the squared errors one mini-batch on."""
         if self.floor is not None:
-            best = self.optimal_variance((x - f).square())
+            best = self.optimal_variance(F.mse_loss(f, x, reduction="none"))
             self.variance.lerp_(best, _VARIANCE_RATE)
 
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
@@ -99,6 +109,11 @@ class GaussianObservation(Observation):
         if self.variance.ndim:
             return -0.5 * ((error / self.variance).sum(-1) + log_det.sum())
         return -0.5 * (error.sum(-1) / self.variance + x.shape[-1] * log_det)
+
+    @torch.no_grad()
+    def gradient(self, x: Tensor, f: Tensor) -> Tensor:
+        r"""Gradient by f, :math:`(x - f) / \sigma^2`, shape (batch, n_features)."""
+        return (x - f).div_(self.variance)
 
     def mean(self, f: Tensor) -> Tensor:
         """Mean of x given f: f itself."""
@@ -128,7 +143,9 @@ class BernoulliObservation(Observation):
         super().__init__()
         self.sampled = sampled
 
-    def observe(self, x: Tensor, *, generator: torch.Generator | None) -> Tensor:
+    def observe(
+        self, x: Tensor, *, generator: torch.Generator | RandomBits | None
+    ) -> Tensor:
         """Draw bits, if they are sampled: anew, or without a generator those of x."""
         if not self.sampled:
             return x
@@ -140,6 +157,12 @@ class BernoulliObservation(Observation):
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
         # softplus is f itself above the threshold, by default at 20: 2e-9 too little.
         return (x * f).sum(-1) - F.softplus(f, threshold=50.0).sum(-1)
+
+    @torch.no_grad()
+    def gradient(self, x: Tensor, f: Tensor) -> Tensor:
+        """Gradient by f, x - P(x = 1 | f), shape (batch, n_features)."""
+        p = torch.sigmoid(f)
+        return torch.sub(x, p, out=p)
 
     def mean(self, f: Tensor) -> Tensor:
         """P(x = 1 | f), shape (batch, n_features)."""

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from skgen.modules._contrastive import ContrastiveDivergence
+from skgen.modules._products import Phases
 from skgen.modules._rbm import BernoulliRBM
 from skgen.modules._tempered import TemperedRBM
-from skgen.sampling import bernoulli, exchange_
+from skgen.sampling import RandomBits, exchange_, gibbs
 
 
 class ParallelTempering(ContrastiveDivergence):
@@ -48,28 +49,38 @@ class ParallelTempering(ContrastiveDivergence):
         self.register_buffer("base_bias", base_bias)
         self._first = 0
 
-    def _phases(
-        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
+    @property
+    def capturable(self) -> bool:
+        """False: whose turn it is to swap is a number of Python."""
+        return False
+
+    def _fill_(self, phases: Phases, model: BernoulliRBM, bits: RandomBits) -> None:
+        generator = bits.generator
         ladder = self._ladder(model)
         ends = torch.stack(
             [
-                self._run(rung, h, generator)
+                self._step(rung, h, bits)
                 for rung, h in zip(ladder, self.chains, strict=True)
             ]
         )
         exchange_(ladder, ends, self._first, generator=generator)
         self._first = 1 - self._first
-        states = torch.cat([v, ends[-1]])
-        probability = model.hidden_probability(states)
+        phases.ends.copy_(ends[-1])
+        machine = phases.machine
+        machine.update_()
+        machine.hidden_probability(phases.states, out=phases.probability)
         for rung, h, end in zip(ladder[:-1], self.chains, ends, strict=False):
-            h.copy_(bernoulli(rung.hidden_probability(end), generator=generator))
-        self.chains[-1] = bernoulli(probability[len(v) :], generator=generator)
+            bits.bernoulli(rung.hidden_probability(end), out=h)
+        bits.bernoulli(phases.negative, out=self.chains[-1])
         if self.trajectory is not None:
             parents = self.trajectory.follow(model, ends[-1], generator=generator)
             if parents is not None:
                 self.chains = self.chains[parents]
-        return states, probability
+
+    def _step(self, rung: Any, h: Tensor, bits: RandomBits) -> Tensor:
+        """Gibbs chains of one rung from hidden states."""
+        v = bits.bernoulli(rung.visible_probability(h))
+        return gibbs(rung, v, self.n_steps - 1, generator=bits)
 
     def _ladder(self, model: BernoulliRBM) -> list[Any]:
         if self.trajectory is not None:

@@ -41,13 +41,13 @@ class BernoulliRBM(nn.Module):
         """Compute the hidden fields, :math:`W v + c`, shape (batch, n_hidden)."""
         return F.linear(v, self.weight, self.hidden_bias)
 
-    def hidden_probability(self, v: Tensor) -> Tensor:
+    def hidden_probability(self, v: Tensor, *, out: Tensor | None = None) -> Tensor:
         r"""P(h = 1 | v) :math:`= \sigma(W v + c)`, shape (batch, n_hidden)."""
-        return torch.sigmoid_(self.hidden_logits(v))
+        return torch.addmm(self.hidden_bias, v, self.weight.T, out=out).sigmoid_()
 
-    def visible_probability(self, h: Tensor) -> Tensor:
+    def visible_probability(self, h: Tensor, *, out: Tensor | None = None) -> Tensor:
         r"""P(v = 1 | h) :math:`= \sigma(W^\top h + b)`, shape (batch, n_visible)."""
-        return torch.sigmoid_(torch.addmm(self.visible_bias, h, self.weight))
+        return torch.addmm(self.visible_bias, h, self.weight, out=out).sigmoid_()
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         r"""Energy of joint states, :math:`E(v, h)`, shape (batch,), nats."""
@@ -111,9 +111,8 @@ def starting_parameters(
         Fields on the visible units.
     """
     shape = (n_hidden, mean.shape[0])
-    weight = torch.randn(
-        shape, generator=generator, dtype=mean.dtype, device=mean.device
-    )
+    # In single precision, of which torch draws many at a time.
+    weight = torch.randn(shape, generator=generator, device=mean.device).to(mean)
     weight *= sqrt(8 / sum(shape))
     sparse = torch.full_like(weight[:, 0], -2.0)
     hidden_bias = sparse - weight @ mean

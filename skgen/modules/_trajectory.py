@@ -78,7 +78,7 @@ class Trajectory:
             parents = [*parents[:-1:2], parents[-1]]
             self.rungs = [self.rungs[i] for i in parents]
             self._least_age *= 2
-        self._chains = v
+        self._chains = v.clone()
         self._age, self._next_look = 0, self._least_age
         return [*parents, parents[-1]]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from skgen.modules._gaussian import kl_standard_normal
+from skgen.modules._gaussian import kl_standard_normal, kl_standard_normal_gradient
 from skgen.modules._objective import Objective
 from skgen.modules._observation import Observation
 from skgen.sampling import balanced_normal
@@ -28,6 +28,9 @@ class VAE(nn.Module):
               \operatorname{diag} \sigma^2(x)\right)
 
     (Kingma & Welling, 2014; Rezende, Mohamed & Wierstra, 2014).
+
+    The networks may compute in a lower precision (`torch.autocast`): what they give
+    comes back in the dtype of what they got, and no other number is rounded.
 
     Parameters
     ----------
@@ -54,16 +57,20 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), shape (batch, n_latents) each."""
-        mu, log_var = self.encoder(x).chunk(2, dim=1)
+        mu, log_var = self.encoder(x).to(x.dtype).chunk(2, dim=1)
         return mu, log_var.clamp(-_MAX_LOG_VAR, _MAX_LOG_VAR)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Output f(z) of the decoder, shape (batch, n_features)."""
+        return self.decoder(z).to(z.dtype)
 
     def conditional_mean(self, z: Tensor) -> Tensor:
         """Mean of x given z, shape (batch, n_features)."""
-        return self.observation.mean(self.decoder(z))
+        return self.observation.mean(self.decode(z))
 
     def sample(self, z: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draw x given z, shape (batch, n_features)."""
-        return self.observation.sample(self.decoder(z), generator=generator)
+        return self.observation.sample(self.decode(z), generator=generator)
 
 
 def posterior_average(
@@ -108,7 +115,7 @@ def posterior_average(
     parts = []
     for block in (slice(r, r + rows) for r in range(0, len(x), rows)):
         z = torch.addcmul(mu[block, None], std[block, None], points)
-        f = model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        f = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         parts.append(function(x[block, None], f).mean(1))
     return torch.cat(parts)
 
@@ -173,21 +180,41 @@ class NegativeELBO(Objective):
         self.n_warmup = n_warmup
 
     @property
+    def capturable(self) -> bool:
+        """Whether the weight of the KL term, a number of Python, rests from now on."""
+        return self.epoch >= self.n_warmup
+
+    @property
     def kl_weight(self) -> float:
         """The weight of the KL term now."""
         if self.epoch >= self.n_warmup:
             return self.beta
         return self.beta * self.epoch / self.n_warmup
 
-    def forward(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> Tensor:
+    def forward(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> None:
+        """Fill ``.grad`` with the gradient of the mean of `loss`, by one draw from q."""
+        # The loss itself, of which nobody asks the value, is not computed: that would
+        # be the logarithms, and half of all passes over arrays as large as x. Autograd
+        # begins at the output of the networks.
+        x, mu, log_var, f = _draw(model, x, generator)
+        weight = self.kl_weight / len(x)
+        with torch.no_grad():
+            model.observation.adapt_(x, f)
+            by_mu, by_log_var = kl_standard_normal_gradient(mu, log_var)
+            gradients = {
+                f: model.observation.gradient(x, f).mul_(-1 / len(x)),
+                mu: weight * by_mu,
+                log_var: weight * by_log_var,
+            }
+        # A user's network may be frozen.
+        outputs = [output for output in gradients if output.requires_grad]
+        # Each layer goes back in the dtype that it came in.
+        with torch.autocast(x.device.type, enabled=False):
+            torch.autograd.backward(outputs, [gradients[output] for output in outputs])
+
+    def loss(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> Tensor:
         """Loss of each row in nats, shape (batch,), by one draw from q."""
-        x = model.observation.observe(x, generator=generator)
-        mu, log_var = model.posterior(x)
-        noise = torch.randn(
-            mu.shape, generator=generator, dtype=mu.dtype, device=mu.device
-        )
-        f = model.decoder(torch.addcmul(mu, (0.5 * log_var).exp(), noise))
-        model.observation.adapt_(x, f)
+        x, mu, log_var, f = _draw(model, x, generator)
         kl = kl_standard_normal(mu, log_var).sum(1)
         return self.kl_weight * kl - model.observation.log_prob(x, f)
 
@@ -195,3 +222,14 @@ class NegativeELBO(Objective):
     def evaluate(self, model: VAE, x: Tensor) -> Tensor:
         r"""Negative evidence lower bound, with :math:`\beta = 1`."""
         return -elbo(model, x)
+
+
+def _draw(
+    model: VAE, x: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What is observed, mean and log-variance of q, and f(z) for one draw of z."""
+    x = model.observation.observe(x, generator=generator)
+    mu, log_var = model.posterior(x)
+    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
+    f = model.decode(torch.addcmul(mu, (0.5 * log_var).exp(), noise))
+    return x, mu, log_var, f

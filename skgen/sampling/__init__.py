@@ -1,7 +1,7 @@
 """Markov chains and random numbers. Randomness is always an argument."""
 
 from skgen.sampling._autocorrelation import integrated_autocorrelation_time
-from skgen.sampling._bits import bernoulli, bernoulli_of_rows
+from skgen.sampling._bits import RandomBits, bernoulli, bernoulli_of_rows
 from skgen.sampling._gibbs import clamped_mean, gibbs
 from skgen.sampling._metropolis import flip_one_bit, metropolis_hastings
 from skgen.sampling._quasi import balanced_normal
@@ -17,6 +17,7 @@ from skgen.sampling._tempering import (
 
 __all__ = [
     "Exchange",
+    "RandomBits",
     "balanced_normal",
     "bernoulli",
     "bernoulli_of_rows",

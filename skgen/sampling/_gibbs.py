@@ -5,7 +5,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skgen.sampling._bits import bernoulli
+from skgen.sampling._bits import RandomBits, bernoulli
 
 
 class TwoLayerModel(Protocol):
@@ -23,7 +23,7 @@ def gibbs(
     v: Tensor,
     n_steps: int,
     *,
-    generator: torch.Generator,
+    generator: torch.Generator | RandomBits,
     clamped: Tensor | None = None,
 ) -> Tensor:
     r"""Run block Gibbs chains, each step :math:`v \to h \to v`.
@@ -41,7 +41,7 @@ def gibbs(
         Where the chains start. It is not changed.
     n_steps : int
         Number of steps; 0 returns `v`.
-    generator : torch.Generator
+    generator : torch.Generator or RandomBits
         Source of randomness, on the device of `v`.
     clamped : Tensor of shape (n_chains, n_visible), dtype=bool, or None
         Units that keep the value that they have in `v`.
@@ -51,6 +51,8 @@ def gibbs(
     v : Tensor of shape (n_chains, n_visible)
         Where the chains end.
     """
+    if isinstance(generator, torch.Generator):
+        generator = RandomBits(generator, most=2 * n_steps * v.numel())
     for _ in range(n_steps):
         h = bernoulli(model.hidden_probability(v), generator=generator)
         new = bernoulli(model.visible_probability(h), generator=generator)

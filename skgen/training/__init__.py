@@ -17,9 +17,11 @@ from skgen.training._diagnostics import (
     LogLikelihood,
 )
 from skgen.training._net import GenerativeNet
+from skgen.training._precision import PRECISIONS, products_in
 from skgen.training._schedules import SCHEDULES
 
 __all__ = [
+    "PRECISIONS",
     "SCHEDULES",
     "AutocorrelationTime",
     "DeviceBatches",
@@ -32,6 +34,7 @@ __all__ = [
     "WatchLoss",
     "check_callbacks",
     "copies",
+    "products_in",
     "resolve_device",
     "to_tensor",
     "watches_held_out_rows",

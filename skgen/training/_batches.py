@@ -1,6 +1,7 @@
 """Mini-batches that are sliced from the data where it lies."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import cycle
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,22 @@ import torch
 from skorch.utils import data_from_dataset
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
+
+# Of the memory that is free on a GPU, what data may take: the model and its batches
+# need room too.
+_SHARE = 0.8
+# Batches whose indices are made at a time: cheaper than one by one, and few enough
+# to take no memory to speak of.
+_BATCHES_A_SPLIT = 1024
+
+
+def fits(n_bytes: int, device: torch.device) -> bool:
+    """Whether data of so many bytes leave room on the device, beside the model."""
+    if device.type != "cuda":
+        return True
+    # What torch keeps in reserve is as good as free.
+    reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return n_bytes <= _SHARE * (torch.cuda.mem_get_info(device)[0] + reserve)
 
 
 def to_tensor(X: np.ndarray, device: torch.device) -> Tensor:
@@ -39,13 +56,49 @@ def some_rows(dataset: Dataset, n_rows: int) -> Subset:
     return Subset(dataset, spread.tolist())
 
 
+class PinnedRows:
+    """A buffer on the host that a GPU reads from while the host goes on.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Its shape.
+    dtype : torch.dtype
+        Its type.
+    device : torch.device
+        The GPU.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device
+    ):
+        self.rows = torch.empty(shape, dtype=dtype, pin_memory=True)
+        self._device = device
+        self._sent = torch.cuda.Event()
+
+    def wait(self) -> None:
+        """Wait until the last copy has ended: the buffer may be written again."""
+        self._sent.synchronize()
+
+    def send(self, n_rows: int) -> Tensor:
+        """Begin to copy the first rows to the device."""
+        # On the stream that the batch is used on: it takes its turn there, and its
+        # memory needs no care. That it does not overlap with the step costs little
+        # beside gathering the rows here, which does.
+        batch = self.rows[:n_rows].to(self._device, non_blocking=True)
+        self._sent.record(torch.cuda.current_stream(self._device))
+        return batch
+
+
 class DeviceBatches:
     """Iterate over mini-batches as tensors on one device.
 
     It stands where skorch expects a data loader. Rows are taken a batch at a
     time from the whole array (no row is fetched alone), and a `Subset` is
     followed to the array that it selects from, without a copy. The rows of a
-    sparse matrix are made dense here, and only here.
+    sparse matrix are made dense here, and only here. A tensor on the CPU does not
+    move to a GPU as a whole: its batches are gathered in pinned memory, the next
+    one while the GPU works on the last. Other tensors move to the device at once.
 
     Parameters
     ----------
@@ -58,7 +111,15 @@ class DeviceBatches:
         Where the batches shall be.
     generator : torch.Generator or None
         If given, rows are shuffled at the start of each pass.
+
+    Attributes
+    ----------
+    room : callable or None
+        If set, it gives memory of the device for n rows that are gathered there, or
+        None. A batch is then overwritten by one of the next.
     """
+
+    room: Callable[[int], Tensor | None] | None = None
 
     def __init__(
         self,
@@ -74,7 +135,11 @@ class DeviceBatches:
             indices = outer if indices is None else outer[indices]
             dataset = dataset.dataset
         X = data_from_dataset(dataset)[0]
-        self.X = X.to(device) if isinstance(X, Tensor) else X
+        self._streams = (
+            isinstance(X, Tensor) and X.device.type == "cpu" and device.type == "cuda"
+        )
+        move = isinstance(X, Tensor) and not self._streams
+        self.X = X.to(device) if move else X
         self.indices = indices
         self.batch_size = batch_size
         self.device = device
@@ -86,14 +151,18 @@ class DeviceBatches:
 
     def __iter__(self) -> Iterator[tuple[Tensor, None]]:
         order = self._order()
-        for start in range(0, self.n_rows, self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            if order is None:
-                yield self._take(rows), None
-            elif isinstance(self.X, Tensor):
-                yield self.X.index_select(0, order[rows]), None
-            else:
-                yield self._take(order[rows].numpy()), None
+        if not isinstance(self.X, Tensor):
+            yield from self._convert(order)
+        elif self._streams:
+            yield from self._stream(order)
+        elif order is None:
+            for batch in self._split(self.X):
+                yield batch, None
+        else:
+            room = self.room or _no_room
+            for rows in self._split(order):
+                out = room(rows.shape[0])
+                yield torch.index_select(self.X, 0, rows, out=out), None
 
     def _order(self) -> Tensor | None:
         """Indices of the rows, where the array itself is; None means as they come."""
@@ -105,10 +174,40 @@ class DeviceBatches:
                 order = self.indices.to(device)[order]
         if order is None:
             return None
-        return order.to(self.device if isinstance(self.X, Tensor) else "cpu")
+        return order.to(self.X.device if isinstance(self.X, Tensor) else "cpu")
 
-    def _take(self, rows: slice | np.ndarray) -> Tensor:
-        batch: Any = self.X[rows]
-        if isinstance(batch, Tensor):
-            return batch
-        return to_tensor(batch.toarray() if sp.issparse(batch) else batch, self.device)
+    def _split(self, rows: Tensor) -> Iterator[Tensor]:
+        """Cut rows, or their indices, into batches."""
+        if self.n_rows:
+            for span in rows.split(self.batch_size * _BATCHES_A_SPLIT):
+                yield from span.split(self.batch_size)
+
+    def _stream(self, order: Tensor | None) -> Iterator[tuple[Tensor, None]]:
+        shape = (min(self.batch_size, self.n_rows), *self.X.shape[1:])
+        n_buffers = min(2, len(self))
+        buffers = cycle(
+            [PinnedRows(shape, self.X.dtype, self.device) for _ in range(n_buffers)]
+        )
+        for part in self._split(self.X if order is None else order):
+            # The GPU still works on the batches before, all of which were only
+            # begun: what is waited for is the copy of the last but one.
+            buffer = next(buffers)
+            buffer.wait()
+            rows = buffer.rows[: len(part)]
+            if order is None:
+                rows.copy_(part)
+            else:
+                torch.index_select(self.X, 0, part, out=rows)
+            yield buffer.send(len(part)), None
+
+    def _convert(self, order: Tensor | None) -> Iterator[tuple[Tensor, None]]:
+        for start in range(0, self.n_rows, self.batch_size):
+            rows = slice(start, start + self.batch_size)
+            batch: Any = self.X[rows if order is None else order[rows].numpy()]
+            if sp.issparse(batch):
+                batch = batch.toarray()
+            yield to_tensor(batch, self.device), None
+
+
+def _no_room(n: int) -> None:  # noqa: ARG001
+    return None

@@ -1,6 +1,7 @@
 """The skorch net that trains every family."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any
 
@@ -11,7 +12,8 @@ from skorch.dataset import Dataset
 from skorch.utils import TeeGenerator, is_dataset
 from torch import Tensor
 
-from skgen.training._batches import DeviceBatches, to_tensor
+from skgen.training._batches import DeviceBatches, fits, to_tensor
+from skgen.training._graphs import GraphedStep, capturable
 from skgen.training._schedules import SCHEDULES
 
 # Batches between two looks at whether the parameters are still finite.
@@ -35,6 +37,13 @@ class GenerativeNet(NeuralNet):
         objective, both initialised.
     generator : torch.Generator
         Source of all randomness in training, on the device of the net.
+    products : torch.dtype or None
+        What autograd rounds the factors of matrix products to, as by
+        `torch.autocast`; None means not at all. An objective that `descends` sees
+        to that itself.
+    graphs : bool
+        Whether steps are captured as a CUDA graph, on a device that has them and
+        where the objective is `capturable`.
     learning_rate_schedule : {"constant", "linear", "one_cycle"}
         How the learning rate moves over `max_epochs`, a step every mini-batch: a
         key of `SCHEDULES`.
@@ -51,11 +60,16 @@ class GenerativeNet(NeuralNet):
         self,
         *args: Any,
         generator: torch.Generator,
+        products: torch.dtype | None = None,
+        graphs: bool = False,
         learning_rate_schedule: str = "constant",
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
         self.generator = generator
+        self.products = products
+        self.graphs = graphs
+        self._graphed: GraphedStep | None = None
         self.learning_rate_schedule = learning_rate_schedule
         self.interrupted_ = False
 
@@ -64,13 +78,15 @@ class GenerativeNet(NeuralNet):
         return [("epoch_timer", EpochTimer())]
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap X; dense data moves to the device of the net, once."""
+        """Wrap X; dense data moves to the device of the net, once, if it fits there."""
         if is_dataset(X):
             return X
         if hasattr(X, "__array__") and not isinstance(X, Tensor):
-            X = to_tensor(X, self._device)
+            X = to_tensor(X, torch.device("cpu"))
         if isinstance(X, Tensor):
-            X = X.to(self._device, next(self.module_.parameters()).dtype)
+            dtype = next(self.module_.parameters()).dtype
+            there = fits(X.numel() * dtype.itemsize, self._device)
+            X = X.to(self._device if there else X.device, dtype)
         return Dataset(X)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DeviceBatches:
@@ -85,10 +101,12 @@ class GenerativeNet(NeuralNet):
         self.interrupted_ = False
         # The schedule counts from here: a net may be trained more than once.
         self._first_epoch = len(self.history)
-        self._base_lr = [group["lr"] for group in self.optimizer_.param_groups]
+        self._base_lr = [float(g["lr"]) for g in self.optimizer_.param_groups]
         try:
-            return super().fit_loop(X, y, epochs, **kwargs)
+            with self._eager_where_need_be():
+                return super().fit_loop(X, y, epochs, **kwargs)
         finally:
+            self._graphed = None  # its memory
             if self.learning_rate_schedule != "constant":
                 self._set_learning_rate(1.0)
 
@@ -131,10 +149,18 @@ class GenerativeNet(NeuralNet):
     def _train_epoch(self, batches: DeviceBatches) -> None:
         listens = self._listeners("on_batch_begin", "on_batch_end")
         step = self._choose_step()
+        if not listens:
+            # Nobody keeps a batch.
+            batches.room = partial(self.criterion_.room, self.module_)
+            if self._captures():
+                step = self._graphed_step(step)
         factor = SCHEDULES[self.learning_rate_schedule]
+        moves = factor is not None or self.criterion_.n_warmup
+        self.criterion_.epoch = len(self.history) - 1.0
         for count, batch in enumerate(batches, 1):
-            epoch = len(self.history) - 1 + (count - 1) / len(batches)
-            self.criterion_.epoch = epoch
+            if moves:
+                epoch = len(self.history) - 1 + (count - 1) / len(batches)
+                self.criterion_.epoch = epoch
             if factor is not None:
                 progress = (epoch - self._first_epoch) / self.max_epochs
                 self._set_learning_rate(factor(progress))
@@ -155,7 +181,8 @@ class GenerativeNet(NeuralNet):
         """The cheapest training step that gives everybody what they listen to."""
         optimizer = self.optimizer_
         plain = type(optimizer) is torch.optim.SGD and not any(
-            group["momentum"] or group["maximize"] for group in optimizer.param_groups
+            group["nesterov"] or group["dampening"] or group["maximize"]
+            for group in optimizer.param_groups
         )
         tell = bool(self._listeners("on_grad_computed"))
         if tell or not (self.criterion_.descends and plain):
@@ -164,22 +191,64 @@ class GenerativeNet(NeuralNet):
         # With no gradient there, this moves nothing; it tells learning rate
         # schedulers of torch that the optimizer has begun.
         optimizer.step()
-        return self._descend
+        group = optimizer.param_groups[0]
+        descend = partial(
+            self.criterion_.descend_,
+            self.module_,
+            weight_decay=group["weight_decay"],
+            momentum=group["momentum"],
+            velocity=self._velocity() if group["momentum"] else None,
+            generator=self.generator,
+        )
 
-    def _descend(self, x: Tensor) -> None:
-        group = self.optimizer_.param_groups[0]
-        with torch.no_grad():
-            self.criterion_.descend_(
-                self.module_,
-                x,
-                learning_rate=group["lr"],
-                weight_decay=group["weight_decay"],
-                generator=self.generator,
-            )
+        @torch.no_grad()
+        def step(x: Tensor) -> None:
+            descend(x, learning_rate=group["lr"])
+
+        return step
+
+    def _eager_where_need_be(self) -> AbstractContextManager:
+        """Let networks that torch cannot compile here run as they are."""
+        if not self.graphs:
+            return nullcontext()
+        import torch._dynamo  # takes seconds
+
+        return torch._dynamo.config.patch(suppress_errors=True)
+
+    def _captures(self) -> bool:
+        """Whether steps of this epoch can be replayed without Python."""
+        return (
+            self.graphs
+            and capturable(self._device)
+            and self.criterion_.capturable
+            and not self._listeners("on_grad_computed")
+        )
+
+    def _graphed_step(self, step: Callable[[Tensor], None]) -> GraphedStep:
+        """One graph for all epochs from here on."""
+        if self._graphed is None:
+            for group in self.optimizer_.param_groups:
+                # Numbers of Python would stay what they are now.
+                group["lr"] = torch.as_tensor(group["lr"], device=self._device)
+                if "capturable" in group:
+                    group["capturable"] = True
+            self._graphed = GraphedStep(step, generator=self.generator)
+        return self._graphed
+
+    def _velocity(self) -> list[Tensor]:
+        """Running sums of gradients, where the optimizer keeps them."""
+        buffers = []
+        for parameter in self.module_.parameters():
+            state = self.optimizer_.state[parameter]
+            if state.get("momentum_buffer") is None:
+                state["momentum_buffer"] = torch.zeros_like(parameter.detach())
+            buffers.append(state["momentum_buffer"])
+        return buffers
 
     def _optimizer_step(self, x: Tensor, tell: bool) -> None:
         self.optimizer_.zero_grad(set_to_none=True)
-        loss = self.criterion_(self.module_, x, generator=self.generator)
+        with self._rounding():
+            loss = self.criterion_(self.module_, x, generator=self.generator)
         if loss is not None:
             loss.mean().backward()
         if tell:
@@ -188,6 +257,11 @@ class GenerativeNet(NeuralNet):
                 "on_grad_computed", named_parameters=parameters, batch=x, training=True
             )
         self.optimizer_.step()
+
+    def _rounding(self) -> AbstractContextManager:
+        if self.products is None or self.criterion_.descends:
+            return nullcontext()
+        return torch.autocast(self._device.type, self.products)
 
     def _tell_batch(self, batch: Any, training: bool, step: Any = None) -> None:
         self.notify("on_batch_begin", batch=batch, training=training)
@@ -215,7 +289,10 @@ class GenerativeNet(NeuralNet):
         for group, base in zip(
             self.optimizer_.param_groups, self._base_lr, strict=True
         ):
-            group["lr"] = base * factor
+            if isinstance(group["lr"], Tensor):  # which a graph reads
+                group["lr"].fill_(base * factor)
+            else:
+                group["lr"] = base * factor
 
     def _check_finite(self) -> None:
         with torch.no_grad():
@@ -225,6 +302,6 @@ class GenerativeNet(NeuralNet):
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
                 "no longer finite. Lower learning_rate (got "
-                f"{self.optimizer_.param_groups[0]['lr']:g}), momentum or "
+                f"{float(self.optimizer_.param_groups[0]['lr']):g}), momentum or "
                 "weight_decay, or scale X to [0, 1]."
             )

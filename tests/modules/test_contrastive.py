@@ -181,11 +181,15 @@ def test_oracle_gradient_by_finite_differences(oracle):
             assert abs((above - below) / (2 * eps) - g[index]) < 1e-8
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("persistent", [True, False])
-def test_descending_in_place_is_a_step_of_sgd(oracle, persistent, centered):
+@pytest.mark.parametrize("kind", [float, torch.as_tensor])
+def test_descending_in_place_is_a_step_of_sgd(
+    oracle, persistent, centered, momentum, kind
+):
+    """Mini-batches of several sizes, and a learning rate that is a tensor, too."""
     models = module_of(oracle), module_of(oracle)
-    rows = data_rows(oracle, 10)
     for i, model in enumerate(models):
         chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
         objective = ContrastiveDivergence(
@@ -196,8 +200,10 @@ def test_descending_in_place_is_a_step_of_sgd(oracle, persistent, centered):
             {"params": [model.weight], "weight_decay": 0.3},
             {"params": [model.hidden_bias, model.visible_bias]},
         ]
-        sgd = torch.optim.SGD(groups, lr=0.5)
-        for _ in range(3):
+        sgd = torch.optim.SGD(groups, lr=0.5, momentum=momentum)
+        velocity = [torch.zeros_like(p.detach()) for p in model.parameters()]
+        for n in (10, 10, 5, 15, 10, 5):
+            rows = data_rows(oracle, n)
             if i == 0:
                 objective(model, rows, generator=noise)
                 sgd.step()
@@ -206,12 +212,57 @@ def test_descending_in_place_is_a_step_of_sgd(oracle, persistent, centered):
                     objective.descend_(
                         model,
                         rows,
-                        learning_rate=0.5,
+                        learning_rate=kind(np.float64(0.5)),
                         weight_decay=0.3,
+                        momentum=momentum,
+                        velocity=velocity if momentum else None,
                         generator=noise,
                     )
     for p, q in zip(*(m.parameters() for m in models), strict=True):
         np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_tensors_of_another_batch_size_or_model_are_not_taken(oracle, persistent):
+    """A step depends on the model and the batch it is given, not on those before."""
+    got = []
+    for before in ([], [5, 10, 20]):
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(chains, None, None)
+        for n in before:
+            noise = torch.Generator().manual_seed(n)
+            ascent(module_of(oracle), objective, data_rows(oracle, n), noise)
+        if persistent:
+            objective.chains.copy_(chains_from(oracle, oracle.p_h, 6))
+        other = EnumeratedRBM.random(4, 3, seed=6, scale=1.0)
+        noise = torch.Generator().manual_seed(3)
+        got.append(ascent(module_of(other), objective, data_rows(oracle, 10), noise))
+    for g, e in zip(*got, strict=True):
+        np.testing.assert_array_equal(g, e)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_rounded_products_in_expectation(oracle, generator, persistent):
+    """Factors in bfloat16, whose relative rounding is 2^-9: bias of a few thousandths.
+
+    float16 of 10 bits would pass as well, 3 bits of mantissa would not.
+    """
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS) if persistent else None
+    objective = ContrastiveDivergence(chains, None, None, products=torch.bfloat16)
+    rows = data_rows(oracle, N_CHAINS)
+    model = module_of(oracle)
+    got = ascent(model, objective, rows, generator)
+    law = None if persistent else p_data(oracle) @ oracle.transition
+    exact = oracle.gradient(p_data(oracle), *([] if persistent else [law]))
+    for g, e, p in zip(got, exact, model.parameters(), strict=True):
+        assert g.dtype == np.float64
+        assert p.dtype == torch.float64
+        np.testing.assert_allclose(g, e, atol=5 * STANDARD_ERROR + 2.0**-8)
+    # It is rounded: the same noise without gives other numbers.
+    noise = torch.Generator().manual_seed(0)
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS) if persistent else None
+    plain = ascent(model, ContrastiveDivergence(chains, None, None), rows, noise)
+    assert not np.array_equal(got[0], plain[0])
 
 
 def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):

@@ -8,6 +8,7 @@ from scipy.integrate import quad
 from scipy.stats import multivariate_normal, norm
 
 from skgen.modules import kl_gaussians, kl_standard_normal
+from skgen.modules._gaussian import kl_standard_normal_gradient
 
 
 def random_gaussian(n_dims, seed):
@@ -29,9 +30,31 @@ def test_standard_normal_by_integration(mu, std):
     assert kl_standard_normal(*tensors).item() == pytest.approx(expected, abs=1e-10)
 
 
+@pytest.mark.parametrize(("mu", "log_var"), [(0.0, 0.0), (1.3, -3.0), (-2.0, 2.2)])
+def test_gradient_by_differences_of_quadrature(mu, log_var):
+    nodes, weights = gauss_hermite(3, 1)  # exact to degree 5
+
+    def kl(mu, log_var):
+        z = mu + np.exp(log_var / 2) * nodes[:, 0]
+        return weights @ (norm(mu, np.exp(log_var / 2)).logpdf(z) - norm().logpdf(z))
+
+    step = 1e-5
+    expected = [
+        (kl(mu + step, log_var) - kl(mu - step, log_var)) / (2 * step),
+        (kl(mu, log_var + step) - kl(mu, log_var - step)) / (2 * step),
+    ]
+    got = kl_standard_normal_gradient(
+        *torch.tensor([[mu], [log_var]], dtype=torch.float64)
+    )
+    np.testing.assert_allclose(torch.cat(got), expected, atol=1e-8)
+
+
 def test_standard_normal_keeps_its_digits_near_the_prior():
     mu, log_var = torch.tensor([0.0]), torch.tensor([1e-4])
     assert kl_standard_normal(mu, log_var).item() == pytest.approx(2.5e-9, rel=1e-3)
+    assert kl_standard_normal_gradient(mu, log_var)[1].item() == pytest.approx(
+        5.00025e-5, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("n_dims", [1, 2, 3])

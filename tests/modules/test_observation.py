@@ -29,6 +29,19 @@ def test_gaussian_log_prob(variance):
     np.testing.assert_allclose(got[0], expected, rtol=1e-12)
 
 
+def by_differences(log_prob, f, step=1e-5):
+    """Derivative of a function of each number."""
+    return (log_prob(f + step) - log_prob(f - step)) / (2 * step)
+
+
+@pytest.mark.parametrize("variance", [0.3, [0.1, 0.5, 1.0, 4.0]])
+def test_gaussian_gradient(variance):
+    scale = np.sqrt(variance)
+    expected = by_differences(lambda f: stats.norm(f, scale).logpdf(X), F)
+    got = GaussianObservation(*tensors(variance)).gradient(*tensors(X, F))
+    np.testing.assert_allclose(got, expected, atol=1e-7)
+
+
 @pytest.mark.parametrize("variance", [0.3, [0.1, 0.5, 1.0, 4.0]])
 def test_gaussian_sample(variance, generator):
     """Kolmogorov-Smirnov, 20,000 draws: a scale 10 % off is rejected."""
@@ -80,6 +93,22 @@ def test_bernoulli_log_prob_of_grey_is_a_cross_entropy():
     np.testing.assert_allclose(got, expected, rtol=1e-12)
 
 
+def test_bernoulli_gradient():
+    """Of bits and of grey values, which are left as they were."""
+    for x in (BITS, RNG.uniform(size=F.shape)):
+        expected = by_differences(
+            lambda f, x=x: (
+                x * stats.logistic.logcdf(f) + (1 - x) * stats.logistic.logsf(f)
+            ),
+            F,
+        )
+        data, f = tensors(x, F)
+        got = BernoulliObservation().gradient(data, f)
+        np.testing.assert_allclose(got, expected, atol=1e-8)
+        np.testing.assert_array_equal(data, x)
+        np.testing.assert_array_equal(f, F)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_bernoulli_log_prob_at_extreme_logits(dtype):
     f = torch.tensor([[200.0, -200.0]], dtype=dtype)
@@ -87,6 +116,8 @@ def test_bernoulli_log_prob_at_extreme_logits(dtype):
     right, wrong = torch.tensor([[1.0, 0.0]], dtype=dtype), torch.tensor([[0.0, 1.0]])
     assert observation.log_prob(right, f).item() == pytest.approx(0, abs=1e-30)
     assert observation.log_prob(wrong.to(dtype), f).item() == pytest.approx(-400)
+    assert observation.gradient(right, f).abs().max().item() < 1e-30
+    assert observation.gradient(wrong.to(dtype), f).tolist() == [[-1.0, 1.0]]
 
 
 def test_bernoulli_sample(generator):

@@ -138,6 +138,8 @@ def test_one_step_in_place_is_one_of_sgd(oracle):
                     rows,
                     learning_rate=0.1,
                     weight_decay=0.0,
+                    momentum=0.0,
+                    velocity=None,
                     generator=generator,
                 )
             else:

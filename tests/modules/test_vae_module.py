@@ -9,6 +9,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.preprocessing import StandardScaler
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from skgen.likelihood import importance_weighted_bound
 from skgen.modules import (
@@ -16,8 +17,11 @@ from skgen.modules import (
     BernoulliObservation,
     GaussianObservation,
     NegativeELBO,
+    Standardize,
+    Unstandardize,
     elbo,
     elbo_terms,
+    mlp,
 )
 
 CANCER = StandardScaler().fit_transform(load_breast_cancer().data)
@@ -280,7 +284,7 @@ def test_training_loss(observation, rows, beta, generator):
     model, oracle = tiny(2, observation)
     x = rows[0]
     with torch.no_grad():
-        loss = NegativeELBO(beta=beta)(
+        loss = NegativeELBO(beta=beta).loss(
             model, tensor(x).expand(N_DRAWS, 3), generator=generator
         )
     mean, error = mean_and_error(loss)
@@ -300,8 +304,7 @@ def test_gradient_of_the_training_loss(observation, rows, generator):
     parts = []
     for _ in range(200):
         model.zero_grad()
-        loss = NegativeELBO()(model, tensor(x).expand(400, 3), generator=generator)
-        loss.mean().backward()
+        NegativeELBO()(model, tensor(x).expand(400, 3), generator=generator)
         parts.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     parts = torch.stack(parts)
     mean, error = parts.mean(0), parts.std(0) / len(parts) ** 0.5
@@ -319,6 +322,68 @@ def test_gradient_of_the_training_loss(observation, rows, generator):
     difference = (mean - tensor(exact)).abs()
     assert (difference < 4.5 * error + 1e-8).all()
     assert (mean.abs() > 20 * error).sum() > 10  # what a wrong sign would change
+
+
+def gradients(model, backward):
+    """Gradient of each parameter, and None where there is none."""
+    model.zero_grad(set_to_none=True)
+    backward()
+    return [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+
+
+def seeded(seed=3):
+    return torch.Generator().manual_seed(seed)
+
+
+@CASES
+@pytest.mark.parametrize("frozen", [None, "encoder", "decoder"])
+def test_gradient_is_that_of_the_loss(observation, rows, frozen):
+    """What `forward` fills in without computing a loss, against autograd of `loss`."""
+    model, _ = tiny(2, observation)
+    if frozen is not None:
+        getattr(model, frozen).requires_grad_(False)
+    objective = NegativeELBO(beta=2.5, n_warmup=4)
+    objective.epoch = 3.0
+    x = tensor(rows)
+    got = gradients(model, lambda: objective(model, x, generator=seeded()))
+    loss = objective.loss(model, x, generator=seeded())
+    expected = gradients(model, loss.mean().backward)
+    assert sum(g is None for g in got) == (0 if frozen is None else 4)
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_gradient_is_taken_at_the_variance_that_has_moved():
+    model, _ = tiny(2, GaussianObservation(tensor(9.0), floor=1e-3))
+    x = tensor(RNG.normal(size=(5, 3)))
+    got = gradients(model, lambda: NegativeELBO()(model, x, generator=seeded()))
+    assert model.observation.variance < 9
+    loss = NegativeELBO().loss(model, x, generator=seeded())
+    torch.testing.assert_close(got, gradients(model, loss.mean().backward))
+
+
+class Operations(TorchDispatchMode):
+    """Names of the operations of torch that run."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.names = {*getattr(self, "names", ()), func.__name__.split(".")[0]}
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "observation",
+    [GaussianObservation(torch.ones(()), floor=0.1), BernoulliObservation()],
+)
+def test_training_never_waits_for_a_number(observation):
+    """No number goes to Python on the way: a GPU would stop, and no graph hold it."""
+    encoder = nn.Sequential(Standardize(3), *mlp((3, 4, 4), "relu"))
+    decoder = nn.Sequential(*mlp((2, 4, 3), "relu"), Unstandardize(3))
+    model = VAE(encoder, decoder, observation)
+    with Operations() as ran:
+        NegativeELBO()(model, torch.rand(5, 3), generator=seeded())
+        assert "_local_scalar_dense" not in ran.names
+        assert "addmm" in ran.names
+        torch.ones(()).item()  # which would be seen
+    assert "_local_scalar_dense" in ran.names
 
 
 def test_warm_up():

@@ -218,14 +218,15 @@ def climbed(oracle, base, n_chains, generator, **kwargs):
         )
 
 
-@pytest.mark.parametrize("base", [0.0, -1.0])
-def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base):
+# Four standard deviations over seeds.
+@pytest.mark.parametrize(("base", "error"), [(0.0, 0.015), (-1.0, 0.12)])
+def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base, error):
     """Resampling does it; the same ladder without it is far off."""
     oracle = two_modes(log_odds=2.0)
     models, v = climbed(oracle, base, 20_000, generator)
     share = on(v[-1]) / 20_000
     # Chains have common ancestors: the error is larger than that of a binomial.
-    assert share == pytest.approx(oracle.p_h[1], abs=0.06)
+    assert share == pytest.approx(oracle.p_h[1], abs=error)
     betas = [m.beta for m in models]
     assert betas[0] == 0
     assert betas[-1] == 1
@@ -235,7 +236,7 @@ def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base):
         plain = v[0]
         for model in models:
             plain = gibbs(model, plain, 5, generator=generator)
-    assert abs(on(plain) / 20_000 - oracle.p_h[1]) > 0.1
+    assert abs(on(plain) / 20_000 - oracle.p_h[1]) > 2 * error
 
 
 def test_rungs_have_the_overlap_that_was_asked_for(generator):

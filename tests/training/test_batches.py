@@ -5,9 +5,10 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from skgen.training import DeviceBatches, to_tensor
+from skgen.training import DeviceBatches, _batches, to_tensor
+from skgen.training._batches import PinnedRows, fits
 
-CPU = torch.device("cpu")
+CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 X = np.arange(21.0).reshape(7, 3)
 KINDS = {"tensor": torch.tensor, "array": np.array, "sparse": sp.csr_array}
 
@@ -59,6 +60,166 @@ def test_sparse_matrix_is_never_dense_as_a_whole(monkeypatch):
     )
     list(DeviceBatches(Dataset(sp.csr_array(X)), 3, device=CPU))
     assert seen == [3, 3, 1]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_no_rows_no_batches(kind, shuffle, generator):
+    dataset = Dataset(KINDS[kind](X[:0]))
+    shuffled = {"generator": generator} if shuffle else {}
+    batches = DeviceBatches(dataset, 3, device=CPU, **shuffled)
+    assert len(batches) == len(list(batches)) == 0
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_more_batches_than_are_split_at_a_time(shuffle, generator, monkeypatch):
+    monkeypatch.setattr(_batches, "_BATCHES_A_SPLIT", 2)
+    dataset = Dataset(torch.tensor(X))
+    shuffled = {"generator": generator} if shuffle else {}
+    got = rows(DeviceBatches(dataset, 1, device=CPU, **shuffled))
+    assert len(got) == len(X)
+    got = np.concatenate(got)
+    np.testing.assert_array_equal(got[got[:, 0].argsort()], X)
+    assert np.array_equal(got, X) != shuffle
+
+
+def test_nothing_is_copied_on_the_cpu():
+    x = torch.tensor(X)
+    batches = DeviceBatches(Dataset(x), 3, device=CPU)
+    first, _ = next(iter(batches))
+    assert batches.X is x
+    assert first.data_ptr() == x.data_ptr()
+
+
+class SlowCopies:
+    """As PinnedRows, with copies that only happen when somebody waits for them."""
+
+    made: list["SlowCopies"]
+
+    def __init__(self, shape, dtype, device):
+        assert device == CUDA
+        self.rows = torch.full(shape, torch.nan, dtype=dtype)
+        self.pending = []
+        self.n_sent = 0
+        self.made.append(self)
+
+    def wait(self):
+        for batch in self.pending:
+            batch.copy_(self.rows[: len(batch)])
+        self.pending.clear()
+
+    def send(self, n_rows):
+        self.pending.append(torch.full_like(self.rows[:n_rows], torch.nan))
+        self.n_sent += 1
+        return self.pending[-1]
+
+
+@pytest.fixture
+def buffers(monkeypatch):
+    SlowCopies.made = []
+    monkeypatch.setattr(_batches, "PinnedRows", SlowCopies)
+    return SlowCopies.made
+
+
+def streamed(batches, buffers):
+    """All rows, when the copies have ended."""
+    got = [batch for batch, _ in batches]
+    for buffer in buffers:
+        buffer.wait()
+    return torch.cat(got).numpy()
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 10])
+def test_streams_rows_in_order(buffers, batch_size):
+    batches = DeviceBatches(Dataset(torch.tensor(X)), batch_size, device=CUDA)
+    assert batches.X.device == CPU
+    np.testing.assert_array_equal(streamed(batches, buffers), X)
+    # Two buffers take turns; a single batch needs but one.
+    n_batches = len(batches)
+    assert [b.n_sent for b in buffers] == {
+        1: [1],
+        2: [1, 1],
+        3: [2, 1],
+        4: [2, 2],
+        7: [4, 3],
+    }[n_batches]
+    assert {len(b.rows) for b in buffers} == {min(batch_size, 7)}
+
+
+@pytest.mark.parametrize("subset", [False, True])
+def test_streams_the_rows_that_it_would_give_on_the_cpu(buffers, subset):
+    dataset = Dataset(torch.tensor(X))
+    if subset:
+        dataset = Subset(dataset, [5, 3, 0, 1, 6])
+    passes = {}
+    for device in (CPU, CUDA):
+        generator = torch.Generator().manual_seed(0)
+        batches = DeviceBatches(dataset, 2, device=device, generator=generator)
+        passes[device] = [streamed(batches, buffers) for _ in range(2)]
+    np.testing.assert_array_equal(passes[CUDA], passes[CPU])
+
+
+def test_prepares_the_next_batch_while_the_last_is_not_there_yet(buffers):
+    batches = iter(DeviceBatches(Dataset(torch.tensor(X)), 2, device=CUDA))
+    first, second = next(batches)[0], next(batches)[0]
+    assert first.isnan().all()
+    next(batches)
+    np.testing.assert_array_equal(first, X[:2])
+    assert second.isnan().all()
+
+
+def test_passes_at_once_share_no_buffer(buffers):
+    batches = DeviceBatches(Dataset(torch.tensor(X)), 3, device=CUDA)
+    for (one, _), (other, _) in zip(batches, batches, strict=True):
+        for buffer in buffers:
+            buffer.wait()
+        np.testing.assert_array_equal(one, other)
+    assert len(buffers) == 4
+
+
+def test_data_fit_if_they_leave_room(monkeypatch):
+    assert fits(10**18, CPU)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 300)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 100)
+    assert fits(960, CUDA)
+    assert not fits(961, CUDA)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_streams_to_a_gpu(shuffle):
+    x = torch.arange(4_000_000.0).reshape(-1, 1000)
+    found = {}
+    for place in (CPU, CUDA):
+        generator = torch.Generator("cuda").manual_seed(0) if shuffle else None
+        batches = DeviceBatches(
+            Dataset(x.to(place)), 512, device=CUDA, generator=generator
+        )
+        found[place] = [batch for batch, _ in batches]
+        assert batches.X.device.type == place.type
+    assert all(batch.is_cuda for batch in found[CPU])
+    assert torch.equal(torch.cat(found[CPU]), torch.cat(found[CUDA]))
+
+
+@pytest.mark.cuda
+def test_a_copy_does_not_wait_for_the_gpu():
+    buffer = PinnedRows((1000, 1000), torch.float32, CUDA)
+    assert buffer.rows.is_pinned()
+    buffer.wait()
+    buffer.rows.fill_(1.0)
+    torch.cuda._sleep(200_000_000)
+    batch = buffer.send(1000)
+    assert not buffer._sent.query()
+    buffer.wait()
+    assert buffer._sent.query()
+    assert batch.eq(1.0).all()
+
+
+@pytest.mark.cuda
+def test_a_gpu_that_is_not_full_has_room():
+    assert fits(2**20, CUDA)
+    assert not fits(torch.cuda.mem_get_info()[1], CUDA)
 
 
 def test_to_tensor_shares_memory():

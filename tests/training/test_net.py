@@ -1,5 +1,7 @@
 """GenerativeNet with a toy family: a mean that is learned by autograd."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 import torch
@@ -34,10 +36,22 @@ class SquaredError(Objective):
 class SquaredErrorInPlace(SquaredError):
     descends = True
 
-    def descend_(self, model, x, *, learning_rate, weight_decay, generator):
-        decay = 1 - learning_rate * weight_decay
-        with torch.no_grad():
-            model.mean.mul_(decay).add_(model(x).mean(0), alpha=learning_rate)
+    def descend_(
+        self,
+        model,
+        x,
+        *,
+        learning_rate,
+        weight_decay,
+        momentum,
+        velocity,
+        generator,
+    ):
+        assert weight_decay == 0
+        gradient = -model(x).mean(0)
+        if velocity is not None:
+            gradient = velocity[0].mul_(momentum).add_(gradient)
+        model.mean.sub_(gradient, alpha=learning_rate)
 
 
 def make(objective=None, callbacks=(), seed=0, **kwargs):
@@ -100,14 +114,25 @@ def test_linear_schedule():
     assert net.optimizer_.param_groups[0]["lr"] == 0.1  # ready for the next fit
 
 
-def test_momentum_goes_through_the_optimizer():
-    plain, heavy = (
-        make(SquaredErrorInPlace(), optimizer__momentum=m).fit(X).module_.mean
-        for m in (0.0, 0.9)
+def test_momentum_in_place_is_that_of_the_optimizer():
+    net = make(SquaredErrorInPlace(), optimizer__momentum=0.9).fit(X)
+    reference = make(SquaredError(), optimizer__momentum=0.9).fit(X)
+    for a, b in zip(velocities(net), velocities(reference), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+    heavy, plain = (n.module_.mean.detach() for n in (net, make().fit(X)))
+    np.testing.assert_allclose(heavy, reference.module_.mean.detach(), rtol=1e-5)
+    assert not np.allclose(plain, heavy)
+    # The velocity goes on where it was, whoever listens from now on.
+    net.callbacks_.append(("listener", GradientListener()))
+    net.partial_fit(X)
+    reference.partial_fit(X)
+    np.testing.assert_allclose(
+        net.module_.mean.detach(), reference.module_.mean.detach(), rtol=1e-5
     )
-    reference = make(SquaredError(), optimizer__momentum=0.9).fit(X).module_.mean
-    assert torch.equal(heavy, reference)
-    assert not torch.allclose(plain, heavy)
+
+
+def velocities(net):
+    return [state["momentum_buffer"] for state in net.optimizer_.state.values()]
 
 
 def test_batches_are_told_only_to_those_who_listen():
@@ -165,3 +190,78 @@ def test_interrupt_in_an_epoch_is_marked():
     net = make(Interrupts()).fit(X)
     assert net.interrupted_
     assert not make().fit(X).interrupted_
+
+
+class Replayer:
+    """Stands where `GraphedStep` does: takes steps and counts them."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, step, *, generator):
+        self.step, self.generator, self.n_steps = step, generator, 0
+        self.made.append(self)
+
+    def __call__(self, x):
+        self.n_steps += 1
+        self.step(x)
+
+
+class Capturable(SquaredErrorInPlace):
+    capturable = True
+
+
+@pytest.fixture
+def graphs(monkeypatch):
+    monkeypatch.setattr("skgen.training._net.capturable", lambda device: True)
+    monkeypatch.setattr("skgen.training._net.GraphedStep", Replayer)
+    monkeypatch.setattr(Replayer, "made", [])
+    return Replayer.made
+
+
+@pytest.mark.parametrize("objective", [SquaredErrorInPlace, Capturable])
+def test_one_graph_takes_the_steps_of_all_epochs(graphs, objective):
+    """Its learning rate is a tensor that the schedule moves in place."""
+    linear = {"learning_rate_schedule": "linear"}
+    net = make(objective(), graphs=True, **linear).fit(X)
+    expected = by_hand(schedule=lambda t: 1 - t)
+    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
+    assert [g.n_steps for g in graphs] == ([9] if objective.capturable is True else [])
+    assert float(net.optimizer_.param_groups[0]["lr"]) == pytest.approx(0.1)
+    net.partial_fit(X)
+    assert len(graphs) == (2 if objective.capturable is True else 0)
+
+
+@pytest.mark.parametrize("listener", [Listener, GradientListener])
+def test_no_graph_where_somebody_listens(graphs, listener):
+    make(Capturable(), [listener()], graphs=True).fit(X)
+    assert not graphs
+
+
+def test_no_graph_unless_it_is_asked_for(graphs):
+    make(Capturable()).fit(X)
+    assert not graphs
+
+
+def test_an_error_names_a_learning_rate_that_is_a_tensor(graphs):
+    net = make(Capturable(), graphs=True, lr=1e30)
+    with pytest.raises(ValueError, match=r"Lower learning_rate \(got 1e\+30\)"):
+        net.fit(X)
+
+
+class Products(SquaredError):
+    """Writes down the dtype that a matrix product has while it trains."""
+
+    def forward(self, model, x, *, generator):
+        self.seen = (x @ x.T).dtype
+        return super().forward(model, x, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("products", "dtype"), [(None, torch.float32), (torch.bfloat16, torch.bfloat16)]
+)
+def test_products_are_rounded_in_training(products, dtype):
+    net = make(Products(), products=products).fit(X)
+    assert net.criterion_.seen == dtype
+    np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
+    net.score(X)  # which calls forward as well
+    assert net.criterion_.seen == torch.float32

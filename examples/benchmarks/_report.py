@@ -1,0 +1,70 @@
+"""Tables in reStructuredText, and the machine that they come from."""
+
+import datetime
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+PACKAGES = [
+    ("skgen", "scikit-generative"),
+    *((p, p) for p in ("torch", "scikit-learn", "learnergy", "rbms", "pythae")),
+]
+
+
+def table(rows):
+    """A table in reStructuredText of rows of text, the first of which is the head."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    line = "  ".join("=" * w for w in widths)
+    text = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([line, text[0], line, *text[1:], line])
+
+
+def processor():
+    """Name of the processor, and its bfloat16 instructions; None if not known."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return platform.processor(), None
+    lines = (line.partition(":") for line in path.read_text().splitlines())
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    bfloat16 = [f for f in ("avx512_bf16", "amx_bf16", "bf16") if f in flags]
+    return fields.get("model name", platform.processor()), bfloat16
+
+
+def about():
+    """The machine, the versions and the date, in one line."""
+    name, bfloat16 = processor()
+    bfloat16 = ["unknown"] if bfloat16 is None else bfloat16
+    versions = [f"{package} {installed(dist)}" for package, dist in PACKAGES]
+    return (
+        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, bfloat16 "
+        f"instructions: {', '.join(bfloat16) or 'none'}; Python "
+        f"{platform.python_version()}, {', '.join(versions)}; "
+        f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}."
+    )
+
+
+def installed(distribution):
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def show(name, caption, rows, output):
+    """Print a table and, if there is a folder for it, write it there."""
+    print(f"\n{caption}\n\n{table(rows)}", flush=True)
+    if output:
+        output.mkdir(parents=True, exist_ok=True)
+        path = output / f"{name}.rst"
+        path.write_text(f"{caption}\n\n{table(rows)}\n\n{about()}\n")
+
+
+def megabytes(n_bytes):
+    return f"{n_bytes / 1e6:,.0f}"

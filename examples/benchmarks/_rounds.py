@@ -1,0 +1,108 @@
+"""Interleaved rounds of contestants, and ratios within them."""
+
+import time
+
+import numpy as np
+from _contestants import KINDS
+from _report import processor
+from _worker import Worker
+
+# Seconds after each run, in which threads that wait for work go to sleep.
+PAUSE = 0.1
+
+
+class Bench:
+    """Processes, one a package, and what is asked of all of them."""
+
+    def __init__(self, args, path):
+        self.rounds = args.rounds
+        self.quick = args.quick
+        self.output = args.output
+        self.path = str(path)
+        # Products alone are measured all the same: they show why.
+        lacks_bfloat16 = processor()[1] == []
+        self.leave_out_bfloat16 = lacks_bfloat16 and not args.emulate_bfloat16
+        self.workers = {}
+        self.targets = []
+
+    def rows(self, n_rows):
+        return min(n_rows, 2_000) if self.quick else n_rows
+
+    def measure(self, contests):
+        """Rows a second of contestants, by label: an array over rounds, or a reason.
+
+        Parameters
+        ----------
+        contests : list of tuple (kind, labels, task)
+            What takes part; labels None are all of a kind.
+        """
+        speeds, runners = {}, {}
+        for worker in self.workers.values():
+            worker.ask("forget")
+        for kind, labels, task in contests:
+            task = {**task, "path": self.path}
+            for label in labels or KINDS[kind]:
+                if self.leave_out_bfloat16 and label.endswith(", bfloat16"):
+                    speeds[label] = "no bfloat16 here"
+                    continue
+                worker = self._worker(KINDS[kind][label][0])
+                reply = worker.ask("prepare", kind=kind, label=label, task=task)
+                n_rows = reply.get("rows")
+                if n_rows:
+                    reply = worker.ask("run", label=label)
+                if "skipped" in reply:
+                    speeds[label] = reply["skipped"]
+                else:
+                    runners[label], speeds[label] = (worker, n_rows), []
+        for _ in range(self.rounds):
+            for label, (worker, n_rows) in runners.items():
+                time.sleep(PAUSE)
+                seconds = worker.ask("run", label=label)["seconds"]
+                speeds[label].append(n_rows / seconds)
+        return {k: v if isinstance(v, str) else np.array(v) for k, v in speeds.items()}
+
+    def target(self, what, bound, value):
+        """Note what skgen aims at, such as "≥ 2", and what was measured, if it was."""
+        self.targets.append((what, bound, value))
+
+    def close(self):
+        for worker in self.workers.values():
+            worker.__exit__()
+
+    def _worker(self, package):
+        if package not in self.workers:
+            self.workers[package] = Worker()
+        return self.workers[package]
+
+
+def ratio(speeds, label, other):
+    """Median over rounds of one speed by another; None if one of them is missing."""
+    pair = speeds.get(label), speeds.get(other)
+    if any(speed is None or isinstance(speed, str) for speed in pair):
+        return None
+    return float(np.median(pair[0] / pair[1]))
+
+
+def cells(speeds, label, others):
+    """The cells of a row of a table: median speed and ratios to others."""
+    if isinstance(speeds[label], str):
+        return [speeds[label], *[""] * len(others)]
+    ratios = [ratio(speeds, label, other) for other in others]
+    return [
+        f"{np.median(speeds[label]):,.0f}",
+        *("" if r is None else f"{r:.2f}" for r in ratios),
+    ]
+
+
+def fresh_fits(worker, label, task, n_fits=1):
+    """Replies to fits of an RBM by a process that has done nothing yet.
+
+    A tiny machine comes first: what a package loads but once does not count.
+    """
+    tiny = task | {"rows": 50, "features": 16, "hidden": 4, "batch": 10}
+    for each in (tiny, task):
+        reply = worker.ask("prepare", kind="rbm", label=label, task=each)
+        if "skipped" in reply:
+            return [reply]
+        replies = [worker.ask("run", label=label) for _ in range(n_fits)]
+    return replies

@@ -1,0 +1,245 @@
+"""Speed and memory of skgen beside its peers, and beside bare loops of torch.
+
+Every package runs in a process of its own. Rounds are interleaved, one contestant at
+a time; what is printed are medians over rounds of rows a second, and of the ratio
+within each round. The first run of each contestant does not count. At the end stand
+the ratios that skgen aims at, with what was measured.
+
+    python examples/benchmarks/speed.py --data mnist.npz
+
+Without `--data` (an .npz with X_train, uint8) MNIST comes from OpenML. A contestant
+whose package is missing is left out. What each of them does is in `_contestants.py`,
+the bare loops are in `_bare_loops.py`.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from _contestants import KINDS
+from _report import about, megabytes, show
+from _rounds import Bench, cells, fresh_fits, ratio
+from _worker import Worker
+from mnist_images import mnist
+
+# (data, features, hidden units, batch size, rows)
+RBM_SIZES = [
+    ("digits", 64, 100, 10, 2_000),
+    ("MNIST", 784, 256, 10, 2_000),
+    ("MNIST", 784, 256, 100, 4_000),
+    ("MNIST", 784, 500, 100, 4_000),
+    ("MNIST", 784, 1024, 512, 4_096),
+]
+# A fit is several epochs, as it would be elsewhere: it looks at its data but once.
+RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 10, 4_000
+VAE_BATCHES = [64, 256, 1024]
+MEMORY_ROWS = [2_000, 20_000, 200_000]
+PEERS = ["skgen", "scikit-learn", "learnergy", "rbms"]
+
+# (hidden units, batch size) and the least ratios of skgen to scikit-learn, of its
+# bfloat16 to the same, and of skgen to the bare loop.
+RBM_TARGETS = {
+    (256, 10): (6.5, None, 1.0),
+    (256, 100): (2.6, 3.5, 1.0),
+    (500, 100): (2.3, 3.5, 1.0),
+    (1024, 512): (2.4, 6.0, 0.95),
+}
+
+
+def step_shapes(n_visible, n_hidden, batch):
+    """Sizes of the three products of a step of PCD-1, data and chains in one."""
+    return [
+        (batch, n_hidden, n_visible),
+        (2 * batch, n_visible, n_hidden),
+        (n_hidden, 2 * batch, n_visible),
+    ]
+
+
+def training(bench):
+    """Training of RBMs."""
+    than = ["scikit-learn", "bare loop"]
+    of = [f"vs {other}" for other in than]
+    rows = [["data, hidden, batch", "what", "rows/s", *of, "share of products"]]
+    square = {"shapes": [(2048, 2048, 2048)]}
+    for name, n_visible, n_hidden, batch, n_rows in RBM_SIZES:
+        task = {"data": name, "hidden": n_hidden, "batch": batch}
+        task |= {"rows": bench.rows(n_rows), "epochs": RBM_EPOCHS}
+        speeds = bench.measure([("rbm", None, task), ("products", None, square)])
+        flops = 10 * n_visible * n_hidden
+        for label in KINDS["rbm"]:
+            row = cells(speeds, label, than)
+            dtype = "bfloat16" if "bfloat16" in label else "float32"
+            share = ratio(speeds, label, f"products of {dtype}")
+            row.append("" if share is None else f"{share * flops:.0%}")
+            rows.append([f"{name}, {n_hidden}, {batch}", label, *row])
+        if name != "digits":
+            training_targets(bench, (n_hidden, batch), speeds)
+    caption = (
+        f"Training of an RBM, {RBM_EPOCHS} epochs of PCD-1; medians of {bench.rounds} "
+        "rounds. "
+        "The share is that of the rate of products of 2048 × 2048 matrices of the "
+        "same type, measured in the same rounds."
+    )
+    show("rbm_training", caption, rows, bench.output)
+
+
+def training_targets(bench, size, speeds):
+    sklearn, bfloat16, bare = RBM_TARGETS[size]
+    for label, other, least in [
+        ("skgen", "scikit-learn", sklearn),
+        ("skgen, bfloat16", "scikit-learn", bfloat16),
+        ("skgen", "bare loop", bare),
+        ("skgen", "learnergy", 3.0),
+        ("skgen", "rbms", 1.5),
+    ]:
+        if least:
+            what = "RBM, {} hidden, batch {}: ".format(*size) + f"{label} by {other}"
+            bench.target(what, f"≥ {least:g}", ratio(speeds, label, other))
+
+
+def products(bench):
+    """The rate of matrix products."""
+    rows = [["products of", "float32, GFLOP/s", "bfloat16, GFLOP/s", "ratio"]]
+    sizes = [
+        (f"PCD-1, {v}, {h}, batch {n}", step_shapes(v, h, n))
+        for name, v, h, n, _ in RBM_SIZES
+        if name != "digits"
+    ]
+    for what, shapes in [("2048 × 2048", [(2048, 2048, 2048)]), *sizes]:
+        speeds = bench.measure([("products", None, {"shapes": shapes})])
+        names = ["products of float32", "products of bfloat16"]
+        rates = [f"{np.median(speeds[name]) / 1e9:,.0f}" for name in names]
+        rows.append([what, *rates, f"{ratio(speeds, *names[::-1]):.2f}"])
+    caption = (
+        "Rate of matrix products: square ones, and the three of a training step of an "
+        f"RBM, of visible and hidden units. Medians of {bench.rounds} rounds."
+    )
+    show("products", caption, rows, bench.output)
+
+
+def inference(bench):
+    """What a trained RBM does, and what it costs to watch a fit."""
+    rows = [["what", "skgen, rows/s", "scikit-learn, rows/s", "ratio"]]
+    task = {"data": "MNIST", "hidden": 256, "batch": 100, "rows": bench.rows(10_000)}
+    for kind, least, times in [("transform", 2.0, 10), ("gibbs", 3.0, 3)]:
+        speeds = bench.measure([(kind, None, {**task, "times": times})])
+        pair = "skgen", "scikit-learn"
+        first, second = (cells(speeds, label, []) for label in pair)
+        found = ratio(speeds, *pair)
+        rows.append([kind, *first, *second, "" if found is None else f"{found:.2f}"])
+        bench.target(f"{kind}: skgen by scikit-learn", f"≥ {least:g}", found)
+    speed = bench.measure([("score_samples", ["skgen"], task)])["skgen"]
+    rows.append(["score_samples, exact", f"{np.median(speed):,.0f}", "", ""])
+    seconds = 10_000 / float(np.median(speed))
+    bench.target("pseudo-likelihood of 10,000 rows, seconds", "≤ 4", seconds)
+
+    task |= {"rows": bench.rows(20_000), "epochs": 5}
+    speeds = bench.measure([("watching", None, task)])
+    for label in KINDS["watching"]:
+        rows.append([f"fit, {label}", *cells(speeds, label, []), "", ""])
+        found = ratio(speeds, "plain", label)
+        if label != "plain" and found:
+            cost = found - 1
+            rows[-1][-1] = f"{cost:+.1%} of time"
+            bench.target(f"fit, {label}: share of time", "≤ 0.05", cost)
+    caption = (
+        "Inference by an RBM with 256 hidden units on MNIST, and fits of 5 epochs in "
+        "batches of 100 that are watched, by rows that are trained on. Medians of "
+        f"{bench.rounds} rounds."
+    )
+    show("rbm_inference", caption, rows, bench.output)
+
+
+def vae(bench):
+    """Training of VAEs."""
+    rows = [["batch", "what", "rows/s", "vs pythae", "vs bare loop"]]
+    for batch in VAE_BATCHES:
+        task = {"data": "grey MNIST", "batch": batch}
+        task |= {"rows": bench.rows(VAE_ROWS), "epochs": VAE_EPOCHS}
+        speeds = bench.measure([("vae", None, task)])
+        for label in KINDS["vae"]:
+            row = cells(speeds, label, ["pythae", "bare loop"])
+            rows.append([f"{batch}", label, *row])
+        targets = [("skgen", "bare loop", 0.95)]
+        if batch == 1024:
+            targets.append(("skgen, bfloat16", "pythae", 4.0))
+        else:
+            targets.append(("skgen", "pythae", 1.9))
+        for label, other, least in targets:
+            what = f"VAE, batch {batch}: {label} by {other}"
+            bench.target(what, f"≥ {least:g}", ratio(speeds, label, other))
+    caption = (
+        f"Training of a VAE, 784-512-16-512-784, {VAE_EPOCHS} epochs on "
+        f"{bench.rows(VAE_ROWS):,} grey images of MNIST; medians of {bench.rounds} "
+        "rounds."
+    )
+    show("vae_training", caption, rows, bench.output)
+
+
+def memory(bench):
+    """Peak memory of a fit in a fresh process."""
+    rows = [["rows", "X", *PEERS]]
+    for n_rows in MEMORY_ROWS[:1] if bench.quick else MEMORY_ROWS:
+        row = [f"{n_rows:,}", megabytes(n_rows * 784 * 4)]
+        task = {"data": "random bits", "features": 784, "rows": n_rows}
+        task |= {"hidden": 256, "batch": 100}
+        for label in PEERS:
+            with Worker() as worker:
+                reply = fresh_fits(worker, label, task)[0]
+            row.append(reply.get("skipped") or megabytes(reply["memory"]))
+        rows.append(row)
+    caption = (
+        "Peak memory of a fit, MB, beyond what the process held before, which is X "
+        "and the packages; X in float32 beside it. 784 features, 256 hidden units, "
+        "batches of 100. Each in a fresh process, after a fit of a small machine."
+    )
+    show("memory", caption, rows, bench.output)
+
+
+TASKS = [training, inference, vae, memory, products]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, help=".npz with X_train of MNIST")
+    parser.add_argument("--rounds", type=int, default=5)
+    names = [task.__name__ for task in TASKS]
+    parser.add_argument("--only", choices=names, nargs="+", default=names)
+    parser.add_argument("--output", type=Path, help="write tables to this folder")
+    parser.add_argument("--quick", action="store_true", help="few rows, one round")
+    parser.add_argument(
+        "--emulate-bfloat16",
+        action="store_true",
+        help="measure it also on a processor that lacks it: that takes long",
+    )
+    args = parser.parse_args()
+    args.rounds = 1 if args.quick else args.rounds
+
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        path = args.data
+        if path is None:
+            path = Path(folder, "mnist.npz")
+            np.savez(path, X_train=(mnist(None)[0] * 255).astype(np.uint8))
+        bench = Bench(args, path)
+        for task in TASKS:
+            if task.__name__ in args.only:
+                task(bench)
+        bench.close()
+    if bench.targets:
+        rows = [["what", "target", "measured", ""]]
+        for what, bound, value in bench.targets:
+            if value is None:
+                rows.append([what, bound, "not measured", ""])
+                continue
+            sign, limit = bound.split()
+            met = value >= float(limit) if sign == "≥" else value <= float(limit)
+            rows.append([what, bound, f"{value:.2f}", "" if met else "missed"])
+        show("summary", "What skgen aims at.", rows, args.output)
+    print(f"\n{about()} {time.monotonic() - began:.0f} s.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Dtypes of training: of parameters, and of the factors of matrix products."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+
+
+class Precision(NamedTuple):
+    """What `precision` means.
+
+    Attributes
+    ----------
+    parameters : str
+        Dtype of parameters, sums and losses.
+    products : torch.dtype or None
+        What the factors of matrix products are rounded to; None means not at all.
+    """
+
+    parameters: str
+    products: torch.dtype | None = None
+
+
+PRECISIONS: dict[str, Precision] = {
+    "float32": Precision("float32"),
+    "float64": Precision("float64"),
+    "bfloat16": Precision("float32", torch.bfloat16),
+    # The GPU rounds by itself: see `products_in`.
+    "tf32": Precision("float32"),
+}
+
+
+@contextmanager
+def products_in(precision: str) -> Iterator[None]:
+    """Let torch multiply float32 matrices as `precision` says, inside.
+
+    It is a setting of torch for all threads, and is put back. "tf32" lets a CUDA
+    device round factors to 10 bits of mantissa; elsewhere it changes nothing.
+
+    Parameters
+    ----------
+    precision : str
+        A key of `PRECISIONS`.
+    """
+    if precision != "tf32":
+        yield
+        return
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
