@@ -17,7 +17,7 @@ LAYERS = ["estimators", "plotting", "training", "likelihood", "modules", "sampli
 # Third parties that a layer does without.
 FORBIDDEN = {
     "modules": {"numpy", "scipy", "sklearn", "skorch"},
-    "sampling": {"numpy", "scipy", "sklearn", "skorch"},
+    "sampling": {"scipy", "sklearn", "skorch"},
     "likelihood": {"numpy", "scipy", "sklearn", "skorch"},
     "training": {"sklearn"},
 }

@@ -87,6 +87,7 @@ class ContrastiveDivergence(Objective):
         super().__init__()
         self.products = products
         self._bits: RandomBits | None = None
+        self._room: Phases | None = None
         self._kept: dict[tuple[int, int, int], Phases] = {}
         self.trajectory = trajectory
         self.n_steps = n_steps
@@ -97,7 +98,8 @@ class ContrastiveDivergence(Objective):
 
     def room(self, model: BernoulliRBM, n: int) -> Tensor:
         """Where the data of the positive phase stand, shape (n, n_visible)."""
-        return self._phases_of(model, n).data
+        self._room = self._phases_of(model, n)
+        return self._room.data
 
     @property
     def capturable(self) -> bool:
@@ -179,7 +181,9 @@ class ContrastiveDivergence(Objective):
         bits = self._bits
         if bits is None or bits.generator is not generator:
             bits = self._bits = RandomBits(generator)
-        phases = self._phases_of(model, v.shape[0])
+        phases = self._room
+        if phases is None or v is not phases.data:
+            phases = self._phases_of(model, v.shape[0])
         observed = self.observation.observe(v, generator=bits)
         if observed is not phases.data:
             phases.data.copy_(observed)
@@ -188,8 +192,8 @@ class ContrastiveDivergence(Objective):
         if lam is not None:
             lam.lerp_(phases.positive.mean(0), _OFFSET_RATE)
         probability, states = phases.probability, phases.states
-        weights = phases.weights * scale
-        probability.mul_(weights[:, None])
+        weights, column = phases.scaled_weights(scale)
+        probability.mul_(column)
         db, dc = torch.mv(phases.columns, weights), probability.sum(0)
         if mu is None or lam is None:
             return probability, states, db, dc

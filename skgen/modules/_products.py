@@ -83,6 +83,16 @@ class Phases:
         self.mean = new(m, n_visible)
         # Each phase is a mean over its own rows.
         self.weights = self.machine.exact.new_tensor([1 / n] * n + [-1 / m] * m)
+        self._scale, self._scaled = 1.0, (self.weights, self.weights[:, None])
+
+    def scaled_weights(self, scale: float | Tensor) -> tuple[Tensor, Tensor]:
+        """Weights of rows times a number, shapes (n + m,) and (n + m, 1)."""
+        if isinstance(scale, Tensor) or scale != self._scale:
+            weights = self.weights * scale
+            # A tensor may change its value.
+            self._scale = float("nan") if isinstance(scale, Tensor) else scale
+            self._scaled = weights, weights[:, None]
+        return self._scaled
 
     def run_(self, h: Tensor, n_steps: int, bits: RandomBits) -> None:
         """Gibbs chains from hidden states, `n_steps` visible draws long, in place."""

@@ -192,7 +192,7 @@ class NegativeELBO(Objective):
         return self.beta * self.epoch / self.n_warmup
 
     def forward(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> None:
-        """Fill ``.grad`` with the gradient of the mean of `loss`, by one draw from q."""
+        """Fill ``.grad`` with the gradient of the mean of `loss`."""
         # The loss itself, of which nobody asks the value, is not computed: that would
         # be the logarithms, and half of all passes over arrays as large as x. Autograd
         # begins at the output of the networks.

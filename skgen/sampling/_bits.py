@@ -2,6 +2,7 @@
 
 from zlib import crc32
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -25,8 +26,10 @@ class RandomBits:
     a quarter of the random numbers that ``torch.rand`` takes. Every marginal
     law is the one of ``torch.rand(...) < p``, that of small probabilities
     too. The covariance of two bits that share :math:`f_r` is below
-    :math:`2^{-34}`; all others are independent. On other devices, where random
-    numbers are cheap, ``u`` is ``torch.rand``.
+    :math:`2^{-34}`; all others are independent. They come from numpy's SFC64,
+    which takes less than half the time of the Mersenne twister of torch, and whose
+    seed is drawn from `generator`. On other devices, where random numbers are
+    cheap, ``u`` is ``torch.rand``.
 
     Numbers that are left from one call serve the next: a training step that
     draws few bits pays no more for each than one that draws many.
@@ -44,11 +47,10 @@ class RandomBits:
         self._n = self._used = 0
         if generator.device.type == "cpu":
             most = _DRAWN_TOGETHER if most is None else min(most, _DRAWN_TOGETHER)
-            n_fractions = max(1, -(-most // _SHARE_A_FRACTION))
-            self._n = self._used = n_fractions * _SHARE_A_FRACTION
-            # Four 16-bit numbers a word.
-            self._words = torch.empty(self._n // 4, dtype=torch.int64)
-            self._fractions = torch.empty(n_fractions, 1)
+            self._n_fractions = max(1, -(-most // _SHARE_A_FRACTION))
+            self._n = self._used = self._n_fractions * _SHARE_A_FRACTION
+            seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
+            self._source = np.random.SFC64(int(seed))
         self._u = torch.empty(self._n)
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
@@ -93,13 +95,14 @@ class RandomBits:
             done += n
 
     def _draw(self) -> None:
-        # The range is spelled out because the default one leaves the top bit of
-        # each word 0.
-        self._words.random_(-(2**63), None, generator=self.generator)
-        self._fractions.random_(0, 2**8, generator=self.generator)
-        self._u.copy_(self._words.view(torch.uint16))
+        # Words of 64 bits: four k each, and after them eight f each.
+        n_words = self._n // 4
+        words = self._source.random_raw(n_words + -(-self._n_fractions // 8))
+        k = torch.from_numpy(words[:n_words].view(np.uint16))
+        f = torch.from_numpy(words[n_words:].view(np.uint8)[: self._n_fractions])
+        self._u.copy_(k)
         by_fraction = self._u.view(-1, _SHARE_A_FRACTION)
-        by_fraction.add_(self._fractions, alpha=2.0**-8).mul_(2.0**-16)
+        by_fraction.add_(f[:, None], alpha=2.0**-8).mul_(2.0**-16)
         self._used = 0
 
 

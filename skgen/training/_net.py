@@ -126,8 +126,8 @@ class GenerativeNet(NeuralNet):
             if training:
                 self._train_epoch(iterator)
             elif self._listeners("on_batch_begin", "on_batch_end"):
-                for batch in iterator:
-                    self._tell_batch(batch, training=False)
+                for x, _ in iterator:
+                    self._tell_batch(x, training=False)
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
@@ -147,46 +147,58 @@ class GenerativeNet(NeuralNet):
         return torch.device(self.device)
 
     def _train_epoch(self, batches: DeviceBatches) -> None:
-        listens = self._listeners("on_batch_begin", "on_batch_end")
+        listens = bool(self._listeners("on_batch_begin", "on_batch_end"))
         step = self._choose_step()
         if not listens:
             # Nobody keeps a batch.
             batches.room = partial(self.criterion_.room, self.module_)
             if self._captures():
                 step = self._graphed_step(step)
-        factor = SCHEDULES[self.learning_rate_schedule]
-        moves = factor is not None or self.criterion_.n_warmup
-        self.criterion_.epoch = len(self.history) - 1.0
-        for count, batch in enumerate(batches, 1):
-            if moves:
-                epoch = len(self.history) - 1 + (count - 1) / len(batches)
-                self.criterion_.epoch = epoch
-            if factor is not None:
-                progress = (epoch - self._first_epoch) / self.max_epochs
-                self._set_learning_rate(factor(progress))
-            if listens:
-                self._tell_batch(batch, training=True, step=step)
-            else:
-                step(batch[0])
-            if count % _BATCHES_A_CHECK == 0:
-                self._check_finite()
+        moves = self.criterion_.n_warmup or self.learning_rate_schedule != "constant"
+        self._move_on(0.0)
+        with torch.set_grad_enabled(listens or not self._in_place()):
+            for count, (x, _) in enumerate(batches):
+                if moves:
+                    self._move_on(count / len(batches))
+                if listens:
+                    self._tell_batch(x, training=True, step=step)
+                else:
+                    step(x)
+                if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
+                    self._check_finite()
         self._check_finite()
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
             self.history.new_batch()
-            self.history.record_batch("train_batch_size", len(batch[0]))
+            self.history.record_batch("train_batch_size", len(x))
         self.history.record("train_batch_count", len(batches))
 
-    def _choose_step(self) -> Callable[[Tensor], None]:
-        """The cheapest training step that gives everybody what they listen to."""
+    def _move_on(self, share: float) -> None:
+        """Tell objective and optimizer how far the training is, in this epoch."""
+        epoch = len(self.history) - 1 + share
+        self.criterion_.epoch = epoch
+        factor = SCHEDULES[self.learning_rate_schedule]
+        if factor is not None:
+            progress = (epoch - self._first_epoch) / self.max_epochs
+            self._set_learning_rate(factor(progress))
+
+    def _in_place(self) -> bool:
+        """Whether the objective takes the steps itself: nobody looks at gradients."""
         optimizer = self.optimizer_
         plain = type(optimizer) is torch.optim.SGD and not any(
             group["nesterov"] or group["dampening"] or group["maximize"]
             for group in optimizer.param_groups
         )
-        tell = bool(self._listeners("on_grad_computed"))
-        if tell or not (self.criterion_.descends and plain):
-            return partial(self._optimizer_step, tell=tell)
+        return self.criterion_.descends and plain and not self._tells_gradients()
+
+    def _tells_gradients(self) -> bool:
+        return bool(self._listeners("on_grad_computed"))
+
+    def _choose_step(self) -> Callable[[Tensor], None]:
+        """The cheapest training step that gives everybody what they listen to."""
+        if not self._in_place():
+            return partial(self._optimizer_step, tell=self._tells_gradients())
+        optimizer = self.optimizer_
         optimizer.zero_grad(set_to_none=True)
         # With no gradient there, this moves nothing; it tells learning rate
         # schedulers of torch that the optimizer has begun.
@@ -201,11 +213,7 @@ class GenerativeNet(NeuralNet):
             generator=self.generator,
         )
 
-        @torch.no_grad()
-        def step(x: Tensor) -> None:
-            descend(x, learning_rate=group["lr"])
-
-        return step
+        return lambda x: descend(x, learning_rate=group["lr"])
 
     def _eager_where_need_be(self) -> AbstractContextManager:
         """Let networks that torch cannot compile here run as they are."""
@@ -221,7 +229,7 @@ class GenerativeNet(NeuralNet):
             self.graphs
             and capturable(self._device)
             and self.criterion_.capturable
-            and not self._listeners("on_grad_computed")
+            and not self._tells_gradients()
         )
 
     def _graphed_step(self, step: Callable[[Tensor], None]) -> GraphedStep:
@@ -263,16 +271,18 @@ class GenerativeNet(NeuralNet):
             return nullcontext()
         return torch.autocast(self._device.type, self.products)
 
-    def _tell_batch(self, batch: Any, training: bool, step: Any = None) -> None:
+    def _tell_batch(self, x: Tensor, training: bool, step: Any = None) -> None:
+        batch = x, None
         self.notify("on_batch_begin", batch=batch, training=training)
         if step is not None:
-            step(batch[0])
+            with torch.set_grad_enabled(not self._in_place()):
+                step(x)
         prefix = "train" if training else "valid"
-        self.history.record_batch(f"{prefix}_batch_size", len(batch[0]))
+        self.history.record_batch(f"{prefix}_batch_size", len(x))
         # As at inference: to be told must not move batch norm or draw a dropout.
         self.module_.eval()
         with torch.no_grad():
-            y_pred = self.module_(batch[0])
+            y_pred = self.module_(x)
         self.module_.train(training)
         self.notify("on_batch_end", batch=batch, training=training, y_pred=y_pred)
 
