@@ -48,7 +48,7 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
 
 
 def column_means(X: Any) -> np.ndarray:
-    """Means of the columns of a valid array, shape (n_features,), float64."""
+    """Compute the mean of each column of a valid array, shape (n_features,)."""
     n = X.shape[0]
     if sp.issparse(X):
         return np.asarray(X.sum(axis=0, dtype=np.float64)).ravel() / n

@@ -86,7 +86,7 @@ class Phases:
         self._scale, self._scaled = 1.0, (self.weights, self.weights[:, None])
 
     def scaled_weights(self, scale: float | Tensor) -> tuple[Tensor, Tensor]:
-        """Weights of rows times a number, shapes (n + m,) and (n + m, 1)."""
+        """Scale the weights of rows, shapes (n + m,) and (n + m, 1)."""
         if isinstance(scale, Tensor) or scale != self._scale:
             weights = self.weights * scale
             # A tensor may change its value.
@@ -95,7 +95,7 @@ class Phases:
         return self._scaled
 
     def run_(self, h: Tensor, n_steps: int, bits: RandomBits) -> None:
-        """Gibbs chains from hidden states, `n_steps` visible draws long, in place."""
+        """Run chains from hidden states, `n_steps` visible draws long, in place."""
         for step in range(n_steps):
             if step:
                 self.machine.hidden_probability(self.ends, out=self.negative)
