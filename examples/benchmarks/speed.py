@@ -33,7 +33,7 @@ RBM_SIZES = [
     ("MNIST", 784, 1024, 512, 4_096),
 ]
 # A fit is several epochs, as it would be elsewhere: it looks at its data but once.
-RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 10, 4_000
+RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 20, 4_000
 VAE_BATCHES = [64, 256, 1024]
 MEMORY_ROWS = [2_000, 20_000, 200_000]
 PEERS = ["skgen", "scikit-learn", "learnergy", "rbms"]

@@ -19,7 +19,9 @@ _FACTORS_A_LOG = 8
 _TILE_OF_CPU, _TILE_OF_GPU = 2**17, 2**25
 
 
-def pseudo_log_likelihood(model: BernoulliRBM, v: Tensor) -> Tensor:
+def pseudo_log_likelihood(
+    model: BernoulliRBM, v: Tensor, *, units: Tensor | None = None
+) -> Tensor:
     r"""Log of the product of all conditionals of one visible unit.
 
     .. math:: \log \mathrm{PL}(v) = \sum_i \log p(v_i \mid v_{-i})
@@ -45,6 +47,9 @@ def pseudo_log_likelihood(model: BernoulliRBM, v: Tensor) -> Tensor:
         The model.
     v : Tensor of shape (n_samples, n_visible)
         Visible states. Values in between 0 and 1 flip to 1 − v as well.
+    units : Tensor of shape (n_units,), dtype=int64, or None
+        If given, only the conditionals of these visible units are computed, and their
+        mean stands for that of all: an estimate, at a share of the cost.
 
     Returns
     -------
@@ -52,20 +57,23 @@ def pseudo_log_likelihood(model: BernoulliRBM, v: Tensor) -> Tensor:
         Log pseudo-likelihood in nats. Memory beyond a few tensors of the shape
         of `v` is bounded whatever the sizes.
     """
+    a, n_visible = model.hidden_logits(v), v.shape[1]
+    weight, bias = model.weight, model.visible_bias
+    if units is not None:
+        v, weight, bias = v[:, units], weight[:, units], bias[units]
     flip = 1 - 2 * v
-    delta = -flip * model.visible_bias
-    a = model.hidden_logits(v)
-    largest = (flip.abs().max() * model.weight.abs().max()).item()
+    delta = -flip * bias
+    largest = (flip.abs().max() * weight.abs().max()).item()
     if not largest <= _LARGEST_EXPONENT:
-        _by_tiles_(delta, a, flip, model.weight, _log_of_any)
+        _by_tiles_(delta, a, flip, weight, _log_of_any)
     elif bool(((v == 0) | (v == 1)).all()):
-        _by_groups_(delta, a, v > 0, model.weight, largest)
+        _by_groups_(delta, a, v > 0, weight, largest)
     else:
         # A power of two: factors are multiplied by halves.
         size = 1 << (_together(largest, _FACTORS_A_LOG).bit_length() - 1)
-        a, weight = _padded(a, size, 1), _padded(model.weight, size, 0)
+        a, weight = _padded(a, size, 1), _padded(weight, size, 0)
         _by_tiles_(delta, a, flip, weight, partial(_log_of_products, size=size))
-    return F.logsigmoid(delta).sum(1)
+    return F.logsigmoid(delta).sum(1) * (n_visible / v.shape[1])
 
 
 def _together(largest: float, most: int) -> int:

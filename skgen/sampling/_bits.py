@@ -106,7 +106,12 @@ class RandomBits:
         self._used = 0
 
 
-def bernoulli(p: Tensor, *, generator: torch.Generator | RandomBits) -> Tensor:
+def bernoulli(
+    p: Tensor,
+    *,
+    generator: torch.Generator | RandomBits,
+    out: Tensor | None = None,
+) -> Tensor:
     """Draw bits with ``P(bit = 1) = p``.
 
     Parameters
@@ -116,6 +121,9 @@ def bernoulli(p: Tensor, *, generator: torch.Generator | RandomBits) -> Tensor:
     generator : torch.Generator or RandomBits
         Source of randomness, on the device of `p`. Whoever draws often and few
         saves time by a `RandomBits`.
+    out : Tensor or None
+        Where the bits go, contiguous, of the shape of `p`, which may be `p` itself;
+        None means a new tensor.
 
     Returns
     -------
@@ -124,7 +132,7 @@ def bernoulli(p: Tensor, *, generator: torch.Generator | RandomBits) -> Tensor:
     """
     if isinstance(generator, torch.Generator):
         generator = RandomBits(generator, most=p.numel())
-    return generator.bernoulli(p)
+    return generator.bernoulli(p, out=out)
 
 
 def bernoulli_of_rows(p: Tensor) -> Tensor:

@@ -9,7 +9,10 @@ from skgen.sampling._bits import RandomBits, bernoulli
 
 
 class TwoLayerModel(Protocol):
-    """What block Gibbs sampling needs: both conditional distributions."""
+    """What block Gibbs sampling needs: both conditional distributions.
+
+    Each call returns a new tensor, in which bits are drawn.
+    """
 
     def hidden_probability(self, v: Tensor) -> Tensor:
         """P(h = 1 | v), shape (n_chains, n_hidden)."""
@@ -54,8 +57,10 @@ def gibbs(
     if isinstance(generator, torch.Generator):
         generator = RandomBits(generator, most=2 * n_steps * v.numel())
     for _ in range(n_steps):
-        h = bernoulli(model.hidden_probability(v), generator=generator)
-        new = bernoulli(model.visible_probability(h), generator=generator)
+        p = model.hidden_probability(v)
+        h = bernoulli(p, generator=generator, out=p)
+        p = model.visible_probability(h)
+        new = bernoulli(p, generator=generator, out=p)
         v = new if clamped is None else torch.where(clamped, v, new)
     return v
 

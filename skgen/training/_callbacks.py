@@ -13,9 +13,9 @@ from torch.utils.data import Dataset
 from skgen.training._batches import some_rows
 
 # Rows that are watched: this many, or this share of the training data where that
-# is more. Scoring a row of an RBM exactly costs about six times learning from it.
+# is more. Scoring a row of an RBM costs more than learning from it.
 _MIN_WATCHED = 128
-_WATCHED_SHARE = 0.005
+_WATCHED_SHARE = 0.01
 
 
 class WatchLoss(Callback):

@@ -12,7 +12,7 @@ import torch
 from modules.test_rbm_module import module_of
 from oracles import EnumeratedRBM, center
 
-from skgen.modules import ContrastiveDivergence
+from skgen.modules import BernoulliRBM, ContrastiveDivergence, pseudo_log_likelihood
 
 N_CHAINS = 200_000
 # Entries are means of terms within an interval of length 1: error <= 1/2/sqrt(n).
@@ -272,3 +272,18 @@ def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
     np.testing.assert_allclose(
         -loss.numpy(), oracle.pseudo_log_likelihood(oracle.V), atol=1e-10
     )
+
+
+def test_what_is_watched_of_many_units_is_an_estimate_from_128(generator):
+    """Evenly spread, and the same ones each time; near the exact value here."""
+    weight = 0.1 * torch.randn(5, 300, generator=generator)
+    model = BernoulliRBM(weight, torch.zeros(5), torch.zeros(300))
+    v = torch.rand(200, 300, generator=generator).round()
+    with torch.no_grad():
+        exact = -pseudo_log_likelihood(model, v)
+    loss = ContrastiveDivergence(None, None, None).evaluate(model, v)
+    assert loss.shape == (200,)
+    assert not torch.allclose(loss, exact)
+    assert loss.mean().item() == pytest.approx(exact.mean().item(), rel=0.01)
+    few = ContrastiveDivergence(None, None, None).evaluate(model, v[:3])
+    torch.testing.assert_close(few, loss[:3])

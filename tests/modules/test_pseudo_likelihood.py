@@ -15,14 +15,14 @@ def score(W, c, b, v, dtype=torch.float64):
         return pseudo_log_likelihood(model, torch.tensor(v, dtype=dtype)).numpy()
 
 
-def by_flips(W, c, b, v):
+def by_flips(W, c, b, v, units=None):
     """Free energies of every flipped row, one at a time, in float64 numpy."""
 
     def free_energy(v):
         return -v @ b - np.logaddexp(0, v @ W.T + c).sum(axis=1)
 
     total = np.zeros(len(v))
-    for i in range(v.shape[1]):
+    for i in range(v.shape[1]) if units is None else units:
         flipped = v.copy()
         flipped[:, i] = 1 - flipped[:, i]
         total += log_expit(free_energy(flipped) - free_energy(v))
@@ -50,6 +50,20 @@ def test_probabilities_flip_to_their_complement():
     machine = random_machine(6, 9, 1.0)
     v = np.random.RandomState(1).uniform(size=(5, 9))
     np.testing.assert_allclose(score(*machine, v), by_flips(*machine, v), atol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.3, 60.0])
+@pytest.mark.parametrize("bits", [True, False])
+def test_estimate_from_some_units(bits, scale):
+    """The mean of their conditionals stands for that of all."""
+    W, c, b = random_machine(7, 40, scale)
+    v = np.random.RandomState(1).uniform(size=(9, 40))
+    v = (v < 0.5).astype(float) if bits else v
+    units = [3, 17, 18, 39]
+    model = BernoulliRBM(*(torch.tensor(a) for a in (W, c, b)))
+    with torch.no_grad():
+        got = pseudo_log_likelihood(model, torch.tensor(v), units=torch.tensor(units))
+    np.testing.assert_allclose(got, 10 * by_flips(W, c, b, v, units), rtol=1e-10)
 
 
 @pytest.mark.parametrize("n_hidden", [7, 3000])

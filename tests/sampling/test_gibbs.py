@@ -37,7 +37,7 @@ class MeanField(TooSteep):
 
     def hidden_probability(self, v):
         self.mean = self.model.hidden_probability(v)
-        return self.mean
+        return self.mean.clone()
 
     def visible_probability(self, h):
         return self.model.visible_probability(self.mean)
