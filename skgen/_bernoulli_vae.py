@@ -2,14 +2,13 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
 from skgen._architecture import Unit
 from skgen._base_vae import BaseVAE
 from skgen._fitting import State
-from skgen._validation import binarized, warn_outside_unit_interval
+from skgen._validation import binarized, column_means, warn_outside_unit_interval
 from skgen.modules import BernoulliObservation
 
 
@@ -237,11 +236,9 @@ class BernoulliVAE(BaseVAE):
         self.random_state = random_state
 
     def _look(self, X: Any) -> tuple[Unit, Unit, State]:
-        n = X.shape[0]
-        total = np.asarray(X.sum(axis=0, dtype=np.float64)).ravel()
         # A feature that never is 1 may be 1 in the next row.
-        margin = 1 / (n + 2)
-        mean = torch.from_numpy((total / n).clip(margin, 1 - margin))
+        margin = 1 / (X.shape[0] + 2)
+        mean = torch.from_numpy(column_means(X).clip(margin, 1 - margin))
         one = torch.ones((), dtype=torch.float64)
         return (mean, one), (torch.logit(mean), one), {}
 

@@ -14,7 +14,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
-from skgen._validation import validated
+from skgen._validation import Rows, validated
 from skgen.modules import Objective, seeded
 from skgen.training import (
     PRECISIONS,
@@ -131,7 +131,7 @@ class Fitting(BaseEstimator, ABC):
             self.random_state_ = check_random_state(self.random_state)
         split = None if partial else self._split(X.shape[0])
         # The net repeats the split: what is held out is not even looked at here.
-        rows = X if split is None else X[split(Dataset(X))[0].indices]
+        rows = X if split is None else Rows(X, split(Dataset(X))[0].indices)
         state = self._start(rows, self._state() if warm else {})
         params = {k: v for k, v in self.get_params(False).items() if k != "n_iter"}
         if net is None or getattr(net, "built_from_", None) != params:

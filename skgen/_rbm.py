@@ -102,7 +102,7 @@ class BernoulliRBMGPU(RBMSampling):
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
         subset, 128 rows or 1 % of the training rows if that is more; with more
-        than 128 features, estimated from 128 of them. A pickle
+        than 64 features, estimated from 64 of them. A pickle
         of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, else "cpu". A fitted

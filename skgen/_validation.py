@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,30 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     return validate_data(estimator, X, **params)
 
 
+class Rows:
+    """Some rows of a valid array, of which a slice at a time is copied.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        The array.
+    indices : sequence of int
+        Which rows.
+    """
+
+    def __init__(self, X: Any, indices: Sequence[int]):
+        self.X = X
+        self.indices = np.asarray(indices)
+        self.shape = len(self.indices), X.shape[1]
+        self.dtype = X.dtype
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, rows: slice) -> Any:
+        return self.X[self.indices[rows]]
+
+
 def column_means(X: Any) -> np.ndarray:
     """Compute the mean of each column of a valid array, shape (n_features,)."""
     n = X.shape[0]
@@ -56,7 +81,7 @@ def column_means(X: Any) -> np.ndarray:
     ones = np.ones(_ROWS_A_SUM, X.dtype)
     for start in range(0, n, _ROWS_A_SUM):
         rows = X[start : start + _ROWS_A_SUM]
-        total += ones[: len(rows)] @ rows
+        total += ones[: rows.shape[0]] @ rows
     return total / n
 
 

@@ -37,6 +37,7 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=0.2)
     parser.add_argument("--weight-decay", type=float, default=4e-5)
     parser.add_argument("--gibbs-steps", type=int, default=1)
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--chains", type=int, default=100, help="of annealing")
     parser.add_argument("--temperatures", type=int, default=100_000)
     parser.add_argument("--curve", action="store_true", help="watch the likelihood")
@@ -56,6 +57,7 @@ def main():
         n_gibbs_steps=args.gibbs_steps,
         n_iter=args.epochs,
         binarize="sample",
+        precision=args.precision,
         callbacks=[watch] if args.curve else None,
         random_state=args.seed,
     )
@@ -81,7 +83,7 @@ def main():
         f"{rbm.device_}, {torch.get_num_threads()} threads, {platform.machine()}; "
         f"batches of {rbm.batch_size} and as many chains, {rbm.n_gibbs_steps} Gibbs "
         f"step, learning rate {rbm.learning_rate:g} falling linearly to 0, weight "
-        f"decay {rbm.weight_decay:g}, seed {rbm.random_state}; skgen "
+        f"decay {rbm.weight_decay:g}, {rbm.precision}, seed {rbm.random_state}; skgen "
         f"{skgen.__version__}, torch {torch.__version__}.",
         f"Test images, nats an image: {log_p.mean():.2f}, bracket [{lower:.2f}, "
         f"{upper:.2f}] of 95 % confidence (and a standard error over images of "

@@ -18,7 +18,7 @@ from skgen.sampling import RandomBits
 _OFFSET_RATE = 0.01
 # Visible units whose conditionals are watched in training. Beyond, other rows tell
 # more of the mean than other units do.
-_MOST_WATCHED = 128
+_MOST_WATCHED = 64
 
 
 class ContrastiveDivergence(Objective):
@@ -165,7 +165,7 @@ class ContrastiveDivergence(Objective):
 
     @torch.no_grad()
     def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
-        """Negative log pseudo-likelihood, estimated from 128 units if there are more."""
+        """Negative log pseudo-likelihood; of more than 64 units, an estimate."""
         v, n = self.observation.observe(x, generator=None), x.shape[1]
         units = None
         if n > _MOST_WATCHED:
@@ -199,7 +199,7 @@ class ContrastiveDivergence(Objective):
         probability, states = phases.probability, phases.states
         weights, column = phases.scaled_weights(scale)
         probability.mul_(column)
-        db, dc = torch.mv(phases.columns, weights), probability.sum(0)
+        db, dc = torch.mv(phases.states_transposed, weights), probability.sum(0)
         if mu is None or lam is None:
             return probability, states, db, dc
         # Two more rows of the same product take the offsets off.

@@ -31,7 +31,7 @@ class Machine:
         self.products = products
         if products is not None:
             self.weight = self.exact.to(products)
-        self.columns = self.weight.T
+        self.transposed = self.weight.T
 
     def update_(self) -> None:
         """Round the couplings as they are now."""
@@ -40,7 +40,7 @@ class Machine:
 
     def hidden_probability(self, v: Tensor, *, out: Tensor) -> Tensor:
         """P(h = 1 | v), shape (batch, n_hidden), into `out`."""
-        return self._probability(self.hidden_bias, v, self.columns, out)
+        return self._probability(self.hidden_bias, v, self.transposed, out)
 
     def visible_probability(self, h: Tensor, *, out: Tensor) -> Tensor:
         """P(v = 1 | h), shape (batch, n_visible), into `out`."""
@@ -76,7 +76,7 @@ class Phases:
         new = self.machine.exact.new_empty
         self.right, self.left = new(n + m + 2, n_visible), new(n + m + 2, n_hidden)
         self.states, self.probability = self.right[:-2], self.left[:-2]
-        self.columns = self.states.T
+        self.states_transposed = self.states.T
         self.data, self.ends = self.states[:n], self.states[n:]
         self.positive, self.negative = self.probability[:n], self.probability[n:]
         # P(v = 1 | h) of the chains.

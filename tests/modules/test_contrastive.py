@@ -274,7 +274,7 @@ def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
     )
 
 
-def test_what_is_watched_of_many_units_is_an_estimate_from_128(generator):
+def test_what_is_watched_of_many_units_is_an_estimate_from_64(generator):
     """Evenly spread, and the same ones each time; near the exact value here."""
     weight = 0.1 * torch.randn(5, 300, generator=generator)
     model = BernoulliRBM(weight, torch.zeros(5), torch.zeros(300))
