@@ -58,7 +58,8 @@ def pseudo_log_likelihood(
         of `v` is bounded whatever the sizes.
     """
     a, n_visible = model.hidden_logits(v), v.shape[1]
-    weight, bias = model.weight, model.visible_bias
+    weight: Tensor = model.weight
+    bias: Tensor = model.visible_bias
     if units is not None:
         v, weight, bias = v[:, units], weight[:, units], bias[units]
     flip = 1 - 2 * v
