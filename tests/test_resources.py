@@ -55,9 +55,9 @@ linux = pytest.mark.skipif(
 @linux
 @pytest.mark.parametrize("kind", [BernoulliRBMGPU, BernoulliVAE])
 def test_a_fit_takes_the_data_once(kind):
-    """Data of 125 MB: what comes besides is that of a fit of 6 MB and a chunk."""
-    assert extra_memory(kind, 2_000) < 60
-    assert extra_memory(kind, 40_000) < 60
+    """Data of 125 MB: what comes besides is a chunk of inference, of 33 MB, twice."""
+    assert extra_memory(kind, 2_000) < 90
+    assert extra_memory(kind, 40_000) < 90
 
 
 @linux
