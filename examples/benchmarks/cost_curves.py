@@ -83,6 +83,9 @@ def plot(costs, sizes, path):
                     slope = y * (x / x[-1]) ** power
                     ax.loglog(x, slope, "k:", label=f"slope {power}")
             ax.legend(fontsize="small")
+        values = sizes[name][0]
+        column[-1].set_xticks(values, [f"{v:,}" for v in values], fontsize="small")
+        column[-1].xaxis.minorticks_off()
         column[-1].set_xlabel(TITLES[name])
     axes[0, 0].set_ylabel("time a row and epoch, µs")
     axes[1, 0].set_ylabel("X and memory of a fit, MB")
