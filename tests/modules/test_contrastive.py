@@ -277,13 +277,14 @@ def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
 def test_what_is_watched_of_many_units_is_an_estimate_from_64(generator):
     """Evenly spread, and the same ones each time; near the exact value here."""
     weight = 0.1 * torch.randn(5, 300, generator=generator)
-    model = BernoulliRBM(weight, torch.zeros(5), torch.zeros(300))
+    # The first units are far likelier to be wrong than the last ones.
+    model = BernoulliRBM(weight, torch.zeros(5), torch.linspace(-9, 0, 300))
     v = torch.rand(200, 300, generator=generator).round()
     with torch.no_grad():
         exact = -pseudo_log_likelihood(model, v)
     loss = ContrastiveDivergence(None, None, None).evaluate(model, v)
     assert loss.shape == (200,)
     assert not torch.allclose(loss, exact)
-    assert loss.mean().item() == pytest.approx(exact.mean().item(), rel=0.01)
+    assert loss.mean().item() == pytest.approx(exact.mean().item(), rel=0.03)
     few = ContrastiveDivergence(None, None, None).evaluate(model, v[:3])
     torch.testing.assert_close(few, loss[:3])
