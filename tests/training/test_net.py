@@ -265,3 +265,11 @@ def test_products_are_rounded_in_training(products, dtype):
     np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
     net.score(X)  # which calls forward as well
     assert net.criterion_.seen == torch.float32
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_data_moves_to_the_device_only_if_it_fits(monkeypatch, there):
+    monkeypatch.setattr("skgen.training._net.fits", lambda n_bytes, device: there)
+    net = make().initialize()
+    net.device = "meta"
+    assert net.get_dataset(X).X.device.type == ("meta" if there else "cpu")
