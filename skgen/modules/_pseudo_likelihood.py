@@ -68,7 +68,7 @@ def pseudo_log_likelihood(
     if not largest <= _LARGEST_EXPONENT:
         _by_tiles_(delta, a, flip, weight, _log_of_any)
     elif bool(((v == 0) | (v == 1)).all()):
-        _by_groups_(delta, a, v > 0, weight, largest)
+        _by_groups_(delta, a, v, weight, largest)
     else:
         # A power of two: factors are multiplied by halves.
         size = 1 << (_together(largest, _FACTORS_A_LOG).bit_length() - 1)
@@ -83,7 +83,7 @@ def _together(largest: float, most: int) -> int:
 
 
 def _by_groups_(
-    delta: Tensor, a: Tensor, on: Tensor, weight: Tensor, largest: float
+    delta: Tensor, a: Tensor, v: Tensor, weight: Tensor, largest: float
 ) -> None:
     """Take the sums over j off `delta`, for bits: by states of groups of units."""
     size = _together(largest, _UNITS_A_GROUP)
@@ -101,11 +101,11 @@ def _by_groups_(
             p = a[rows].double().view(-1, n_groups, size).permute(1, 2, 0)
             p = _products(torch.sigmoid(-p), torch.sigmoid(p)).transpose(1, 2)
             p = p.to(a.dtype).contiguous()
-            flipped, product = on[rows, columns], None
+            on, product = v[rows, columns], None
             for group in range(n_groups):
-                factor = torch.where(
-                    flipped, p[group] @ fall[group], p[group] @ rise[group]
-                )
+                up, down = p[group] @ rise[group], p[group] @ fall[group]
+                # Exact at both ends, and several times faster than `torch.where`.
+                factor = torch.lerp(up, down, on)
                 product = factor if product is None else product.mul_(factor)
                 if (group + 1) % groups_a_log == 0 or group + 1 == n_groups:
                     delta[rows, columns] -= product.log_()
@@ -153,10 +153,10 @@ def _products(off: Tensor, on: Tensor) -> Tensor:
     Shapes (n_groups, size, n) give (n_groups, 2 ** size, n). All units off is the last
     state: it is the likeliest as a rule; sums that begin with small terms lose less.
     """
-    product = torch.ones_like(off[:, :1])
-    for unit in range(off.shape[1]):
-        pair = on[:, unit : unit + 1], off[:, unit : unit + 1]
-        product = torch.cat([product * each for each in pair], dim=1)
+    pairs = torch.stack((on, off), 1)
+    product = pairs[:, :, 0]
+    for unit in range(1, off.shape[1]):
+        product = (pairs[:, :, None, unit] * product[:, None]).flatten(1, 2)
     return product
 
 

@@ -49,13 +49,6 @@ class _Writeable:
         self._keep_alive = X
 
 
-def some_rows(dataset: Dataset, n_rows: int) -> Subset:
-    """Take up to `n_rows` rows, spread evenly over a dataset, the same each time."""
-    n_all = len(dataset)  # type: ignore[arg-type]
-    spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
-    return Subset(dataset, spread.tolist())
-
-
 class PinnedRows:
     """A buffer on the host that a GPU reads from while the host goes on.
 
@@ -207,6 +200,14 @@ class DeviceBatches:
             if sp.issparse(batch):
                 batch = batch.toarray()
             yield to_tensor(batch, self.device), None
+
+
+def some_rows(dataset: Dataset, n_rows: int, device: torch.device) -> Tensor:
+    """Take up to `n_rows` rows, spread evenly over a dataset, the same each time."""
+    n_all = len(dataset)  # type: ignore[arg-type]
+    spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
+    subset = Subset(dataset, spread.tolist())
+    return next(iter(DeviceBatches(subset, len(spread), device=device)))[0]
 
 
 def _no_room(n: int) -> None:  # noqa: ARG001

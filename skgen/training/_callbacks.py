@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch.utils.data import Dataset
+from torch import Tensor
 
 from skgen.training._batches import some_rows
 
@@ -29,6 +30,7 @@ class WatchLoss(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.best_: dict[str, float] = {}
+        self.rows_: dict[str, Tensor] = {}
 
     def on_epoch_end(
         self,
@@ -37,13 +39,22 @@ class WatchLoss(Callback):
         dataset_valid: Any = None,
         **kwargs: Any,
     ) -> None:
-        n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
-        self._record(net, "train_loss", dataset_train, n_rows)
-        if dataset_valid is not None:
-            self._record(net, "valid_loss", dataset_valid, n_rows)
+        if not self.rows_:
+            n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
+            device = torch.device(net.device)
+            self.rows_["train_loss"] = some_rows(dataset_train, n_rows, device)
+            if dataset_valid is not None:
+                self.rows_["valid_loss"] = some_rows(dataset_valid, n_rows, device)
+        # Together: of a few rows, what takes time is the number of operations.
+        losses = net.losses(torch.cat(list(self.rows_.values())))
+        parts = losses.split([len(rows) for rows in self.rows_.values()])
+        for name, part in zip(self.rows_, parts, strict=True):
+            self._record(net, name, part.mean().item())
 
-    def _record(self, net: Any, name: str, dataset: Dataset, n_rows: int) -> None:
-        loss = -net.score(some_rows(dataset, n_rows))
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        self.rows_ = {}  # their memory
+
+    def _record(self, net: Any, name: str, loss: float) -> None:
         is_best = loss < self.best_.get(name, np.inf)
         if is_best:
             self.best_[name] = loss

@@ -16,7 +16,7 @@ from skgen.likelihood import (
 )
 from skgen.modules import BernoulliRBM
 from skgen.sampling import bernoulli, gibbs, integrated_autocorrelation_time
-from skgen.training._batches import DeviceBatches, some_rows
+from skgen.training._batches import some_rows
 
 # Rows of data that are looked at.
 _MAX_ROWS = 1000
@@ -223,9 +223,7 @@ class LogLikelihood(Diagnosis):
 
 def _bits(net: Any, dataset: Dataset) -> Tensor:
     """Bits of some rows, spread over the data."""
-    rows = some_rows(dataset, _MAX_ROWS)
-    device = torch.device(net.device)
-    x, _ = next(iter(DeviceBatches(rows, len(rows), device=device)))
+    x = some_rows(dataset, _MAX_ROWS, torch.device(net.device))
     return net.criterion_.observation.observe(x, generator=None)
 
 

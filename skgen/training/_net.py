@@ -134,13 +134,15 @@ class GenerativeNet(NeuralNet):
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean score of X in nats per sample: minus the objective, watched."""
+        return -self.losses(X).mean().item()
+
+    def losses(self, X: Any) -> Tensor:
+        """Objective of each row of X as it is watched, float64, in nats."""
         self._set_training(False)
-        total = torch.zeros((), dtype=torch.float64, device=self._device)
-        dataset = self.get_dataset(X)
+        batches = DeviceBatches(self.get_dataset(X), _ROWS_A_SCORE, device=self._device)
         with torch.no_grad():
-            for x, _ in DeviceBatches(dataset, _ROWS_A_SCORE, device=self._device):
-                total -= self.criterion_.evaluate(self.module_, x).sum()
-        return total.item() / len(dataset)
+            parts = [self.criterion_.evaluate(self.module_, x) for x, _ in batches]
+        return torch.cat(parts).double()
 
     @property
     def _device(self) -> torch.device:
