@@ -6,6 +6,7 @@ from math import prod
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from skgen.modules import (
@@ -19,8 +20,8 @@ from skgen.modules import (
     reset_parameters,
 )
 
-# Location and scale of features.
-Unit = tuple[Tensor, Tensor]
+# Location and scale of features; None is a scale of 1.
+Unit = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Architecture:
     image_shape: tuple[int, int, int] | None
     encoder: Any
     decoder: Any
+    scaled: bool
 
     @classmethod
     def of(cls, estimator: Any) -> "Architecture":
@@ -53,6 +55,7 @@ class Architecture:
             image_shape,
             estimator.encoder,
             estimator.decoder,
+            estimator._scaled,
         )
 
     def check_same(self, fitted: "Architecture") -> None:
@@ -72,9 +75,9 @@ class Architecture:
 
         Parameters
         ----------
-        unit_in : tuple of (Tensor of shape (n_features,), Tensor of shape ())
+        unit_in : tuple of (Tensor of shape (n_features,), Tensor of shape () or None)
             Location and scale of the data, as the encoder shall see it.
-        unit_out : tuple of (Tensor of shape (n_features,), Tensor of shape ())
+        unit_out : tuple of (Tensor of shape (n_features,), Tensor of shape () or None)
             Location and scale of the output of the decoder.
 
         Returns
@@ -97,34 +100,38 @@ class Architecture:
 
     def build(self) -> nn.ModuleDict:
         """Make encoder and decoder, float64, with whatever parameters."""
-        encoder, decoder = self._encoder(), self._decoder()
+        # Those of the built-in networks are memory as it was found: to draw what
+        # is replaced would take time.
+        encoder, decoder = self.encoder, self.decoder
+        encoder = self._built_in_encoder if encoder is None else encoder
+        decoder = self._built_in_decoder if decoder is None else decoder
+        encoder = _make(encoder, self.n_features, 2 * self.n_components)
+        decoder = _make(decoder, self.n_components, self.n_features)
         return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).double()
 
-    def _encoder(self) -> nn.Module:
-        n_in, n_out = self.n_features, 2 * self.n_components
-        if self.encoder is not None:
-            return _make(self.encoder, n_in, n_out)
+    def _built_in_encoder(self, n_in: int, n_out: int) -> nn.Module:
         sizes = (*self.hidden_layer_sizes, n_out)
-        if self.image_shape is None:
-            network = mlp((n_in, *sizes), self.activation)
-        else:
-            network = conv_encoder(self.image_shape, sizes, self.activation)
-        return nn.Sequential(Standardize(n_in), *network)
+        with torch.device("meta"):
+            if self.image_shape is None:
+                network = mlp((n_in, *sizes), self.activation)
+            else:
+                network = conv_encoder(self.image_shape, sizes, self.activation)
+            network.insert(0, Standardize(n_in, scaled=self.scaled))
+        return network.double().to_empty(device="cpu")
 
-    def _decoder(self) -> nn.Module:
-        n_in, n_out = self.n_components, self.n_features
-        if self.decoder is not None:
-            return _make(self.decoder, n_in, n_out)
+    def _built_in_decoder(self, n_in: int, n_out: int) -> nn.Module:
         sizes = (n_in, *reversed(self.hidden_layer_sizes))
-        if self.image_shape is None:
-            network = mlp((*sizes, n_out), self.activation)
-        else:
-            network = conv_decoder(self.image_shape, sizes, self.activation)
-        return nn.Sequential(*network, Unstandardize(n_out))
+        with torch.device("meta"):
+            if self.image_shape is None:
+                network = mlp((*sizes, n_out), self.activation)
+            else:
+                network = conv_decoder(self.image_shape, sizes, self.activation)
+            network.append(Unstandardize(n_out, scaled=self.scaled))
+        return network.double().to_empty(device="cpu")
 
 
 def _make(network: Any, n_in: int, n_out: int) -> nn.Module:
-    """Make a user's network from a class, or copy an instance."""
+    """Make a network from a class or a function, or copy an instance."""
     if isinstance(network, nn.Module):
         return copy.deepcopy(network).cpu()
     return network(n_in, n_out)

@@ -53,6 +53,9 @@ class BaseVAE(BaseGenerator):
     _required_state = ("weights_",)
     _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
 
+    # Whether features are divided by a scale of theirs.
+    _scaled: ClassVar[bool] = True
+
     # What the constructors of the subclasses store.
     beta: float
     n_warmup_iter: int

@@ -178,6 +178,9 @@ class BernoulliVAE(BaseVAE):
         "binarize": [StrOptions({"none", "threshold", "sample"})],
     }
 
+    # The location is all there is: bits have a unit.
+    _scaled: ClassVar[bool] = False
+
     def __init__(
         self,
         n_components=16,
@@ -239,8 +242,7 @@ class BernoulliVAE(BaseVAE):
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (X.shape[0] + 2)
         mean = torch.from_numpy(column_means(X).clip(margin, 1 - margin))
-        one = torch.ones((), dtype=torch.float64)
-        return (mean, one), (torch.logit(mean), one), {}
+        return (mean, None), (torch.logit(mean), None), {}
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")

@@ -93,7 +93,7 @@ def test_error_of_the_score_over_seeds(monkeypatch):
 
 @BOTH
 def test_log_likelihood_is_above_the_elbo_and_rises(cls):
-    model = quick(cls, n_iter=20).fit(X)
+    model = quick(cls, n_iter=100).fit(X)
     means = [model.log_likelihood(X, n).mean() for n in (10, 100, 1000)]
     assert model.score(X) < means[0] < means[1] < means[2] + 0.05
     again = model.log_likelihood(X, 100)

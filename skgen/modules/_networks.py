@@ -25,20 +25,30 @@ _CHANNELS = (32, 64)
 
 
 class _Units(nn.Module):
-    """Location and scale of features: buffers, which are set before training."""
+    """Location and scale of features: buffers, which are set before training.
+
+    Parameters
+    ----------
+    n_features : int
+        Number of features.
+    scaled : bool
+        Whether there is a scale; otherwise it is 1 and takes no time.
+    """
 
     location: Tensor
-    scale: Tensor
+    scale: Tensor | None
 
-    def __init__(self, n_features: int):
+    def __init__(self, n_features: int, *, scaled: bool = True):
         super().__init__()
         self.register_buffer("location", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("scale", torch.ones(()) if scaled else None)
 
-    def set_(self, location: Tensor, scale: Tensor) -> None:
-        """Set the location, shape (n_features,), and the scale, shape ()."""
+    def set_(self, location: Tensor, scale: Tensor | None = None) -> None:
+        """Set the location, shape (n_features,), and the scale, shape (), if any."""
         self.location.copy_(location)
-        self.scale.copy_(scale)
+        if scale is not None:
+            assert self.scale is not None
+            self.scale.copy_(scale)
 
 
 class Standardize(_Units):
@@ -51,7 +61,8 @@ class Standardize(_Units):
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
         # In this order constant features become exactly 0.
-        return (x - self.location).div_(self.scale)
+        x = x - self.location
+        return x if self.scale is None else x.div_(self.scale)
 
 
 class Unstandardize(_Units):
@@ -59,6 +70,8 @@ class Unstandardize(_Units):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map x, shape (batch, n_features)."""
+        if self.scale is None:
+            return self.location + x
         return torch.addcmul(self.location, x, self.scale)
 
 
@@ -173,7 +186,9 @@ def reset_parameters(network: nn.Module) -> None:
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            nn.init.xavier_normal_(module.weight)
+            # Half the time of double precision, whose digits a start has no use for.
+            weight = torch.empty_like(module.weight, dtype=torch.float32)
+            module.weight.copy_(nn.init.xavier_normal_(weight))
             module.bias.zero_()  # type: ignore[union-attr]
 
 

@@ -61,6 +61,11 @@ def test_units():
     assert into(x).tolist() == [[1.0, 1.0], [0.0, 0.0]]
     assert torch.equal(out(into(x)), x)
     assert not list(into.parameters())
+    for kind, expected in [(Standardize, [4.0, 4.0]), (Unstandardize, [6.0, 0.0])]:
+        shift = kind(2, scaled=False)
+        shift.set_(location)
+        assert shift(x)[0].tolist() == expected
+        assert list(shift.state_dict()) == ["location"]
 
 
 def test_start_of_the_networks():
