@@ -1,6 +1,7 @@
 """BaseVAE: what the variational autoencoders share."""
 
 from abc import abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -283,6 +284,16 @@ class BaseVAE(BaseGenerator):
 
     def _build_objective(self, state: State) -> NegativeELBO:
         return NegativeELBO(beta=self.beta, n_warmup=self.n_warmup_iter)
+
+    def _train(self, *args: Any, **kwargs: Any) -> None:
+        context: AbstractContextManager = nullcontext()
+        if self.compile:
+            import torch._dynamo  # takes seconds
+
+            # Networks that torch cannot compile here run as they are.
+            context = torch._dynamo.config.patch(suppress_errors=True)
+        with context:
+            super()._train(*args, **kwargs)
 
     def _build_net(self, *args: Any) -> GenerativeNet:
         net = super()._build_net(*args)

@@ -109,7 +109,7 @@ class DeviceBatches:
     ----------
     room : callable or None
         If set, it gives memory of the device for n rows that are gathered there, or
-        None. A batch is then overwritten by one of the next.
+        None for that of the iterator. A batch is then overwritten by one of the next.
     """
 
     room: Callable[[int], Tensor | None] | None = None
@@ -138,6 +138,7 @@ class DeviceBatches:
         self.device = device
         self.generator = generator
         self.n_rows = self.X.shape[0] if indices is None else len(indices)
+        self._own: Tensor | None = None
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
@@ -152,9 +153,8 @@ class DeviceBatches:
             for batch in self._split(self.X):
                 yield batch, None
         else:
-            room = self.room or _no_room
             for rows in self._split(order):
-                out = room(rows.shape[0])
+                out = self._room(rows.shape[0])
                 yield torch.index_select(self.X, 0, rows, out=out), None
 
     def _order(self) -> Tensor | None:
@@ -174,6 +174,18 @@ class DeviceBatches:
         if self.n_rows:
             for span in rows.split(self.batch_size * _BATCHES_A_SPLIT):
                 yield from span.split(self.batch_size)
+
+    def _room(self, n: int) -> Tensor | None:
+        """Where the next n rows go; None is new memory."""
+        if self.room is None:
+            return None
+        room = self.room(n)
+        if room is None:
+            if self._own is None:
+                shape = (min(self.batch_size, self.n_rows), *self.X.shape[1:])
+                self._own = torch.empty(shape, dtype=self.X.dtype, device=self.device)
+            room = self._own[:n]
+        return room
 
     def _stream(self, order: Tensor | None) -> Iterator[tuple[Tensor, None]]:
         shape = (min(self.batch_size, self.n_rows), *self.X.shape[1:])
@@ -208,7 +220,3 @@ def some_rows(dataset: Dataset, n_rows: int, device: torch.device) -> Tensor:
     spread = np.linspace(0, n_all, min(n_rows, n_all), endpoint=False, dtype=int)
     subset = Subset(dataset, spread.tolist())
     return next(iter(DeviceBatches(subset, len(spread), device=device)))[0]
-
-
-def _no_room(n: int) -> None:  # noqa: ARG001
-    return None

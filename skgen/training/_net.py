@@ -103,8 +103,7 @@ class GenerativeNet(NeuralNet):
         self._first_epoch = len(self.history)
         self._base_lr = [float(g["lr"]) for g in self.optimizer_.param_groups]
         try:
-            with self._eager_where_need_be():
-                return super().fit_loop(X, y, epochs, **kwargs)
+            return super().fit_loop(X, y, epochs, **kwargs)
         finally:
             self._graphed = None  # its memory
             if self.learning_rate_schedule != "constant":
@@ -216,14 +215,6 @@ class GenerativeNet(NeuralNet):
         )
 
         return lambda x: descend(x, learning_rate=group["lr"])
-
-    def _eager_where_need_be(self) -> AbstractContextManager:
-        """Let networks that torch cannot compile here run as they are."""
-        if not self.graphs:
-            return nullcontext()
-        import torch._dynamo  # takes seconds
-
-        return torch._dynamo.config.patch(suppress_errors=True)
 
     def _captures(self) -> bool:
         """Whether steps of this epoch can be replayed without Python."""
