@@ -162,7 +162,7 @@ class RBMLikelihood(BaseGenerator):
             Frozen, with `estimate`, `lower`, `upper`, `standard_error` (nats),
             `effective_sample_size` and `method`. The exact value lies in
             [lower, upper] with 95 % confidence, if the chains at the machine
-            have reached all its modes, none that is heavy by a few only.
+            have reached all its modes, and the heavy ones by more than a few.
 
         Raises
         ------

@@ -37,6 +37,25 @@ def test_shuffled_anew_each_pass(dataset, generator):
         np.testing.assert_array_equal(np.sort(once, axis=0), X)
 
 
+@pytest.mark.parametrize("theirs", [None, torch.empty(3, 3, dtype=torch.float64)])
+def test_batches_are_gathered_in_memory_that_is_kept(theirs):
+    """That of whoever sets `room`, or that of the iterator."""
+
+    def batches():
+        generator = torch.Generator().manual_seed(0)
+        dataset = Dataset(torch.tensor(X))
+        return DeviceBatches(dataset, 3, device=CPU, generator=generator)
+
+    gathered = batches()
+    gathered.room = lambda n: None if theirs is None else theirs[:n]
+    seen = [(x.data_ptr(), x.clone()) for x, _ in gathered]
+    np.testing.assert_array_equal(
+        torch.cat([x for _, x in seen]), np.concatenate(rows(batches()))
+    )
+    assert len({where for where, _ in seen}) == 1
+    assert theirs is None or seen[0][0] == theirs.data_ptr()
+
+
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_follows_subsets(dataset, shuffle, generator):
     inner = Subset(dataset, [6, 0, 2, 4])
