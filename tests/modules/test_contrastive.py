@@ -222,6 +222,28 @@ def test_descending_in_place_is_a_step_of_sgd(
         np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
 
 
+def test_a_velocity_that_fades_stays_a_normal_number():
+    """Denormal ones, met after 126 halvings, would take several times as long."""
+    model = BernoulliRBM(torch.zeros(3, 4), torch.zeros(3), torch.full((4,), -100.0))
+    objective = ContrastiveDivergence(torch.zeros(10, 3), None, None)
+    velocity = [torch.ones_like(p.detach()) for p in model.parameters()]
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _ in range(130):  # bits are 0, and so is the gradient of couplings
+            objective.descend_(
+                model,
+                torch.zeros(10, 4),
+                learning_rate=0.5,
+                weight_decay=0.0,
+                momentum=0.5,
+                velocity=velocity,
+                generator=noise,
+            )
+    size = velocity[0].abs()
+    assert torch.finfo(torch.float32).tiny < size.min()
+    assert size.max() < 1e-20
+
+
 @pytest.mark.parametrize("persistent", [True, False])
 def test_tensors_of_another_batch_size_or_model_are_not_taken(oracle, persistent):
     """A step depends on the model and the batch it is given, not on those before."""
