@@ -48,8 +48,11 @@ class Machine:
 
     def _probability(self, bias: Tensor, x: Tensor, W: Tensor, out: Tensor) -> Tensor:
         if self.products is None:
-            return torch.addmm(bias, x, W, out=out).sigmoid_()
-        return out.copy_(x.to(self.products) @ W).add_(bias).sigmoid_()
+            torch.mm(x, W, out=out)
+        else:
+            out.copy_(x.to(self.products) @ W)
+        # Faster than `torch.addmm`, which begins by a copy of the bias to every row.
+        return out.add_(bias).sigmoid_()
 
 
 class Phases:
