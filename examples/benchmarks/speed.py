@@ -30,7 +30,7 @@ RBM_SIZES = [
     ("MNIST", 784, 256, 10, 2_000),
     ("MNIST", 784, 256, 100, 4_000),
     ("MNIST", 784, 500, 100, 4_000),
-    ("MNIST", 784, 1024, 512, 4_096),
+    ("MNIST", 784, 1024, 512, 8_192),
 ]
 # A fit is several epochs, as it would be elsewhere: it looks at its data but once.
 RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 20, 4_000

@@ -299,8 +299,9 @@ class GenerativeNet(NeuralNet):
 
     def _check_finite(self) -> None:
         with torch.no_grad():
-            # A sum is finite only if all its terms are; one number crosses over.
-            total = sum(p.sum(dtype=torch.float64) for p in self.module_.parameters())
+            # A sum is finite only if all its terms are, and one that overflows is of
+            # terms that are as good as infinite; one number crosses over.
+            total = sum(p.sum() for p in self.module_.parameters())
         if not torch.isfinite(torch.as_tensor(total)):
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
