@@ -19,6 +19,8 @@ _OFFSET_RATE = 0.01
 # Visible units whose conditionals are watched in training. Beyond, other rows tell
 # more of the mean than other units do.
 _MOST_WATCHED = 64
+# Velocities that fade would end among the denormal numbers, which take a CPU a hundred
+# times as long. Beside any weight, this one is nothing.
 _LEAST_VELOCITY = 1e-30
 
 
@@ -152,8 +154,6 @@ class ContrastiveDivergence(Objective):
             model.visible_bias.add_(db)
             return
         of_weight, of_hidden, of_visible = velocity
-        # Velocities that fade would end among the denormal numbers, which take a CPU
-        # a hundred times as long. Beside any weight, the least one is nothing.
         least = of_weight.new_full((), _LEAST_VELOCITY)
         torch.add(least, of_weight, alpha=momentum, out=of_weight)
         if weight_decay:
