@@ -94,7 +94,7 @@ class BernoulliVAE(BaseVAE):
         are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
-        or 1 % of the training rows if that is more. A pickle of a fitted
+        or 0.5 % of the training rows if that is more. A pickle of a fitted
         estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, else "cpu". A fitted

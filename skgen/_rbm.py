@@ -101,7 +101,7 @@ class BernoulliRBMGPU(RBMSampling):
         are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
-        subset, 128 rows or 1 % of the training rows if that is more; with more
+        subset, 128 rows or 0.5 % of the training rows if that is more; with more
         than 64 features, estimated from 64 of them. A pickle
         of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"

@@ -467,7 +467,7 @@ def test_interrupt_keeps_what_was_learned(epoch):
 
 
 def test_verbose_says_epoch_score_and_time(capsys):
-    model = rbm(verbose=1).fit(SMALL)
+    rbm(verbose=1).fit(SMALL)
     lines = capsys.readouterr().out.splitlines()
     number = r"-?\d+\.\d+"
     for epoch, line in enumerate(lines, 1):
@@ -477,10 +477,16 @@ def test_verbose_says_epoch_score_and_time(capsys):
             line,
         )
     assert len(lines) == 3
-    # 300 rows, 128 watched: the same rows each time.
-    watched = SMALL[np.linspace(0, 300, 128, endpoint=False, dtype=int)]
-    expected = model.score(watched.astype(np.float32))
-    assert -model.history_[-1, "train_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize(("n_rows", "n_watched"), [(300, 128), (40_000, 200)])
+def test_losses_are_those_of_rows_spread_over_the_data(n_rows, n_watched):
+    X = np.random.default_rng(0).integers(0, 2, (n_rows, 6)).astype(np.float32)
+    model = rbm(verbose=1, batch_size=1000).fit(X)
+    watched = X[np.linspace(0, n_rows, n_watched, endpoint=False, dtype=int)]
+    score = -model.history_[-1, "train_loss"]
+    assert score == pytest.approx(model.score(watched), rel=1e-5)
+    assert score != pytest.approx(model.score(X), rel=1e-4)  # not of all rows
 
 
 def test_verbose_in_a_terminal_is_a_bar(monkeypatch, capsys):

@@ -16,7 +16,7 @@ from skgen.training._batches import some_rows
 # Rows that are watched: this many, or this share of the training data where that
 # is more. Scoring a row of an RBM costs more than learning from it.
 _MIN_WATCHED = 128
-_WATCHED_SHARE = 0.01
+_WATCHED_SHARE = 0.005
 
 
 class WatchLoss(Callback):
@@ -30,7 +30,8 @@ class WatchLoss(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.best_: dict[str, float] = {}
-        self.rows_: dict[str, Tensor] = {}
+        self.rows_: Tensor | None = None
+        self.n_rows_: dict[str, int] = {}
 
     def on_epoch_end(
         self,
@@ -39,20 +40,26 @@ class WatchLoss(Callback):
         dataset_valid: Any = None,
         **kwargs: Any,
     ) -> None:
-        if not self.rows_:
-            n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
-            device = torch.device(net.device)
-            self.rows_["train_loss"] = some_rows(dataset_train, n_rows, device)
-            if dataset_valid is not None:
-                self.rows_["valid_loss"] = some_rows(dataset_valid, n_rows, device)
+        if self.rows_ is None:
+            self.rows_ = self._gather(net, dataset_train, dataset_valid)
         # Together: of a few rows, what takes time is the number of operations.
-        losses = net.losses(torch.cat(list(self.rows_.values())))
-        parts = losses.split([len(rows) for rows in self.rows_.values()])
-        for name, part in zip(self.rows_, parts, strict=True):
+        losses = net.losses(self.rows_).split(list(self.n_rows_.values()))
+        for name, part in zip(self.n_rows_, losses, strict=True):
             self._record(net, name, part.mean().item())
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        self.rows_ = {}  # their memory
+        self.rows_ = None  # its memory
+
+    def _gather(self, net: Any, dataset_train: Any, dataset_valid: Any) -> Tensor:
+        n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
+        sets = {"train_loss": dataset_train, "valid_loss": dataset_valid}
+        rows = {
+            name: some_rows(dataset, n_rows, torch.device(net.device))
+            for name, dataset in sets.items()
+            if dataset is not None
+        }
+        self.n_rows_ = {name: len(some) for name, some in rows.items()}
+        return torch.cat(list(rows.values()))
 
     def _record(self, net: Any, name: str, loss: float) -> None:
         is_best = loss < self.best_.get(name, np.inf)
