@@ -6,6 +6,38 @@ from torch import Tensor
 from skgen.modules._rbm import BernoulliRBM
 from skgen.sampling import RandomBits
 
+# What torch calls the instructions of CPUs that multiply bfloat16.
+_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
+
+
+def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
+    """Dtype in which rounded factors are multiplied.
+
+    Without instructions for it, torch multiplies bfloat16 several times slower than
+    float32. A product of two bfloat16 numbers is exact in float32, in which their
+    sums are formed either way, so that only the order of sums may differ.
+
+    Parameters
+    ----------
+    products : torch.dtype
+        What the factors are rounded to.
+    device : torch.device
+        Where they are multiplied.
+
+    Returns
+    -------
+    dtype : torch.dtype
+        `products` or float32.
+    """
+    if products != torch.bfloat16 or device.type != "cpu":
+        return products
+    has = torch.cpu.get_capabilities()
+    return products if any(has.get(name) for name in _BFLOAT16) else torch.float32
+
+
+def _rounded(x: Tensor, products: torch.dtype) -> Tensor:
+    return x.to(products).to(carrier(products, x.device))
+
 
 class Machine:
     r"""What matrix products need of an RBM, without the overhead of a module.
@@ -13,7 +45,8 @@ class Machine:
     With rounded factors, in :math:`\sigma(W v + c)` and :math:`\sigma(W^\top h + b)`
     the couplings and the states are rounded to `products`, and so is the product;
     biases and probabilities keep the dtype of the model. States that are bits are
-    exact. Hardware that multiplies bfloat16 natively does so several times as fast.
+    exact. Hardware that multiplies bfloat16 natively does so several times as fast;
+    without it, the rounded factors are multiplied in float32: see `carrier`.
 
     Parameters
     ----------
@@ -30,13 +63,16 @@ class Machine:
         self.visible_bias = model.visible_bias.detach()
         self.products = products
         if products is not None:
-            self.weight = self.exact.to(products)
+            self._rounded = self.exact.to(products)
+            # The same tensor where products are what is multiplied.
+            self.weight = self._rounded.to(carrier(products, self.exact.device))
         self.transposed = self.weight.T
 
     def update_(self) -> None:
         """Round the couplings as they are now."""
         if self.products is not None:
-            self.weight.copy_(self.exact)
+            self._rounded.copy_(self.exact)
+            self.weight.copy_(self._rounded)  # nothing where they are the same
 
     def hidden_probability(self, v: Tensor, *, out: Tensor) -> Tensor:
         """P(h = 1 | v), shape (batch, n_hidden), into `out`."""
@@ -50,7 +86,7 @@ class Machine:
         if self.products is None:
             torch.mm(x, W, out=out)
         else:
-            out.copy_(x.to(self.products) @ W)
+            out.copy_((_rounded(x, self.products) @ W).to(self.products))
         # Faster than `torch.addmm`, which begins by a copy of the bias to every row.
         return out.add_(bias).sigmoid_()
 
@@ -128,4 +164,5 @@ def add_product_(
     """
     if products is None:
         return x.addmm_(left.T, right)
-    return x.add_(left.to(products).T @ right.to(products))
+    product = _rounded(left, products).T @ _rounded(right, products)
+    return x.add_(product.to(products))
