@@ -26,25 +26,23 @@ def table(rows):
 
 
 def processor():
-    """Name of the processor, and its bfloat16 instructions; None if not known."""
+    """Name of the processor."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
-        return platform.processor(), None
+        return platform.processor()
     lines = (line.partition(":") for line in path.read_text().splitlines())
     fields = {key.strip(): value.strip() for key, _, value in lines}
-    flags = fields.get("flags", fields.get("Features", "")).split()
-    bfloat16 = [f for f in ("avx512_bf16", "amx_bf16", "bf16") if f in flags]
-    return fields.get("model name", platform.processor()), bfloat16
+    return fields.get("model name", platform.processor())
 
 
 def about():
     """The machine, the versions and the date, in one line."""
-    name, bfloat16 = processor()
-    bfloat16 = ["unknown"] if bfloat16 is None else bfloat16
+    has = torch.cpu.get_capabilities()
+    bfloat16 = [name for name in has if "bf16" in name and has[name]]
     versions = [f"{package} {installed(dist)}" for package, dist in PACKAGES]
     return (
-        f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, bfloat16 "
-        f"instructions: {', '.join(bfloat16) or 'none'}; Python "
+        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
+        f"bfloat16 instructions: {', '.join(bfloat16) or 'none'}; Python "
         f"{platform.python_version()}, {', '.join(versions)}; "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}."
     )

@@ -4,7 +4,6 @@ import time
 
 import numpy as np
 from _contestants import KINDS
-from _report import processor
 from _worker import Worker
 
 # Seconds after each run, in which threads that wait for work go to sleep.
@@ -19,9 +18,6 @@ class Bench:
         self.quick = args.quick
         self.output = args.output
         self.path = str(path)
-        # Products alone are measured all the same: they show why.
-        lacks_bfloat16 = processor()[1] == []
-        self.leave_out_bfloat16 = lacks_bfloat16 and not args.emulate_bfloat16
         self.workers = {}
         self.targets = []
 
@@ -42,9 +38,6 @@ class Bench:
         for kind, labels, task in contests:
             task = {**task, "path": self.path}
             for label in labels or KINDS[kind]:
-                if self.leave_out_bfloat16 and label.endswith(", bfloat16"):
-                    speeds[label] = "no bfloat16 here"
-                    continue
                 worker = self._worker(KINDS[kind][label][0])
                 reply = worker.ask("prepare", kind=kind, label=label, task=task)
                 n_rows = reply.get("rows")

@@ -209,11 +209,6 @@ def main():
     parser.add_argument("--only", choices=names, nargs="+", default=names)
     parser.add_argument("--output", type=Path, help="write tables to this folder")
     parser.add_argument("--quick", action="store_true", help="few rows, one round")
-    parser.add_argument(
-        "--emulate-bfloat16",
-        action="store_true",
-        help="measure it also on a processor that lacks it: that takes long",
-    )
     args = parser.parse_args()
     args.rounds = 1 if args.quick else args.rounds
 

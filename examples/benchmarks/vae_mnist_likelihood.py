@@ -64,6 +64,7 @@ def main():
     parser.add_argument("--batch-size", type=int, default=200)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--weight-decay", type=float, default=0.0)
+    parser.add_argument("--precision", default="float32")
     parser.add_argument("--draws", type=int, default=5000, help="a test image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write a table here as .rst")
@@ -81,6 +82,7 @@ def main():
         learning_rate_schedule="one_cycle",
         weight_decay=args.weight_decay,
         n_iter=args.epochs,
+        precision=args.precision,
         callbacks=[curve],
         random_state=args.seed,
     ).fit(X_train)
@@ -94,8 +96,9 @@ def main():
         f"{args.epochs} epochs in {points[-1][1]:.0f} s on {vae.device_}, "
         f"{torch.get_num_threads()} threads, {platform.machine()}; {args.activation}, "
         f"batches of {args.batch_size}, one cycle of the learning rate to "
-        f"{args.learning_rate:g}, weight decay {args.weight_decay:g}, seed "
-        f"{args.seed}; skgen {skgen.__version__}, torch {torch.__version__}.",
+        f"{args.learning_rate:g}, weight decay {args.weight_decay:g}, "
+        f"{args.precision}, seed {args.seed}; skgen {skgen.__version__}, torch "
+        f"{torch.__version__}.",
         "Test images, nats an image: importance-weighted bound with "
         f"{args.draws} draws {log_p.mean():.2f} (standard error over images "
         f"{error:.2f}), which took {seconds:.0f} s; ELBO {vae.score(X_test):.2f}. "

@@ -29,9 +29,10 @@ def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
     dtype : torch.dtype
         `products` or float32.
     """
-    if products != torch.bfloat16 or device.type != "cpu":
+    asks = getattr(torch.cpu, "get_capabilities", None)  # older torch cannot tell
+    if products != torch.bfloat16 or device.type != "cpu" or asks is None:
         return products
-    has = torch.cpu.get_capabilities()
+    has = asks()
     return products if any(has.get(name) for name in _BFLOAT16) else torch.float32
 
 

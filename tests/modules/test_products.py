@@ -45,6 +45,11 @@ def test_a_gpu_and_other_dtypes_are_multiplied_as_they_are(processor):
     assert carrier(torch.float32, CPU) == torch.float32
 
 
+def test_a_torch_that_cannot_tell_multiplies_as_it_is_told(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert carrier(torch.bfloat16, CPU) == torch.bfloat16
+
+
 def multiplied(products):
     """What a step of training multiplies, of grey values and of bits."""
     generator = torch.Generator().manual_seed(0)
