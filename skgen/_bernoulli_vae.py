@@ -102,7 +102,7 @@ class BernoulliVAE(BaseVAE):
     precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
         Precision of training. With "bfloat16" the factors of matrix products are
         rounded to it, while parameters and sums are float32: faster where the
-        hardware multiplies bfloat16 (GPUs, CPUs with AMX), slower elsewhere. "tf32"
+        hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
         lets a CUDA device round float32 factors to 10 bits. `transform`,
         `score_samples` and the like compute in the dtype of their input.
     compile : bool, default=False

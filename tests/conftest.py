@@ -31,3 +31,14 @@ def device(request):
 def generator():
     """A seeded source of randomness on the CPU."""
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def processor(monkeypatch):
+    """A stand-in for the processor: has the instructions that it is told to have."""
+
+    def has(*names):
+        found = {"architecture": "other", **dict.fromkeys(names, True)}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
+
+    return has

@@ -35,14 +35,18 @@ def processor():
     return fields.get("model name", platform.processor())
 
 
+def bfloat16():
+    """Instructions of the processor that multiply bfloat16."""
+    has = torch.cpu.get_capabilities()
+    return [name for name in has if "bf16" in name and has[name]]
+
+
 def about():
     """The machine, the versions and the date, in one line."""
-    has = torch.cpu.get_capabilities()
-    bfloat16 = [name for name in has if "bf16" in name and has[name]]
     versions = [f"{package} {installed(dist)}" for package, dist in PACKAGES]
     return (
         f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"bfloat16 instructions: {', '.join(bfloat16) or 'none'}; Python "
+        f"bfloat16 instructions: {', '.join(bfloat16()) or 'none'}; Python "
         f"{platform.python_version()}, {', '.join(versions)}; "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}."
     )

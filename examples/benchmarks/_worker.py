@@ -12,6 +12,8 @@ import sys
 import time
 from pathlib import Path
 
+from _contestants import KINDS, LeftOut
+
 # Peers whose progress bars cannot be turned off have them turned off here.
 QUIET = {"TQDM_DISABLE": "1"}
 
@@ -56,8 +58,6 @@ def memory():
 
 def answer(request, runs):
     """Do what is asked; `runs` has the functions that are prepared, by label."""
-    from _contestants import KINDS
-
     if request["action"] == "forget":
         runs.clear()
         return {}
@@ -83,6 +83,8 @@ def main():
             reply = answer(json.loads(line), runs)
         except ModuleNotFoundError as error:
             reply = {"skipped": f"{error.name} is not installed"}
+        except LeftOut as reason:
+            reply = {"skipped": str(reason)}
         except Exception as error:  # noqa: BLE001 - the parent is told
             reply = {"skipped": f"{type(error).__name__}: {error}"[:200]}
         print(json.dumps(reply), file=replies, flush=True)

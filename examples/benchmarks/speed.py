@@ -110,8 +110,14 @@ def products(bench):
     for what, shapes in [("2048 × 2048", [(2048, 2048, 2048)]), *sizes]:
         speeds = bench.measure([("products", None, {"shapes": shapes})])
         names = ["products of float32", "products of bfloat16"]
-        rates = [f"{np.median(speeds[name]) / 1e9:,.0f}" for name in names]
-        rows.append([what, *rates, f"{ratio(speeds, *names[::-1]):.2f}"])
+        rates = [
+            speeds[name]
+            if isinstance(speeds[name], str)
+            else f"{np.median(speeds[name]) / 1e9:,.0f}"
+            for name in names
+        ]
+        found = ratio(speeds, *names[::-1])
+        rows.append([what, *rates, "" if found is None else f"{found:.2f}"])
     caption = (
         "Rate of matrix products: square ones, and the three of a training step of an "
         f"RBM, of visible and hidden units. Medians of {bench.rounds} rounds."

@@ -23,6 +23,7 @@ from skgen.modules._observation import (
 from skgen.modules._parallel_tempering import ParallelTempering
 from skgen.modules._pseudo_likelihood import pseudo_log_likelihood
 from skgen.modules._rbm import BernoulliRBM, starting_parameters
+from skgen.modules._rounding import rounded_products
 from skgen.modules._tempered import (
     ScaledRBM,
     TemperedRBM,
@@ -63,6 +64,7 @@ __all__ = [
     "pseudo_log_likelihood",
     "quiet_log_variances",
     "reset_parameters",
+    "rounded_products",
     "seeded",
     "starting_parameters",
 ]

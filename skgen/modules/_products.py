@@ -4,40 +4,8 @@ import torch
 from torch import Tensor
 
 from skgen.modules._rbm import BernoulliRBM
+from skgen.modules._rounding import carrier, rounded
 from skgen.sampling import RandomBits
-
-# What torch calls the instructions of CPUs that multiply bfloat16.
-_BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
-
-
-def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
-    """Dtype in which rounded factors are multiplied.
-
-    Without instructions for it, torch multiplies bfloat16 several times slower than
-    float32. A product of two bfloat16 numbers is exact in float32, in which their
-    sums are formed either way, so that only the order of sums may differ.
-
-    Parameters
-    ----------
-    products : torch.dtype
-        What the factors are rounded to.
-    device : torch.device
-        Where they are multiplied.
-
-    Returns
-    -------
-    dtype : torch.dtype
-        `products` or float32.
-    """
-    asks = getattr(torch.cpu, "get_capabilities", None)  # older torch cannot tell
-    if products != torch.bfloat16 or device.type != "cpu" or asks is None:
-        return products
-    has = asks()
-    return products if any(has.get(name) for name in _BFLOAT16) else torch.float32
-
-
-def _rounded(x: Tensor, products: torch.dtype) -> Tensor:
-    return x.to(products).to(carrier(products, x.device))
 
 
 class Machine:
@@ -87,7 +55,7 @@ class Machine:
         if self.products is None:
             torch.mm(x, W, out=out)
         else:
-            out.copy_((_rounded(x, self.products) @ W).to(self.products))
+            out.copy_((rounded(x, self.products) @ W).to(self.products))
         # Faster than `torch.addmm`, which begins by a copy of the bias to every row.
         return out.add_(bias).sigmoid_()
 
@@ -165,5 +133,5 @@ def add_product_(
     """
     if products is None:
         return x.addmm_(left.T, right)
-    product = _rounded(left, products).T @ _rounded(right, products)
+    product = rounded(left, products).T @ rounded(right, products)
     return x.add_(product.to(products))

@@ -12,6 +12,7 @@ from skorch.dataset import Dataset
 from skorch.utils import TeeGenerator, is_dataset
 from torch import Tensor
 
+from skgen.modules import rounded_products
 from skgen.training._batches import DeviceBatches, fits, to_tensor
 from skgen.training._graphs import GraphedStep, capturable
 from skgen.training._schedules import SCHEDULES
@@ -38,9 +39,9 @@ class GenerativeNet(NeuralNet):
     generator : torch.Generator
         Source of all randomness in training, on the device of the net.
     products : torch.dtype or None
-        What autograd rounds the factors of matrix products to, as by
-        `torch.autocast`; None means not at all. An objective that `descends` sees
-        to that itself.
+        What autograd rounds the factors of matrix products to, by
+        `rounded_products`; None means not at all. An objective that `descends`
+        sees to that itself.
     graphs : bool
         Whether steps are captured as a CUDA graph, on a device that has them and
         where the objective is `capturable`.
@@ -262,7 +263,7 @@ class GenerativeNet(NeuralNet):
     def _rounding(self) -> AbstractContextManager:
         if self.products is None or self.criterion_.descends:
             return nullcontext()
-        return torch.autocast(self._device.type, self.products)
+        return rounded_products(self.products, self._device)
 
     def _tell_batch(self, x: Tensor, training: bool, step: Any = None) -> None:
         batch = x, None

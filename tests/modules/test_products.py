@@ -1,53 +1,10 @@
-"""Rounded factors: which dtype multiplies them, and that it makes no difference."""
+"""Rounded factors in a step of training of an RBM, whatever multiplies them."""
 
 import numpy as np
-import pytest
 import torch
 
-from skgen.modules._products import Machine, add_product_, carrier
+from skgen.modules._products import Machine, add_product_
 from skgen.modules._rbm import BernoulliRBM
-
-CPU, GPU = torch.device("cpu"), torch.device("cuda")
-
-
-@pytest.fixture
-def processor(monkeypatch):
-    """A stand-in for the processor: has the instructions that it is told to have."""
-
-    def has(*names):
-        found = {"architecture": "other", **dict.fromkeys(names, True)}
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
-
-    return has
-
-
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        ((), torch.float32),
-        (("avx512_f", "avx512_fp16", "amx_tile"), torch.float32),
-        (("avx512_f", "avx512_bf16"), torch.bfloat16),
-        (("amx_bf16",), torch.bfloat16),
-        (("neon", "bf16"), torch.bfloat16),
-    ],
-)
-def test_a_cpu_multiplies_bfloat16_only_where_it_has_instructions(
-    processor, names, expected
-):
-    processor(*names)
-    assert carrier(torch.bfloat16, CPU) == expected
-
-
-def test_a_gpu_and_other_dtypes_are_multiplied_as_they_are(processor):
-    processor()
-    assert carrier(torch.bfloat16, GPU) == torch.bfloat16
-    assert carrier(torch.float16, CPU) == torch.float16
-    assert carrier(torch.float32, CPU) == torch.float32
-
-
-def test_a_torch_that_cannot_tell_multiplies_as_it_is_told(monkeypatch):
-    monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert carrier(torch.bfloat16, CPU) == torch.bfloat16
 
 
 def multiplied(products):

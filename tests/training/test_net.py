@@ -249,22 +249,30 @@ def test_an_error_names_a_learning_rate_that_is_a_tensor(graphs):
 
 
 class Products(SquaredError):
-    """Writes down the dtype that a matrix product has while it trains."""
+    """Writes down a matrix product while it trains."""
 
     def forward(self, model, x, *, generator):
-        self.seen = (x @ x.T).dtype
+        self.seen = x @ x.T
         return super().forward(model, x, generator=generator)
 
 
 @pytest.mark.parametrize(
-    ("products", "dtype"), [(None, torch.float32), (torch.bfloat16, torch.bfloat16)]
+    ("products", "instructions", "dtype"),
+    [
+        (None, "avx512_bf16", torch.float32),
+        (torch.bfloat16, "avx512_bf16", torch.bfloat16),
+        (torch.bfloat16, "none", torch.float32),
+    ],
 )
-def test_products_are_rounded_in_training(products, dtype):
+def test_products_are_rounded_in_training(processor, products, instructions, dtype):
+    processor(instructions)
     net = make(Products(), products=products).fit(X)
-    assert net.criterion_.seen == dtype
+    seen = net.criterion_.seen
+    assert seen.dtype == dtype
+    assert torch.equal(seen, seen.bfloat16().to(dtype)) == (products is not None)
     np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
     net.score(X)  # which calls forward as well
-    assert net.criterion_.seen == torch.float32
+    assert not torch.equal(net.criterion_.seen, net.criterion_.seen.bfloat16().float())
 
 
 @pytest.mark.parametrize("there", [True, False])
