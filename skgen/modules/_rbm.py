@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skgen.sampling import multiply
+
 
 class BernoulliRBM(nn.Module):
     r"""Restricted Boltzmann machine of binary visible and hidden units.
@@ -44,11 +46,12 @@ class BernoulliRBM(nn.Module):
     def hidden_probability(self, v: Tensor, *, out: Tensor | None = None) -> Tensor:
         r"""P(h = 1 | v) :math:`= \sigma(W v + c)`, shape (batch, n_hidden)."""
         # Faster than `torch.addmm`, which begins by a copy of the bias to every row.
-        return torch.mm(v, self.weight.T, out=out).add_(self.hidden_bias).sigmoid_()
+        product = multiply(v, self.weight.T, out=out)
+        return product.add_(self.hidden_bias).sigmoid_()
 
     def visible_probability(self, h: Tensor, *, out: Tensor | None = None) -> Tensor:
         r"""P(v = 1 | h) :math:`= \sigma(W^\top h + b)`, shape (batch, n_visible)."""
-        return torch.mm(h, self.weight, out=out).add_(self.visible_bias).sigmoid_()
+        return multiply(h, self.weight, out=out).add_(self.visible_bias).sigmoid_()
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         r"""Energy of joint states, :math:`E(v, h)`, shape (batch,), nats."""

@@ -1,0 +1,130 @@
+"""Products with bits, few of which are 1, as sums of rows."""
+
+from itertools import chain
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+# Times of a CPU in ns: of a multiplication in a dense product, of an addition in a sum
+# of rows, and of an entry that is looked at. Measured without AVX-512. With it dense
+# products are twice as fast; the rest is a cautious guess.
+_DENSE, _SUM, _LOOK = 0.0125, 0.03, 1.5
+_DENSE_AVX512, _SUM_AVX512 = 0.006, 0.04
+# Below as many multiplications, or as many rows for a table that is copied, a dense
+# product is done before anyone has looked.
+_LEAST_WORK, _LEAST_ROWS = 2**23, 512
+# Entries of bits, and columns of a table, that stay in the cache of a core.
+_BITS_TOGETHER, _COLUMNS_TOGETHER = 2**19, 256
+
+
+def multiply(x: Tensor, table: Tensor, *, out: Tensor | None = None) -> Tensor:
+    """Multiply, ``x @ table``, by `sums_of_rows` or as a dense product.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, k)
+        The left factor.
+    table : Tensor of shape (k, m)
+        The right factor.
+    out : Tensor of shape (n, m) or None
+        Where the product goes; None means a new tensor.
+
+    Returns
+    -------
+    product : Tensor of shape (n, m)
+        The product.
+    """
+    product = sums_of_rows(x, table, out=out)
+    return torch.mm(x, table, out=out) if product is None else product
+
+
+def sums_of_rows(
+    x: Tensor, table: Tensor, *, out: Tensor | None = None
+) -> Tensor | None:
+    """Multiply, ``x @ table``, by sums over the rows of `table` where `x` is 1.
+
+    A dense product multiplies by every entry. Where `x` are bits, few of them 1, as in
+    black and white images, bags of words or the hidden units of an RBM, it takes less
+    time to find those and to add up their rows. The result is the same, but for the
+    order of sums.
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, k)
+        The left factor, of any strides.
+    table : Tensor of shape (k, m)
+        The right factor.
+    out : Tensor of shape (n, m) or None
+        Where the product goes; None means a new tensor.
+
+    Returns
+    -------
+    product : Tensor of shape (n, m), or None
+        None if a dense product is as fast or the only way: `x` has many ones, or
+        values besides 0 and 1, or is not float32 on a CPU, there is too little work,
+        or autograd records. That depends on the factors and the processor alone, not
+        on a clock: the same bits each time.
+    """
+    most = _most_ones(x, table)
+    if most <= 0:
+        return None
+    blocks = x.split(max(1, _BITS_TOGETHER // x.shape[1]))
+    masks = (_few_ones(block, most) for block in blocks)
+    first = next(masks)
+    if first is None:  # and nobody looks at the others
+        return None
+    if out is None:
+        out = table.new_empty(len(x), table.shape[1])
+    tables = [t.contiguous() for t in table.split(_COLUMNS_TOGETHER, dim=1)]
+    outs = out.split(len(blocks[0]))
+    for block, mask, into in zip(blocks, chain([first], masks), outs, strict=True):
+        if mask is None:
+            torch.mm(block, table, out=into)
+        else:
+            _sum_rows(mask, tables, into)
+    return out
+
+
+def _sum_rows(mask: np.ndarray, tables: list[Tensor], out: Tensor) -> None:
+    """Fill each row of `out` by the sum of the rows of `tables` where `mask` is set.
+
+    `tables` are the columns of one, some at a time.
+    """
+    n_rows, n = mask.shape
+    where = torch.from_numpy(np.flatnonzero(mask))
+    begins = torch.searchsorted(where, torch.arange(n_rows) * n)
+    where.remainder_(n)
+    parts = out.split(_COLUMNS_TOGETHER, dim=1)
+    for table, part in zip(tables, parts, strict=True):
+        part.copy_(F.embedding_bag(where, table, begins, mode="sum"))
+
+
+def _most_ones(x: Tensor, table: Tensor) -> float:
+    """Share of ones up to which sums of rows are faster; never, if it is 0 or less."""
+    n_columns = table.shape[1]
+    if (
+        len(x) < _LEAST_ROWS
+        or x.numel() * n_columns < _LEAST_WORK
+        or {x.device.type, table.device.type} != {"cpu"}
+        or {x.dtype, table.dtype} != {torch.float32}
+        or (torch.is_grad_enabled() and (x.requires_grad or table.requires_grad))
+        # Whose kernels sum the rows.
+        or "fbgemm" not in torch.backends.quantized.supported_engines
+    ):
+        return 0.0
+    dense, add = _DENSE, _SUM
+    if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        dense, add = _DENSE_AVX512, _SUM_AVX512
+    return (dense - _LOOK / n_columns) / add
+
+
+def _few_ones(x: Tensor, most: float) -> np.ndarray | None:
+    """Where x is 1, if it is 0 elsewhere and the share of ones is `most` or less."""
+    values = x.detach().numpy()
+    mask = values != 0
+    n_ones = np.count_nonzero(mask)
+    if n_ones > most * mask.size or n_ones != np.count_nonzero(values == 1):
+        return None
+    return mask
