@@ -566,3 +566,16 @@ def test_bars_and_stripes_oracle():
     patterns = bars_and_stripes(2)
     assert patterns.shape == (8, 4)
     assert len(np.unique(patterns, axis=0)) == 6
+
+
+@pytest.mark.parametrize("offset", [0, 16, 36])
+def test_parameters_lie_where_vectors_begin(offset):
+    """Wherever the arrays do: updates in place are slower elsewhere."""
+    memory = np.zeros(4 * 10 * 64 + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    weights = memory[start : start + 4 * 10 * 64].view(np.float32).reshape(10, 64)
+    model = BernoulliRBMGPU(10, random_state=0).fit(load_digits().data[:50] / 16)
+    model.components_ = weights
+    parameters = list(model.net_.module_.parameters())
+    assert [p.data_ptr() % 64 for p in parameters] == [0, 0, 0]
+    assert parameters[0].data_ptr() != weights.ctypes.data
