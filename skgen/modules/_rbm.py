@@ -43,15 +43,14 @@ class BernoulliRBM(nn.Module):
         """Compute the hidden fields, :math:`W v + c`, shape (batch, n_hidden)."""
         return F.linear(v, self.weight, self.hidden_bias)
 
-    def hidden_probability(self, v: Tensor, *, out: Tensor | None = None) -> Tensor:
+    def hidden_probability(self, v: Tensor) -> Tensor:
         r"""P(h = 1 | v) :math:`= \sigma(W v + c)`, shape (batch, n_hidden)."""
         # Faster than `torch.addmm`, which begins by a copy of the bias to every row.
-        product = multiply(v, self.weight.T, out=out)
-        return product.add_(self.hidden_bias).sigmoid_()
+        return multiply(v, self.weight.T).add_(self.hidden_bias).sigmoid_()
 
-    def visible_probability(self, h: Tensor, *, out: Tensor | None = None) -> Tensor:
+    def visible_probability(self, h: Tensor) -> Tensor:
         r"""P(v = 1 | h) :math:`= \sigma(W^\top h + b)`, shape (batch, n_visible)."""
-        return multiply(h, self.weight, out=out).add_(self.visible_bias).sigmoid_()
+        return multiply(h, self.weight).add_(self.visible_bias).sigmoid_()
 
     def energy(self, v: Tensor, h: Tensor) -> Tensor:
         r"""Energy of joint states, :math:`E(v, h)`, shape (batch,), nats."""

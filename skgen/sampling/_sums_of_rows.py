@@ -19,36 +19,14 @@ _LEAST_WORK, _LEAST_ROWS = 2**23, 512
 _BITS_TOGETHER, _COLUMNS_TOGETHER = 2**19, 256
 
 
-def multiply(x: Tensor, table: Tensor, *, out: Tensor | None = None) -> Tensor:
-    """Multiply, ``x @ table``, by `sums_of_rows` or as a dense product.
+def multiply(x: Tensor, table: Tensor) -> Tensor:
+    """Multiply, ``x @ table``, in less time where `x` are bits and few of them are 1.
 
-    Parameters
-    ----------
-    x : Tensor of shape (n, k)
-        The left factor.
-    table : Tensor of shape (k, m)
-        The right factor.
-    out : Tensor of shape (n, m) or None
-        Where the product goes; None means a new tensor.
-
-    Returns
-    -------
-    product : Tensor of shape (n, m)
-        The product.
-    """
-    product = sums_of_rows(x, table, out=out)
-    return torch.mm(x, table, out=out) if product is None else product
-
-
-def sums_of_rows(
-    x: Tensor, table: Tensor, *, out: Tensor | None = None
-) -> Tensor | None:
-    """Multiply, ``x @ table``, by sums over the rows of `table` where `x` is 1.
-
-    A dense product multiplies by every entry. Where `x` are bits, few of them 1, as in
-    black and white images, bags of words or the hidden units of an RBM, it takes less
-    time to find those and to add up their rows. The result is the same, but for the
-    order of sums.
+    A dense product multiplies by every entry. With black and white images, bags of
+    words or the hidden units of an RBM it takes less time to find the ones and to add
+    up the rows of `table` where they are. The result is the same, but for the order of
+    sums. Which way is taken depends on the factors and the processor alone, not on a
+    clock: the same bits each time.
 
     Parameters
     ----------
@@ -56,16 +34,21 @@ def sums_of_rows(
         The left factor, of any strides.
     table : Tensor of shape (k, m)
         The right factor.
-    out : Tensor of shape (n, m) or None
-        Where the product goes; None means a new tensor.
 
     Returns
     -------
-    product : Tensor of shape (n, m), or None
-        None if a dense product is as fast or the only way: `x` has many ones, or
-        values besides 0 and 1, or is not float32 on a CPU, there is too little work,
-        or autograd records. That depends on the factors and the processor alone, not
-        on a clock: the same bits each time.
+    product : Tensor of shape (n, m)
+        The product.
+    """
+    product = sums_of_rows(x, table)
+    return torch.mm(x, table) if product is None else product
+
+
+def sums_of_rows(x: Tensor, table: Tensor) -> Tensor | None:
+    """Multiply by sums of rows; None if a dense product is as fast or the only way.
+
+    That is where `x` has many ones, or values besides 0 and 1, or is not float32 on a
+    CPU, where there is too little work, or where autograd records.
     """
     most = _most_ones(x, table)
     if most <= 0:
@@ -75,16 +58,15 @@ def sums_of_rows(
     first = next(masks)
     if first is None:  # and nobody looks at the others
         return None
-    if out is None:
-        out = table.new_empty(len(x), table.shape[1])
+    product = table.new_empty(len(x), table.shape[1])
     tables = [t.contiguous() for t in table.split(_COLUMNS_TOGETHER, dim=1)]
-    outs = out.split(len(blocks[0]))
-    for block, mask, into in zip(blocks, chain([first], masks), outs, strict=True):
+    parts = product.split(len(blocks[0]))
+    for block, mask, into in zip(blocks, chain([first], masks), parts, strict=True):
         if mask is None:
             torch.mm(block, table, out=into)
         else:
             _sum_rows(mask, tables, into)
-    return out
+    return product
 
 
 def _sum_rows(mask: np.ndarray, tables: list[Tensor], out: Tensor) -> None:
