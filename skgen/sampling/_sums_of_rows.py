@@ -40,11 +40,11 @@ def multiply(x: Tensor, table: Tensor) -> Tensor:
     product : Tensor of shape (n, m)
         The product.
     """
-    product = sums_of_rows(x, table)
+    product = _sums_of_rows(x, table)
     return torch.mm(x, table) if product is None else product
 
 
-def sums_of_rows(x: Tensor, table: Tensor) -> Tensor | None:
+def _sums_of_rows(x: Tensor, table: Tensor) -> Tensor | None:
     """Multiply by sums of rows; None if a dense product is as fast or the only way.
 
     That is where `x` has many ones, or values besides 0 and 1, or is not float32 on a

@@ -6,7 +6,8 @@ import torch
 
 from skgen.sampling import _sums_of_rows as module
 from skgen.sampling import multiply
-from skgen.sampling._sums_of_rows import sums_of_rows
+
+sums_of_rows = module._sums_of_rows
 
 
 @pytest.fixture(autouse=True)
