@@ -25,7 +25,7 @@ from mnist_images import mnist
 
 import skgen
 from skgen import BernoulliRBMGPU
-from skgen.training import LogLikelihood
+from skgen.rbm._callbacks import LogLikelihood
 
 
 def main():

@@ -22,7 +22,7 @@ from skorch.callbacks import Callback
 
 import skgen
 from skgen import BernoulliVAE
-from skgen.likelihood import importance_weighted_bound
+from skgen.vae._importance import importance_weighted_bound
 
 # Images and draws of one point of the curve.
 N_IMAGES, N_DRAWS = 500, 500

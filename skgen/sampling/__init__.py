@@ -5,7 +5,6 @@ from skgen.sampling._bits import RandomBits, bernoulli, bernoulli_of_rows
 from skgen.sampling._gibbs import clamped_mean, gibbs
 from skgen.sampling._metropolis import flip_one_bit, metropolis_hastings
 from skgen.sampling._quasi import balanced_normal
-from skgen.sampling._sums_of_rows import multiply
 from skgen.sampling._tempering import (
     Exchange,
     climb,
@@ -32,6 +31,5 @@ __all__ = [
     "integrated_autocorrelation_time",
     "metropolis_hastings",
     "move_",
-    "multiply",
     "tempering",
 ]

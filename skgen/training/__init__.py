@@ -10,25 +10,17 @@ from skgen.training._callbacks import (
     watches_held_out_rows,
 )
 from skgen.training._device import resolve_device
-from skgen.training._diagnostics import (
-    AutocorrelationTime,
-    Diagnosis,
-    FreeEnergyGap,
-    LogLikelihood,
-)
 from skgen.training._net import GenerativeNet
+from skgen.training._objective import Objective
 from skgen.training._precision import PRECISIONS, products_in
 from skgen.training._schedules import SCHEDULES
 
 __all__ = [
     "PRECISIONS",
     "SCHEDULES",
-    "AutocorrelationTime",
     "DeviceBatches",
-    "Diagnosis",
-    "FreeEnergyGap",
     "GenerativeNet",
-    "LogLikelihood",
+    "Objective",
     "Progress",
     "StopEarly",
     "WatchLoss",

@@ -12,7 +12,7 @@ from skorch.dataset import Dataset
 from skorch.utils import TeeGenerator, is_dataset
 from torch import Tensor
 
-from skgen.modules import rounded_products
+from skgen.nn import rounded_products
 from skgen.training._batches import DeviceBatches, fits, to_tensor
 from skgen.training._graphs import GraphedStep, capturable
 from skgen.training._schedules import SCHEDULES

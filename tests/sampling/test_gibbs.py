@@ -9,8 +9,8 @@ fail.
 import numpy as np
 import pytest
 import torch
-from modules.test_rbm_module import module_of
 from oracles import EnumeratedRBM
+from rbm_helpers import module_of
 from scipy import stats
 
 from skgen.sampling import clamped_mean, gibbs

@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from modules.test_rbm_module import module_of
 from oracles import EnumeratedRBM, independent_bits
+from rbm_helpers import module_of
 from scipy import stats
 
-from skgen.modules import TemperedRBM
+from skgen.rbm._scaled import TemperedRBM
 from skgen.sampling import (
     bernoulli,
     climb,

@@ -8,8 +8,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from skgen.modules import Objective
-from skgen.training import GenerativeNet
+from skgen.training import GenerativeNet, Objective
 
 X = np.random.RandomState(0).normal(3.0, 1.0, (25, 2)).astype(np.float32)
 

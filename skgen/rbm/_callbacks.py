@@ -1,0 +1,234 @@
+"""Callbacks that tell during training whether an RBM can be trusted."""
+
+from abc import ABC, abstractmethod
+from math import nan
+from typing import Any
+
+import torch
+from skorch.callbacks import Callback
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from skgen.likelihood import LogPartition
+from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._partition_annealed import log_partition_annealed
+from skgen.rbm._partition_exact import log_partition_exact
+from skgen.sampling import bernoulli, gibbs, integrated_autocorrelation_time
+from skgen.training._batches import some_rows
+
+# Rows of data that are looked at.
+_MAX_ROWS = 1000
+# Units of a smaller layer that is enumerated in much less than a second.
+_MAX_ENUMERATED = 14
+
+
+class Diagnosis(Callback, ABC):
+    """Base of the callbacks that measure something of an RBM as it is trained.
+
+    A subclass says what it measures: `measure`. It draws from a generator of its
+    own: a fit that is measured gives the same bits as one that is not. It works on
+    up to 1000 rows of data, the same in every epoch.
+
+    Parameters
+    ----------
+    every : int
+        Epochs from one measurement to the next, from the first epoch on. The last
+        epoch is always measured; in those between the history has NaN.
+    held_out : bool
+        Whether rows shall be held out of training for it, as for early stopping.
+    """
+
+    def __init__(self, *, every: int, held_out: bool):
+        self.every = every
+        self.held_out = held_out
+
+    @abstractmethod
+    def measure(
+        self, net: Any, data: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Measure, by name, what goes into the history.
+
+        Parameters
+        ----------
+        net : GenerativeNet
+            The net; its module is a `BernoulliRBM`.
+        data : dict of str to Tensor of shape (n_rows, n_visible)
+            Bits: of "train" rows, and of "valid" ones where rows are held out.
+        generator : torch.Generator
+            Source of randomness, on the device of the net.
+        """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        self.epochs_before_ = len(net.history)
+
+    def on_epoch_end(
+        self,
+        net: Any,
+        dataset_train: Any = None,
+        dataset_valid: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        number = len(net.history) - self.epochs_before_
+        if (number - 1) % self.every == 0 or number == net.max_epochs:
+            generator = torch.Generator(device=net.device).manual_seed(number)
+            with torch.no_grad():
+                data = {"train": _bits(net, dataset_train)}
+                if dataset_valid is not None:
+                    data["valid"] = _bits(net, dataset_valid)
+                found = self.measure(net, data, generator)
+            self.names_ = tuple(found)
+        else:
+            found = dict.fromkeys(self.names_, nan)
+        for name, value in found.items():
+            net.history.record(name, value)
+
+
+class FreeEnergyGap(Diagnosis):
+    r"""Record differences of mean free energies, which need no partition function.
+
+    ``free_energy_gap_valid`` is :math:`\langle F \rangle_\text{held out} - \langle F
+    \rangle_\text{train}`: by how many nats held-out rows are less likely than those
+    of training. It grows when a model overfits. ``free_energy_gap_chains`` is
+    :math:`\langle F \rangle_\text{chains} - \langle F \rangle_\text{train}`, with the
+    persistent chains. It strays from zero when the chains no longer follow the model:
+    the gradient is wrong then, and more Gibbs steps, more chains or
+    ``algorithm="pt"`` are called for.
+
+    Parameters
+    ----------
+    every : int, default=1
+        Epochs from one measurement to the next.
+    held_out : bool, default=True
+        Whether rows shall be held out of training for it.
+    """
+
+    def __init__(self, *, every: int = 1, held_out: bool = True):
+        super().__init__(every=every, held_out=held_out)
+
+    def measure(
+        self, net: Any, data: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Measure both gaps, in nats."""
+        model: BernoulliRBM = net.module_
+        states = {name: bits for name, bits in data.items() if name != "train"}
+        chains = _chains(net, generator)
+        if chains is not None:
+            states["chains"] = chains
+        level = model.free_energy(data["train"]).mean()
+        return {
+            f"free_energy_gap_{name}": (model.free_energy(v).mean() - level).item()
+            for name, v in states.items()
+        }
+
+
+class AutocorrelationTime(Diagnosis):
+    """Record how long the Markov chains of training remember.
+
+    ``autocorrelation_time`` is the integrated autocorrelation time of the free
+    energy, in Gibbs steps, along chains that go on from the persistent ones (with
+    "cd" from the data) while the parameters rest. Where it is much longer than
+    `n_gibbs_steps` times the updates over which the parameters move, chains lag
+    behind. A value above a tenth of `n_steps` is an underestimate.
+
+    Parameters
+    ----------
+    every : int, default=10
+        Epochs from one measurement to the next.
+    n_steps : int, default=200
+        Gibbs steps that a measurement takes.
+    """
+
+    def __init__(self, *, every: int = 10, n_steps: int = 200):
+        super().__init__(every=every, held_out=False)
+        self.n_steps = n_steps
+
+    def measure(
+        self, net: Any, data: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Measure the time, in Gibbs steps."""
+        v = _chains(net, generator)
+        if v is None:
+            v = data["train"][:100]
+        energies = []
+        for _ in range(self.n_steps):
+            v = gibbs(net.module_, v, 1, generator=generator)
+            energies.append(net.module_.free_energy(v))
+        time = integrated_autocorrelation_time(torch.stack(energies))
+        return {"autocorrelation_time": time}
+
+
+class LogLikelihood(Diagnosis):
+    """Record the log-likelihood, with a bracket of log Z, every so many epochs.
+
+    ``train_log_likelihood`` and, where rows are held out, ``valid_log_likelihood``
+    are means in nats a sample. ``log_partition`` is the estimate of log Z that they
+    share, between ``log_partition_lower`` and ``log_partition_upper``: exact for
+    machines of up to 14 units in the smaller layer, else by annealing.
+
+    Parameters
+    ----------
+    every : int, default=10
+        Epochs from one measurement to the next.
+    held_out : bool, default=False
+        Whether rows shall be held out of training for it.
+    n_chains : int, default=100
+        Chains in each direction of annealing.
+    n_temperatures : int, default=1000
+        Steps of annealing in each direction.
+    """
+
+    def __init__(
+        self,
+        *,
+        every: int = 10,
+        held_out: bool = False,
+        n_chains: int = 100,
+        n_temperatures: int = 1000,
+    ):
+        super().__init__(every=every, held_out=held_out)
+        self.n_chains = n_chains
+        self.n_temperatures = n_temperatures
+
+    def measure(
+        self, net: Any, data: dict[str, Tensor], generator: torch.Generator
+    ) -> dict[str, float]:
+        """Measure the log-likelihoods and log Z, in nats."""
+        model: BernoulliRBM = net.module_
+        if min(model.weight.shape) <= _MAX_ENUMERATED:
+            result = LogPartition.exact(log_partition_exact(model))
+        else:
+            train = data["train"]
+            margin = 1 / (len(train) + 2)
+            result = log_partition_annealed(
+                model,
+                torch.logit(train.mean(0).clamp(margin, 1 - margin)),
+                n_chains=self.n_chains,
+                n_temperatures=self.n_temperatures,
+                generator=generator,
+                chains=_chains(net, generator),
+            )
+        found = {
+            f"{name}_log_likelihood": -model.free_energy(bits).mean().item()
+            - result.estimate
+            for name, bits in data.items()
+        }
+        return found | {
+            "log_partition": result.estimate,
+            "log_partition_lower": result.lower,
+            "log_partition_upper": result.upper,
+        }
+
+
+def _bits(net: Any, dataset: Dataset) -> Tensor:
+    """Bits of some rows, spread over the data."""
+    x = some_rows(dataset, _MAX_ROWS, torch.device(net.device))
+    return net.criterion_.observation.observe(x, generator=None)
+
+
+def _chains(net: Any, generator: torch.Generator) -> Tensor | None:
+    """Visible states of the persistent chains, if there are any."""
+    h = net.criterion_.chains
+    if h is None:
+        return None
+    p = net.module_.visible_probability(h if h.ndim == 2 else h[-1])
+    return bernoulli(p, generator=generator)

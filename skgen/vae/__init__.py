@@ -1,0 +1,7 @@
+"""Variational autoencoders."""
+
+from skgen.vae._bernoulli import BernoulliVAE
+from skgen.vae._gaussian import GaussianVAE
+from skgen.vae._model import VAE, NegativeELBO
+
+__all__ = ["VAE", "BernoulliVAE", "GaussianVAE", "NegativeELBO"]

@@ -1,0 +1,256 @@
+"""BernoulliVAE: a variational autoencoder of binary data."""
+
+from typing import Any, ClassVar
+
+import torch
+from sklearn.utils._param_validation import StrOptions
+
+from skgen.base._fitting import State
+from skgen.base._validation import binarized, column_means, warn_outside_unit_interval
+from skgen.nn import BernoulliObservation
+from skgen.vae._architecture import Unit
+from skgen.vae._base import BaseVAE
+
+
+class BernoulliVAE(BaseVAE):
+    r"""Variational autoencoder of binary data.
+
+    A latent variable model with a neural network f, the decoder, whose output is
+    the logits of the bits,
+
+    .. math:: z \sim \mathcal{N}(0, I), \quad
+              P(x_i = 1 \mid z) = \sigma\left(f_i(z)\right),
+
+    and an approximate posterior :math:`q(z \mid x) = \mathcal{N}(\mu(x),
+    \operatorname{diag} \sigma_q^2(x))` by another, the encoder. Both are trained
+    by stochastic gradient ascent of the evidence lower bound (ELBO) on the
+    log-likelihood, by the reparameterisation trick [1]_ [2]_. The score is the
+    ELBO in nats.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of latent variables.
+    hidden_layer_sizes : tuple of int or int, default=(256,)
+        Widths of the hidden layers of the encoder; those of the decoder are reversed.
+        An empty tuple makes both linear.
+    activation : str, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "elu", "silu", "gelu" or "softplus".
+    architecture : {"mlp", "conv"}, default="mlp"
+        "conv" puts two strided convolutions (32 and 64 channels, 3 × 3) before the
+        hidden layers of the encoder and their transposes behind those of the
+        decoder. It needs `image_shape`.
+    image_shape : tuple of (int, int) or (int, int, int) or None, default=None
+        Height and width, or channels, height and width, of the images that the
+        rows of X are, for "conv".
+    encoder : type of nn.Module, nn.Module or None, default=None
+        A network of one's own, of shape (batch, n_features) to (batch,
+        2 * n_components): means and after them log-variances of the posterior. A
+        class is called with the two widths, as `torch.nn.Linear` is; an instance is
+        copied, and training starts from its parameters. None means that of
+        `architecture`.
+    decoder : type of nn.Module, nn.Module or None, default=None
+        Likewise, of shape (batch, n_components) to (batch, n_features): the logits
+        of the bits given z.
+    binarize : {"none", "threshold", "sample"}, default="none"
+        What happens to values between 0 and 1: they stand in the formulas as they
+        are ("none"), count as 1 above 0.5 ("threshold"), or are the probabilities
+        of bits, which are drawn anew in every epoch ("sample"). In the last case
+        `score_samples`, `elbo_terms` and `log_likelihood` draw the bits of a row
+        once and for all, by a rule that depends on the row alone, and `transform`,
+        `encode` and `reconstruct` take the values as they are.
+    beta : float, default=1.0
+        Weight of the KL term in training (β-VAE [3]_). It is no part of the score.
+    n_warmup_iter : int, default=0
+        Epochs over which the weight of the KL term rises from 0 to `beta`. Early
+        stopping begins after them.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam.
+    batch_size : int, default=128
+        Rows of data a mini-batch.
+    n_iter : int, default=100
+        Passes over the training data.
+    weight_decay : float, default=0.0
+        Each step takes off ``learning_rate * weight_decay`` times the weights
+        (AdamW); biases do not decay.
+    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
+        "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
+        lets it rise first, over 30 % of them.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows and to stop when
+        the ELBO there has not risen by `tol` for `n_iter_no_change` epochs. The
+        best parameters seen are restored.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, if `early_stopping` or if one of `callbacks`
+        watches held-out rows.
+    n_iter_no_change : int, default=10
+        Epochs without improvement that `early_stopping` waits.
+    tol : float, default=1e-4
+        The least rise of the ELBO, in nats per sample, that `early_stopping`
+        takes for one.
+    callbacks : list of skorch callbacks or None, default=None
+        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, and
+        are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
+        or `early_stopping` the history has ``train_loss`` and, where rows are
+        held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
+        or 0.5 % of the training rows if that is more. A pickle of a fitted
+        estimator has no callbacks.
+    device : str or torch.device, default="auto"
+        "auto" means "cuda" if there is such a device, else "cpu". A fitted
+        estimator whose device is missing answers on the CPU.
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Precision of training. With "bfloat16" the factors of matrix products are
+        rounded to it, while parameters and sums are float32: faster where the
+        hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
+        lets a CUDA device round float32 factors to 10 bits. `transform`,
+        `score_samples` and the like compute in the dtype of their input.
+    compile : bool, default=False
+        Whether `torch.compile` compiles the networks for training, where torch can,
+        and the steps of training are captured as a CUDA graph on a GPU. It takes a
+        minute, and has not been run on a GPU yet.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last solution.
+    verbose : int, default=0
+        If not 0, shows epoch, ELBO and remaining time: a progress bar in a
+        terminal or notebook, elsewhere a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, shuffling, the noise in training and
+        samples. An int gives the same bits each time on one machine and device.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Parameters of encoder and decoder, by the names of torch. Beside the
+        weights they hold the units of the data: the encoder starts with, and the
+        decoder ends with, a fixed affine map.
+    active_units_ : ndarray of shape (n_components,), dtype=bool
+        Latent variables that are used: the variance of their posterior mean over
+        the training data is above 0.01 [4]_.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : skorch.history.History
+        A row an epoch.
+    net_ : skorch.NeuralNet
+        The net that trained the model.
+    device_ : str
+        Where the model was trained.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during fit, if they are all strings.
+
+    See Also
+    --------
+    GaussianVAE : The same for real-valued data.
+    BernoulliRBMGPU : An energy-based model of binary data.
+
+    Notes
+    -----
+    With ``binarize="none"`` the score of data that is not binary is a cross
+    entropy, useful to compare models on the same data, and not the log of a
+    probability. Scores under different kinds of binarization do not compare.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014.
+    .. [2] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic backpropagation and
+       approximate inference in deep generative models", ICML 2014.
+    .. [3] I. Higgins et al., "beta-VAE: learning basic visual concepts with a
+       constrained variational framework", ICLR 2017.
+    .. [4] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
+       autoencoders", ICLR 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import BernoulliVAE
+    >>> X = load_digits().data / 16
+    >>> vae = BernoulliVAE(n_components=8, n_iter=5, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (1797, 8)
+    >>> vae.sample(5).shape
+    (5, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseVAE._parameter_constraints,
+        "binarize": [StrOptions({"none", "threshold", "sample"})],
+    }
+
+    # The location is all there is: bits have a unit.
+    _scaled: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        n_components=16,
+        *,
+        hidden_layer_sizes=(256,),
+        activation="relu",
+        architecture="mlp",
+        image_shape=None,
+        encoder=None,
+        decoder=None,
+        binarize="none",
+        beta=1.0,
+        n_warmup_iter=0,
+        learning_rate=1e-3,
+        batch_size=128,
+        n_iter=100,
+        weight_decay=0.0,
+        learning_rate_schedule="constant",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        callbacks=None,
+        device="auto",
+        precision="float32",
+        compile=False,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.encoder = encoder
+        self.decoder = decoder
+        self.binarize = binarize
+        self.beta = beta
+        self.n_warmup_iter = n_warmup_iter
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.weight_decay = weight_decay
+        self.learning_rate_schedule = learning_rate_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callbacks = callbacks
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
+        # A feature that never is 1 may be 1 in the next row.
+        margin = 1 / (X.shape[0] + 2)
+        mean = torch.from_numpy(column_means(X).clip(margin, 1 - margin))
+        return (mean, None), (torch.logit(mean), None), {}
+
+    def _build_observation(self, state: State) -> BernoulliObservation:
+        return BernoulliObservation(sampled=self.binarize == "sample")
+
+    def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
+        X = super()._validate_training_data(X, reset=reset)
+        warn_outside_unit_interval(X)
+        return binarized(X, self.binarize)
+
+    def _validate_data(self, X: Any) -> Any:
+        return binarized(super()._validate_data(X), self.binarize)

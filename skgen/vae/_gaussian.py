@@ -1,0 +1,315 @@
+"""GaussianVAE: a variational autoencoder of real-valued data."""
+
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils._param_validation import Interval, StrOptions
+from skorch.dataset import Dataset
+from torch import Tensor
+
+from skgen.base._fitting import State
+from skgen.base._generator import _CHUNK
+from skgen.nn import GaussianObservation
+from skgen.training import DeviceBatches
+from skgen.vae._architecture import Unit
+from skgen.vae._base import BaseVAE
+from skgen.vae._model import VAE, posterior_average
+
+# The least noise variance that is learned, as a share of the variance of the data.
+_FLOOR = 1e-6
+
+
+class GaussianVAE(BaseVAE):
+    r"""Variational autoencoder of real-valued data with Gaussian noise.
+
+    A latent variable model with a neural network f, the decoder,
+
+    .. math:: z \sim \mathcal{N}(0, I), \quad
+              x \sim \mathcal{N}(f(z), \sigma^2 I),
+
+    and an approximate posterior :math:`q(z \mid x) = \mathcal{N}(\mu(x),
+    \operatorname{diag} \sigma_q^2(x))` by another, the encoder. Both are trained
+    by stochastic gradient ascent of the evidence lower bound (ELBO) on the
+    log-likelihood, by the reparameterisation trick [1]_ [2]_. The score is the
+    ELBO in nats with all its constants, so that `noise_variance`, `n_components`,
+    networks and `beta` can be compared by it. Without hidden layers the model is
+    probabilistic PCA.
+
+    Parameters
+    ----------
+    n_components : int, default=16
+        Number of latent variables.
+    hidden_layer_sizes : tuple of int or int, default=(256,)
+        Widths of the hidden layers of the encoder; those of the decoder are reversed.
+        An empty tuple makes both linear: probabilistic PCA, or factor analysis
+        with ``noise_variance="per_feature"``.
+    activation : str, default="relu"
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
+        "elu", "silu", "gelu" or "softplus".
+    architecture : {"mlp", "conv"}, default="mlp"
+        "conv" puts two strided convolutions (32 and 64 channels, 3 × 3) before the
+        hidden layers of the encoder and their transposes behind those of the
+        decoder. It needs `image_shape`.
+    image_shape : tuple of (int, int) or (int, int, int) or None, default=None
+        Height and width, or channels, height and width, of the images that the
+        rows of X are, for "conv".
+    encoder : type of nn.Module, nn.Module or None, default=None
+        A network of one's own, of shape (batch, n_features) to (batch,
+        2 * n_components): means and after them log-variances of the posterior. A
+        class is called with the two widths, as `torch.nn.Linear` is; an instance is
+        copied, and training starts from its parameters. None means that of
+        `architecture`.
+    decoder : type of nn.Module, nn.Module or None, default=None
+        Likewise, of shape (batch, n_components) to (batch, n_features): the mean of
+        x given z, in the units of X.
+    noise_variance : float, "learned" or "per_feature", default="learned"
+        Variance :math:`\sigma^2` of the noise: a number in the units of X squared,
+        one that is learned, or one for each feature that is. Those learned are set
+        in closed form at the end of `fit`, over all rows trained on, and are at
+        least 1e-6 of the mean variance of the features.
+    beta : float, default=1.0
+        Weight of the KL term in training (β-VAE [3]_). It is no part of the score.
+    n_warmup_iter : int, default=0
+        Epochs over which the weight of the KL term rises from 0 to `beta`. Early
+        stopping begins after them.
+    learning_rate : float, default=1e-3
+        Learning rate of Adam.
+    batch_size : int, default=128
+        Rows of data a mini-batch.
+    n_iter : int, default=100
+        Passes over the training data.
+    weight_decay : float, default=0.0
+        Each step takes off ``learning_rate * weight_decay`` times the weights
+        (AdamW); biases do not decay.
+    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
+        "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
+        lets it rise first, over 30 % of them.
+    early_stopping : bool, default=False
+        Whether to hold out `validation_fraction` of the rows and to stop when
+        the ELBO there has not risen by `tol` for `n_iter_no_change` epochs. The
+        best parameters seen are restored.
+    validation_fraction : float, default=0.1
+        Share of the rows held out, if `early_stopping` or if one of `callbacks`
+        watches held-out rows.
+    n_iter_no_change : int, default=10
+        Epochs without improvement that `early_stopping` waits.
+    tol : float, default=1e-4
+        The least rise of the ELBO, in nats per sample, that `early_stopping`
+        takes for one.
+    callbacks : list of skorch callbacks or None, default=None
+        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, and
+        are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
+        or `early_stopping` the history has ``train_loss`` and, where rows are
+        held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
+        or 0.5 % of the training rows if that is more. A pickle of a fitted
+        estimator has no callbacks.
+    device : str or torch.device, default="auto"
+        "auto" means "cuda" if there is such a device, else "cpu". A fitted
+        estimator whose device is missing answers on the CPU.
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Precision of training. With "bfloat16" the factors of matrix products are
+        rounded to it, while parameters and sums are float32: faster where the
+        hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
+        lets a CUDA device round float32 factors to 10 bits. `transform`,
+        `score_samples` and the like compute in the dtype of their input.
+    compile : bool, default=False
+        Whether `torch.compile` compiles the networks for training, where torch can,
+        and the steps of training are captured as a CUDA graph on a GPU. It takes a
+        minute, and has not been run on a GPU yet.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the last solution.
+    verbose : int, default=0
+        If not 0, shows epoch, ELBO and remaining time: a progress bar in a
+        terminal or notebook, elsewhere a line an epoch.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, shuffling, the noise in training and
+        samples. An int gives the same bits each time on one machine and device.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Parameters of encoder and decoder, by the names of torch. Beside the
+        weights they hold the units of the data: the encoder starts with, and the
+        decoder ends with, a fixed affine map.
+    noise_variance_ : float or ndarray of shape (n_features,)
+        Variance of the noise.
+    active_units_ : ndarray of shape (n_components,), dtype=bool
+        Latent variables that are used: the variance of their posterior mean over
+        the training data is above 0.01 [4]_.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : skorch.history.History
+        A row an epoch.
+    net_ : skorch.NeuralNet
+        The net that trained the model.
+    device_ : str
+        Where the model was trained.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during fit, if they are all strings.
+
+    See Also
+    --------
+    BernoulliVAE : The same for binary data.
+    sklearn.decomposition.PCA : The linear model, in closed form.
+    sklearn.decomposition.FactorAnalysis : That with a noise variance a feature.
+
+    Notes
+    -----
+    The networks see the data centered and divided by one number, the root of the
+    mean variance of the features. Features of very different variance should be
+    scaled (:class:`sklearn.preprocessing.StandardScaler`), as for PCA.
+
+    References
+    ----------
+    .. [1] D. P. Kingma and M. Welling, "Auto-encoding variational Bayes", ICLR 2014.
+    .. [2] D. J. Rezende, S. Mohamed and D. Wierstra, "Stochastic backpropagation and
+       approximate inference in deep generative models", ICML 2014.
+    .. [3] I. Higgins et al., "beta-VAE: learning basic visual concepts with a
+       constrained variational framework", ICLR 2017.
+    .. [4] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
+       autoencoders", ICLR 2016.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skgen import GaussianVAE
+    >>> X = load_digits().data
+    >>> vae = GaussianVAE(n_components=8, n_iter=5, random_state=0).fit(X)
+    >>> vae.transform(X).shape
+    (1797, 8)
+    >>> vae.sample(5).shape
+    (5, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseVAE._parameter_constraints,
+        "noise_variance": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"learned", "per_feature"}),
+        ],
+    }
+
+    _state_names = (*BaseVAE._state_names, "noise_variance_", "_noise_floor")
+
+    def __init__(
+        self,
+        n_components=16,
+        *,
+        hidden_layer_sizes=(256,),
+        activation="relu",
+        architecture="mlp",
+        image_shape=None,
+        encoder=None,
+        decoder=None,
+        noise_variance="learned",
+        beta=1.0,
+        n_warmup_iter=0,
+        learning_rate=1e-3,
+        batch_size=128,
+        n_iter=100,
+        weight_decay=0.0,
+        learning_rate_schedule="constant",
+        early_stopping=False,
+        validation_fraction=0.1,
+        n_iter_no_change=10,
+        tol=1e-4,
+        callbacks=None,
+        device="auto",
+        precision="float32",
+        compile=False,
+        warm_start=False,
+        verbose=0,
+        random_state=None,
+    ):
+        self.n_components = n_components
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.encoder = encoder
+        self.decoder = decoder
+        self.noise_variance = noise_variance
+        self.beta = beta
+        self.n_warmup_iter = n_warmup_iter
+        self.learning_rate = learning_rate
+        self.batch_size = batch_size
+        self.n_iter = n_iter
+        self.weight_decay = weight_decay
+        self.learning_rate_schedule = learning_rate_schedule
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.tol = tol
+        self.callbacks = callbacks
+        self.device = device
+        self.precision = precision
+        self.compile = compile
+        self.warm_start = warm_start
+        self.verbose = verbose
+        self.random_state = random_state
+
+    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
+        mean, variance = _mean_and_variance(X)
+        scale = np.sqrt(variance.mean()) or 1.0  # 1 for constant data
+        unit = torch.from_numpy(mean), torch.tensor(scale)
+        floor = float(_FLOOR * scale**2)
+        return unit, unit, {"noise_variance_": variance, "_noise_floor": floor}
+
+    def _start(self, X: Any, state: State) -> State:
+        state = super()._start(X, state)
+        variance: Any = self.noise_variance
+        if isinstance(variance, str):
+            one = variance == "learned"
+            variance = np.maximum(state["noise_variance_"], state["_noise_floor"])
+            variance = variance.mean() if one else np.broadcast_to(variance, X.shape[1])
+        state["noise_variance_"] = _plain(variance)
+        return state
+
+    def _build_observation(self, state: State) -> GaussianObservation:
+        variance = torch.tensor(state["noise_variance_"], dtype=torch.float64)
+        learned = isinstance(self.noise_variance, str)
+        floor = state["_noise_floor"] if learned else None
+        return GaussianObservation(variance, floor=floor)
+
+    def _read(self, state: State, model: Any, objective: Any) -> State:
+        state = super()._read(state, model, objective)
+        if model.observation.floor is not None:
+            variance = model.observation.variance.cpu().double().numpy()
+            state["noise_variance_"] = _plain(variance)
+        return state
+
+    def _conclude(self, X: Any, *, partial: bool) -> None:
+        super()._conclude(X, partial=partial)
+        if isinstance(self.noise_variance, str) and not partial:
+            error = self._apply(_sum_of_squared_errors, X).sum(0) / X.shape[0]
+            observation = self._build_observation(self._state())
+            best = observation.optimal_variance(torch.from_numpy(error)[None])
+            self.noise_variance_ = _plain(best)
+
+
+def _mean_and_variance(X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Over rows, in float64; the same bits for dense and for sparse X."""
+    scaler = StandardScaler()
+    rows, cpu = max(1, _CHUNK // X.shape[1]), torch.device("cpu")
+    for part, _ in DeviceBatches(Dataset(X), rows, device=cpu):
+        scaler.partial_fit(part.numpy())
+    return scaler.mean_, scaler.var_
+
+
+def _plain(variance: Any) -> float | np.ndarray:
+    """One variance as a float, several as an array."""
+    variance = np.asarray(variance, dtype=np.float64)
+    return variance.copy() if variance.ndim else float(variance)
+
+
+def _sum_of_squared_errors(model: VAE, x: Tensor) -> Tensor:
+    """Mean over the posterior, sum over rows; shape (1, n_features), float64."""
+    error = posterior_average(
+        model, x, model.posterior(x), lambda x, f: (x - f).square()
+    )
+    return error.sum(0, keepdim=True, dtype=torch.float64)

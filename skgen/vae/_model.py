@@ -1,0 +1,237 @@
+"""The variational autoencoder: model, evidence lower bound, objective."""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from skgen.nn._observation import Observation
+from skgen.sampling import balanced_normal
+from skgen.training._objective import Objective
+from skgen.vae._kl import kl_standard_normal, kl_standard_normal_gradient
+
+# Log-variances of the posterior are kept in [-20, 20]: far outside what a model
+# needs, and inside what float32 can take the exponential of.
+_MAX_LOG_VAR = 20.0
+# Points of the integral over the posterior: this many, or at least two a latent.
+_MIN_POINTS = 32
+# Numbers that a decoder gives at a time when a score is computed: they stay in the
+# cache of a CPU.
+_BLOCK = 2**18
+
+
+class VAE(nn.Module):
+    r"""Variational autoencoder with a Gaussian posterior of diagonal covariance.
+
+    .. math:: z \sim \mathcal{N}(0, I), \quad x \sim p(x \mid f(z)), \quad
+              q(z \mid x) = \mathcal{N}\left(\mu(x),
+              \operatorname{diag} \sigma^2(x)\right)
+
+    (Kingma & Welling, 2014; Rezende, Mohamed & Wierstra, 2014).
+
+    The networks may compute in a lower precision (`torch.autocast`): what they give
+    comes back in the dtype of what they got, and no other number is rounded.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+        Maps x of shape (batch, n_features) to shape (batch, 2 n_latents), the
+        means :math:`\mu` and after them the log-variances.
+    decoder : nn.Module
+        Maps z of shape (batch, n_latents) to f of shape (batch, n_features).
+    observation : Observation
+        The distribution of x given f.
+    """
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module, observation: Observation
+    ):
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.observation = observation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Posterior mean, the features of `x`, shape (batch, n_latents)."""
+        return self.posterior(x)[0]
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance of q(z | x), shape (batch, n_latents) each."""
+        mu, log_var = self.encoder(x).to(x.dtype).chunk(2, dim=1)
+        # A clamp, whose gradient takes one operation instead of four.
+        return mu, F.hardtanh(log_var, -_MAX_LOG_VAR, _MAX_LOG_VAR)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Output f(z) of the decoder, shape (batch, n_features)."""
+        return self.decoder(z).to(z.dtype)
+
+    def conditional_mean(self, z: Tensor) -> Tensor:
+        """Mean of x given z, shape (batch, n_features)."""
+        return self.observation.mean(self.decode(z))
+
+    def sample(self, z: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Draw x given z, shape (batch, n_features)."""
+        return self.observation.sample(self.decode(z), generator=generator)
+
+
+def posterior_average(
+    model: VAE,
+    x: Tensor,
+    posterior: tuple[Tensor, Tensor],
+    function: Callable[[Tensor, Tensor], Tensor],
+) -> Tensor:
+    r"""Average a function of x and f(z) over the posterior q(z | x).
+
+    .. math:: \left\langle g(x, f(\mu + \sigma \epsilon))
+              \right\rangle_{\epsilon \sim \mathcal{N}(0, I)}
+
+    by the points of `balanced_normal`, the same ones for every row and every
+    model: the answer is deterministic, and that of a row depends on no other.
+    It is exact where g is a polynomial of degree 3 or less in z.
+
+    Parameters
+    ----------
+    model : VAE
+        The model.
+    x : Tensor of shape (n_samples, n_features)
+        Observations.
+    posterior : tuple of (Tensor, Tensor)
+        What ``model.posterior(x)`` gives.
+    function : callable
+        Takes x of shape (rows, 1, n_features) and f of shape (rows, n_points,
+        n_features) and returns shape (rows, n_points, ...).
+
+    Returns
+    -------
+    average : Tensor of shape (n_samples, ...)
+        The average. There are 32 points, or the least power of 2 that is no less
+        than 2 n_latents if that is more.
+    """
+    mu, log_var = posterior
+    std = (0.5 * log_var).exp()
+    n_latents = mu.shape[1]
+    n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
+    points = balanced_normal(n_points, n_latents, seed=0).to(mu)
+    rows = max(1, _BLOCK // (n_points * x.shape[1]))
+    parts = []
+    for block in (slice(r, r + rows) for r in range(0, len(x), rows)):
+        z = torch.addcmul(mu[block, None], std[block, None], points)
+        f = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        parts.append(function(x[block, None], f).mean(1))
+    return torch.cat(parts)
+
+
+def elbo_terms(model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Both terms of the evidence lower bound, deterministic.
+
+    .. math:: \log p(x) \ge \mathrm{ELBO}(x)
+              = \left\langle \log p(x \mid z) \right\rangle_{q(z \mid x)}
+              - \sum_j \mathrm{KL}\left(q(z_j \mid x) \,\|\, p(z_j)\right)
+
+    Parameters
+    ----------
+    model : VAE
+        The model.
+    x : Tensor of shape (n_samples, n_features)
+        Data.
+
+    Returns
+    -------
+    reconstruction : Tensor of shape (n_samples,)
+        The first term, in nats, by `posterior_average`.
+    kl : Tensor of shape (n_samples, n_latents)
+        The divergence of each latent, in nats.
+    """
+    x = model.observation.observe(x, generator=None)
+    posterior = model.posterior(x)
+    log_prob = model.observation.log_prob
+    reconstruction = posterior_average(model, x, posterior, log_prob)
+    return reconstruction, kl_standard_normal(*posterior)
+
+
+def elbo(model: VAE, x: Tensor) -> Tensor:
+    """Evidence lower bound of each row by `elbo_terms`, shape (n_samples,), nats."""
+    reconstruction, kl = elbo_terms(model, x)
+    return reconstruction - kl.sum(1)
+
+
+class NegativeELBO(Objective):
+    r"""Minus the evidence lower bound, with weight :math:`\beta` on its KL term.
+
+    .. math:: L(x) = -\log p(x \mid z) + \beta \sum_j \mathrm{KL}\left(q(z_j
+              \mid x) \,\|\, p(z_j)\right), \quad z = \mu(x) + \sigma(x)
+              \epsilon, \quad \epsilon \sim \mathcal{N}(0, I)
+
+    with one draw of :math:`\epsilon` a row: its gradient passes through z (the
+    reparameterisation trick; Kingma & Welling, 2014). :math:`\beta = 1` is the
+    bound on the likelihood (other values: Higgins et al., 2017). What is watched
+    is the bound, whatever :math:`\beta`.
+
+    Parameters
+    ----------
+    beta : float
+        Weight of the KL term.
+    n_warmup : int
+        Epochs over which the weight rises from 0 to `beta`, linearly.
+    """
+
+    def __init__(self, *, beta: float = 1.0, n_warmup: int = 0):
+        super().__init__()
+        self.beta = beta
+        self.n_warmup = n_warmup
+
+    @property
+    def capturable(self) -> bool:
+        """Whether the weight of the KL term, a number of Python, rests from now on."""
+        return self.epoch >= self.n_warmup
+
+    @property
+    def kl_weight(self) -> float:
+        """The weight of the KL term now."""
+        if self.epoch >= self.n_warmup:
+            return self.beta
+        return self.beta * self.epoch / self.n_warmup
+
+    def forward(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> None:
+        """Fill ``.grad`` with the gradient of the mean of `loss`."""
+        # The loss itself, of which nobody asks the value, is not computed: that would
+        # be the logarithms, and half of all passes over arrays as large as x. Autograd
+        # begins at the output of the networks.
+        x, mu, log_var, f = _draw(model, x, generator)
+        weight = self.kl_weight / len(x)
+        with torch.no_grad():
+            model.observation.adapt_(x, f)
+            by_mu, by_log_var = kl_standard_normal_gradient(mu, log_var)
+            gradients = {
+                f: model.observation.gradient(x, f).mul_(-1 / len(x)),
+                mu: weight * by_mu,
+                log_var: weight * by_log_var,
+            }
+        # A user's network may be frozen.
+        outputs = [output for output in gradients if output.requires_grad]
+        # Each layer goes back in the dtype that it came in.
+        with torch.autocast(x.device.type, enabled=False):
+            torch.autograd.backward(outputs, [gradients[output] for output in outputs])
+
+    def loss(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> Tensor:
+        """Loss of each row in nats, shape (batch,), by one draw from q."""
+        x, mu, log_var, f = _draw(model, x, generator)
+        kl = kl_standard_normal(mu, log_var).sum(1)
+        return self.kl_weight * kl - model.observation.log_prob(x, f)
+
+    @torch.no_grad()
+    def evaluate(self, model: VAE, x: Tensor) -> Tensor:
+        r"""Negative evidence lower bound, with :math:`\beta = 1`."""
+        return -elbo(model, x)
+
+
+def _draw(
+    model: VAE, x: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What is observed, mean and log-variance of q, and f(z) for one draw of z."""
+    x = model.observation.observe(x, generator=generator)
+    mu, log_var = model.posterior(x)
+    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
+    f = model.decode(torch.addcmul(mu, (0.5 * log_var).exp(), noise))
+    return x, mu, log_var, f

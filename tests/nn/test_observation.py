@@ -1,0 +1,144 @@
+"""Distributions of data given a decoder's output, against scipy.stats."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from skgen.nn import BernoulliObservation, GaussianObservation
+
+RNG = np.random.RandomState(0)
+F = RNG.normal(size=(6, 4))
+X = RNG.normal(size=(6, 4))
+BITS = (RNG.uniform(size=(6, 4)) < 0.5).astype(float)
+
+
+def tensors(*arrays):
+    return [torch.tensor(a, dtype=torch.float64) for a in arrays]
+
+
+@pytest.mark.parametrize("variance", [0.3, [0.1, 0.5, 1.0, 4.0]])
+def test_gaussian_log_prob(variance):
+    observation = GaussianObservation(*tensors(variance))
+    expected = stats.norm(F, np.sqrt(variance)).logpdf(X).sum(axis=1)
+    got = observation.log_prob(*tensors(X, F))
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+    # one row of data beside several outputs
+    got = observation.log_prob(*tensors(X[:1, None], F[None]))
+    expected = stats.norm(F, np.sqrt(variance)).logpdf(X[:1]).sum(axis=1)
+    np.testing.assert_allclose(got[0], expected, rtol=1e-12)
+
+
+def by_differences(log_prob, f, step=1e-5):
+    """Derivative of a function of each number."""
+    return (log_prob(f + step) - log_prob(f - step)) / (2 * step)
+
+
+@pytest.mark.parametrize("variance", [0.3, [0.1, 0.5, 1.0, 4.0]])
+def test_gaussian_gradient(variance):
+    scale = np.sqrt(variance)
+    expected = by_differences(lambda f: stats.norm(f, scale).logpdf(X), F)
+    got = GaussianObservation(*tensors(variance)).gradient(*tensors(X, F))
+    np.testing.assert_allclose(got, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("variance", [0.3, [0.1, 0.5, 1.0, 4.0]])
+def test_gaussian_sample(variance, generator):
+    """Kolmogorov-Smirnov, 20,000 draws: a scale 10 % off is rejected."""
+    observation = GaussianObservation(*tensors(variance))
+    f = torch.tensor(F[:1], dtype=torch.float64).expand(20_000, 4)
+    x = observation.sample(f, generator=generator).numpy()
+    z = (x - F[0]) / np.sqrt(variance)
+    for column in z.T:
+        assert stats.kstest(column, "norm").pvalue > 1e-4
+        assert stats.kstest(1.1 * column, "norm").pvalue < 1e-4
+
+
+def test_gaussian_adapts_to_the_mean_squared_error():
+    x, f = tensors(X, F)
+    error = (X - F) ** 2
+    for start, expected in [(9.0, error.mean()), ([9.0] * 4, error.mean(axis=0))]:
+        observation = GaussianObservation(*tensors(start), floor=1e-6)
+        for _ in range(400):
+            observation.adapt_(x, f)
+        np.testing.assert_allclose(observation.variance, expected, rtol=1e-6)
+
+
+def test_gaussian_floor_and_fixed_variance():
+    x, _ = tensors(X, F)
+    learned = GaussianObservation(*tensors(1.0), floor=0.25)
+    fixed = GaussianObservation(*tensors(1.0))
+    for _ in range(400):
+        learned.adapt_(x, x)
+        fixed.adapt_(x, x)
+    assert learned.variance == pytest.approx(0.25)
+    assert fixed.variance == 1.0
+
+
+def test_bernoulli_log_prob():
+    observation = BernoulliObservation()
+    p = 1 / (1 + np.exp(-F))
+    expected = stats.bernoulli(p).logpmf(BITS).sum(axis=1)
+    np.testing.assert_allclose(
+        observation.log_prob(*tensors(BITS, F)), expected, rtol=1e-12
+    )
+    np.testing.assert_allclose(observation.mean(*tensors(F)), p, rtol=1e-12)
+
+
+def test_bernoulli_log_prob_of_grey_is_a_cross_entropy():
+    grey = RNG.uniform(size=F.shape)
+    p = 1 / (1 + np.exp(-F))
+    expected = np.sum(grey * np.log(p) + (1 - grey) * np.log(1 - p), axis=1)
+    got = BernoulliObservation().log_prob(*tensors(grey, F))
+    np.testing.assert_allclose(got, expected, rtol=1e-12)
+
+
+def test_bernoulli_gradient():
+    """Of bits and of grey values, which are left as they were."""
+    for x in (BITS, RNG.uniform(size=F.shape)):
+        expected = by_differences(
+            lambda f, x=x: (
+                x * stats.logistic.logcdf(f) + (1 - x) * stats.logistic.logsf(f)
+            ),
+            F,
+        )
+        data, f = tensors(x, F)
+        got = BernoulliObservation().gradient(data, f)
+        np.testing.assert_allclose(got, expected, atol=1e-8)
+        np.testing.assert_array_equal(data, x)
+        np.testing.assert_array_equal(f, F)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_bernoulli_log_prob_at_extreme_logits(dtype):
+    f = torch.tensor([[200.0, -200.0]], dtype=dtype)
+    observation = BernoulliObservation()
+    right, wrong = torch.tensor([[1.0, 0.0]], dtype=dtype), torch.tensor([[0.0, 1.0]])
+    assert observation.log_prob(right, f).item() == pytest.approx(0, abs=1e-30)
+    assert observation.log_prob(wrong.to(dtype), f).item() == pytest.approx(-400)
+    assert observation.gradient(right, f).abs().max().item() < 1e-30
+    assert observation.gradient(wrong.to(dtype), f).tolist() == [[-1.0, 1.0]]
+
+
+def test_bernoulli_sample(generator):
+    """Means of 40,000 bits within 4.5 standard errors; off by 0.02 is rejected."""
+    f = torch.tensor([[-1.0, 0.0, 2.0]], dtype=torch.float64)
+    p = 1 / (1 + np.exp(-f.numpy()[0]))
+    x = BernoulliObservation().sample(f.expand(40_000, 3), generator=generator)
+    assert set(np.unique(x)) == {0.0, 1.0}
+    error = np.sqrt(p * (1 - p) / 40_000)
+    assert (np.abs(x.numpy().mean(axis=0) - p) < 4.5 * error).all()
+    assert (np.abs(x.numpy().mean(axis=0) - p - 0.02) > 4.5 * error).all()
+
+
+def test_observe(generator):
+    grey = torch.full((5, 400), 0.3)
+    assert BernoulliObservation().observe(grey, generator=generator) is grey
+    sampled = BernoulliObservation(sampled=True)
+    anew = [sampled.observe(grey, generator=generator) for _ in range(2)]
+    assert not torch.equal(*anew)
+    fixed = [sampled.observe(grey, generator=None) for _ in range(2)]
+    assert torch.equal(*fixed)
+    for bits in (*anew, *fixed):
+        assert bits.unique().tolist() == [0, 1]
+        assert 0.2 < bits.mean() < 0.4

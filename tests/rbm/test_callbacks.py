@@ -1,0 +1,152 @@
+"""Diagnoses during training, against what the fitted model says itself."""
+
+import math
+import pickle
+
+import numpy as np
+import pytest
+from oracles import EnumeratedRBM
+from sklearn.datasets import load_digits
+
+from skgen import BernoulliRBMGPU
+from skgen.rbm._callbacks import AutocorrelationTime, FreeEnergyGap, LogLikelihood
+
+X = (load_digits().data[:400] > 8).astype(np.float64)
+
+
+def fit(callback, n_components=8, data=X, **params):
+    params = {"n_iter": 3, "random_state": 0, "device": "cpu"} | params
+    return BernoulliRBMGPU(n_components, callbacks=[callback], **params).fit(data)
+
+
+def held_out(model, data=X):
+    """The rows that the last fit held out, and those that it trained on."""
+    from skorch.dataset import Dataset
+
+    train, valid = model.net_.train_split(Dataset(data))
+    return data[valid.indices], data[train.indices]
+
+
+def test_gaps_of_free_energies():
+    model = fit(FreeEnergyGap(), precision="float64")
+    valid, train = held_out(model)
+    gap = model.free_energy(valid).mean() - model.free_energy(train).mean()
+    assert model.history_[-1, "free_energy_gap_valid"] == pytest.approx(gap, abs=1e-9)
+    level = model.free_energy(train).mean()
+    v = model.inverse_transform(model.h_samples_)
+    drawn = [
+        model.free_energy((np.random.RandomState(s).uniform(size=v.shape) < v) * 1.0)
+        for s in range(200)
+    ]
+    spread = np.std([d.mean() for d in drawn])
+    got = model.history_[-1, "free_energy_gap_chains"]
+    assert abs(got - (np.mean(drawn) - level)) < 5 * spread
+    assert len(model.history_[:, "free_energy_gap_chains"]) == 3
+
+
+def test_gap_grows_when_a_model_overfits():
+    params = {"learning_rate": 0.2, "n_iter": 300, "batch_size": 20}
+    few = fit(FreeEnergyGap(every=100), 40, X[:60], **params)
+    gaps = few.history_[:, "free_energy_gap_valid"]
+    assert gaps[-1] > gaps[0] + 5
+
+
+def test_without_held_out_rows():
+    model = fit(FreeEnergyGap(held_out=False))
+    assert "free_energy_gap_valid" not in model.history_[-1]
+    assert "free_energy_gap_chains" in model.history_[-1]
+    assert model.net_.train_split is None
+    no_chains = fit(FreeEnergyGap(), algorithm="cd")
+    assert "free_energy_gap_chains" not in no_chains.history_[-1]
+
+
+def test_log_likelihood_of_a_small_machine_is_exact():
+    model = fit(LogLikelihood(every=1, held_out=True), precision="float64")
+    valid, train = held_out(model)
+    row = model.history_[-1]
+    assert row["train_log_likelihood"] == pytest.approx(
+        model.log_likelihood(train).mean(), abs=1e-8
+    )
+    assert row["valid_log_likelihood"] == pytest.approx(
+        model.log_likelihood(valid).mean(), abs=1e-8
+    )
+    assert (
+        row["log_partition_lower"] == row["log_partition"] == row["log_partition_upper"]
+    )
+
+
+@pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
+def test_log_likelihood_by_annealing(algorithm):
+    """16 units: beyond what is enumerated while training."""
+    callback = LogLikelihood(every=2, n_temperatures=300)
+    model = fit(callback, 16, algorithm=algorithm)
+    row = model.history_[-1]
+    exact = model.log_partition_function("exact").estimate
+    assert row["log_partition_lower"] < exact < row["log_partition_upper"]
+    assert row["train_log_likelihood"] == pytest.approx(
+        model.log_likelihood(X).mean(), abs=0.2
+    )
+    assert "valid_log_likelihood" not in row
+
+
+def test_epochs_between_are_nan_and_the_last_one_is_measured():
+    model = fit(LogLikelihood(every=3), 4, n_iter=6)
+    values = model.history_[:, "train_log_likelihood"]
+    assert [math.isnan(x) for x in values] == [False, True, True, False, True, False]
+    model.set_params(warm_start=True, n_iter=2).fit(X)
+    values = model.history_[:, "log_partition"]
+    assert not math.isnan(values[6])
+    assert not math.isnan(values[7])
+
+
+def test_autocorrelation_time_against_the_transition_kernel():
+    """tau of the free energy, from the enumerated kernel of a small machine."""
+    oracle = EnumeratedRBM.random(6, 4, seed=2, scale=2.0)
+    data = np.random.RandomState(0).uniform(size=(200, 6)).round()
+    model = BernoulliRBMGPU(4, n_iter=1, n_chains=200, batch_size=200, random_state=0)
+    model.components_, model.intercept_hidden_, model.intercept_visible_ = oracle.params
+    model.set_params(
+        warm_start=True,
+        learning_rate=1e-12,
+        n_gibbs_steps=200,
+        precision="float64",
+        callbacks=[AutocorrelationTime(n_steps=2000)],
+    ).fit(data)
+    p = np.exp(oracle.log_p_v)
+    f = -oracle.log_p_v
+    f = f - p @ f
+    covariance, state = [], f
+    for _ in range(500):
+        covariance.append(p @ (f * state))
+        state = oracle.transition @ state
+    tau = 2 * np.sum(covariance) / covariance[0] - 1
+    assert tau > 2
+    got = model.history_[-1, "autocorrelation_time"]
+    assert got == pytest.approx(tau, rel=0.1)
+
+
+def test_autocorrelation_time_without_chains():
+    model = fit(AutocorrelationTime(n_steps=50), algorithm="cd")
+    assert model.history_[-1, "autocorrelation_time"] > 0
+
+
+@pytest.mark.parametrize(
+    "callback", [FreeEnergyGap(held_out=False), AutocorrelationTime(), LogLikelihood()]
+)
+@pytest.mark.parametrize("binarize", ["none", "sample"])
+def test_a_diagnosis_does_not_change_the_fit(callback, binarize):
+    plain = BernoulliRBMGPU(
+        16, n_iter=3, random_state=0, device="cpu", binarize=binarize
+    ).fit(X * 0.9)
+    model = fit(callback, 16, X * 0.9, binarize=binarize)
+    np.testing.assert_array_equal(plain.components_, model.components_)
+    pickle.loads(pickle.dumps(model)).partial_fit(X)
+
+
+def test_sparse_data():
+    import scipy.sparse as sp
+
+    dense = fit(LogLikelihood(every=1, held_out=True))
+    sparse = fit(LogLikelihood(every=1, held_out=True), data=sp.csr_array(X))
+    name = "valid_log_likelihood"
+    assert dense.history_[:, name] == sparse.history_[:, name]

@@ -1,0 +1,314 @@
+"""Contrastive divergence: its expectation against enumeration, and its algebra.
+
+A test of an expectation draws n chains at once, and compares each entry of the
+gradient with its exact mean in units of its standard error, known from the exact
+second moment bound 1/4 a term. Seeds are fixed; a wrong estimator, listed beside
+each, lies tens of standard errors away.
+"""
+
+import numpy as np
+import pytest
+import torch
+from oracles import EnumeratedRBM, center
+from rbm_helpers import module_of
+
+from skgen.rbm._contrastive_divergence import ContrastiveDivergence
+from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+
+N_CHAINS = 200_000
+# Entries are means of terms within an interval of length 1: error <= 1/2/sqrt(n).
+STANDARD_ERROR = 0.5 / np.sqrt(N_CHAINS)
+DATA = np.array([0, 3, 3, 9, 14])  # states of 4 units, in the order of the oracle
+
+
+@pytest.fixture
+def oracle():
+    return EnumeratedRBM.random(4, 3, seed=5, scale=2.0)
+
+
+def p_data(oracle):
+    return np.bincount(DATA, minlength=len(oracle.V)) / len(DATA)
+
+
+def data_rows(oracle, n):
+    return torch.tensor(np.tile(oracle.V[DATA], (n // len(DATA), 1)))
+
+
+def ascent(model, objective, rows, generator):
+    objective(model, rows, generator=generator)
+    return tuple(-p.grad.numpy() for p in model.parameters())
+
+
+def assert_means(got, expected, z=5.0):
+    for g, e in zip(got, expected, strict=True):
+        np.testing.assert_allclose(g, e, atol=z * STANDARD_ERROR)
+
+
+def distance(got, expected):
+    """Largest distance in standard errors."""
+    pairs = zip(got, expected, strict=True)
+    return max(np.abs(g - e).max() for g, e in pairs) / STANDARD_ERROR
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_cd_in_expectation(oracle, generator, k):
+    objective = ContrastiveDivergence(None, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, N_CHAINS), generator)
+    law = p_data(oracle) @ np.linalg.matrix_power(oracle.transition, k)
+    assert_means(got, oracle.gradient(p_data(oracle), law))
+    # One step instead of two would be seen.
+    wrong = p_data(oracle) @ np.linalg.matrix_power(oracle.transition, k + 1)
+    assert k > 1 or distance(got, oracle.gradient(p_data(oracle), wrong)) > 10
+
+
+def chains_from(oracle, p_h, n):
+    # Not the seed of the generator: numpy and torch run the same Mersenne twister,
+    # and at one seed their numbers are the same.
+    h = np.random.RandomState(1234).choice(len(p_h), size=n, p=p_h)
+    return torch.tensor(oracle.H[h])
+
+
+@pytest.mark.parametrize("k", [1, 3])
+def test_pcd_in_equilibrium_is_the_likelihood_gradient(oracle, generator, k):
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS)
+    objective = ContrastiveDivergence(chains, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, 50), generator)
+    exact = oracle.gradient(p_data(oracle))
+    assert_means(got, exact)
+    assert distance([-g for g in got], exact) > 100
+
+
+@pytest.mark.parametrize("k", [1, 2])
+def test_pcd_from_any_chains(oracle, generator, k):
+    start = np.zeros(len(oracle.H))
+    start[5] = 1.0
+    chains = chains_from(oracle, start, N_CHAINS)
+    objective = ContrastiveDivergence(chains, None, None, n_steps=k)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, 5), generator)
+    law = oracle.p_v_given_h @ start
+    law = law @ np.linalg.matrix_power(oracle.transition, k - 1)
+    assert_means(got, oracle.gradient(p_data(oracle), law))
+    # The chains are left at P(h | v) of the last v.
+    after = objective.chains.numpy().mean(0)
+    assert_means([after], [oracle.moments(law)[1]])
+
+
+@pytest.mark.parametrize("n_rows", [5, 50])
+@pytest.mark.parametrize("persistent", [True, False])
+def test_each_phase_is_averaged_over_its_own_rows(
+    oracle, generator, n_rows, persistent
+):
+    # 200,000 chains and few rows: scikit-learn's rule (divide by the rows of data)
+    # would be off by a factor of thousands.
+    chains = chains_from(oracle, oracle.p_h, 1000) if persistent else None
+    objective = ContrastiveDivergence(chains, None, None)
+    got = ascent(module_of(oracle), objective, data_rows(oracle, n_rows), generator)
+    assert max(np.abs(g).max() for g in got) <= 1
+
+
+def offsets():
+    rng = np.random.RandomState(7)
+    return torch.tensor(rng.uniform(size=4)), torch.tensor(rng.uniform(size=3))
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_centered_gradient_is_the_plain_one_in_other_coordinates(oracle, persistent):
+    mu, lam = offsets()
+    got = {}
+    for name, pair in {"plain": (None, None), "centered": (mu, lam.clone())}.items():
+        chains = chains_from(oracle, oracle.p_h, 8) if persistent else None
+        objective = ContrastiveDivergence(chains, *pair)
+        same_noise = torch.Generator().manual_seed(1)
+        got[name] = ascent(
+            module_of(oracle), objective, data_rows(oracle, 10), same_noise
+        )
+    # The hidden offset has moved one hundredth of the way to the mean of the data.
+    lam = objective.hidden_offset.numpy()
+    expected = center(*got["plain"], mu.numpy(), lam)
+    for g, e in zip(got["centered"], expected, strict=True):
+        np.testing.assert_allclose(g, e, atol=1e-12)
+
+
+def test_hidden_offset_follows_the_mean_over_data(oracle, generator):
+    mu, lam = offsets()
+    objective = ContrastiveDivergence(None, mu, lam.clone())
+    ascent(module_of(oracle), objective, data_rows(oracle, 5), generator)
+    expected = 0.99 * lam.numpy() + 0.01 * oracle.moments(p_data(oracle))[1]
+    np.testing.assert_allclose(objective.hidden_offset.numpy(), expected, atol=1e-12)
+    np.testing.assert_array_equal(objective.visible_offset.numpy(), mu.numpy())
+
+
+def test_oracle_of_centering_by_finite_differences(oracle):
+    """The centered gradient is d(likelihood) where units have their offsets off.
+
+    With E = -(v - mu).b' - (h - lam).c' - (h - lam).W.(v - mu) the plain biases
+    are b = b' - W^T lam and c = c' - W mu; a step along the gradient in (W, c',
+    b') is, to first order, a step along `center` in (W, c, b).
+    """
+    mu, lam = (o.numpy() for o in offsets())
+    W, c, b = oracle.params
+    primed = [W, c + W @ mu, b + lam @ W]
+
+    def likelihood(W, c_primed, b_primed):
+        machine = EnumeratedRBM(W, c_primed - W @ mu, b_primed - lam @ W)
+        return machine.mean_log_likelihood(p_data(oracle))
+
+    gradient = [np.zeros_like(p) for p in primed]
+    for p, g in zip(primed, gradient, strict=True):
+        for index in np.ndindex(p.shape):
+            kept, eps = p[index], 1e-5
+            p[index] = kept + eps
+            above = likelihood(*primed)
+            p[index] = kept - eps
+            g[index] = (above - likelihood(*primed)) / (2 * eps)
+            p[index] = kept
+    dW, dc, db = gradient
+    step = dW, dc - dW @ mu, db - lam @ dW
+    expected = center(*oracle.gradient(p_data(oracle)), mu, lam)
+    for s, e in zip(step, expected, strict=True):
+        np.testing.assert_allclose(s, e, atol=1e-8)
+
+
+def test_oracle_gradient_by_finite_differences(oracle):
+    params = [p.copy() for p in oracle.params]
+    for p, g in zip(params, oracle.gradient(p_data(oracle)), strict=True):
+        for index in np.ndindex(p.shape):
+            kept, eps = p[index], 1e-5
+            p[index] = kept + eps
+            above = EnumeratedRBM(*params).mean_log_likelihood(p_data(oracle))
+            p[index] = kept - eps
+            below = EnumeratedRBM(*params).mean_log_likelihood(p_data(oracle))
+            p[index] = kept
+            assert abs((above - below) / (2 * eps) - g[index]) < 1e-8
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("kind", [float, torch.as_tensor])
+def test_descending_in_place_is_a_step_of_sgd(
+    oracle, persistent, centered, momentum, kind
+):
+    """Mini-batches of several sizes, and a learning rate that is a tensor, too."""
+    models = module_of(oracle), module_of(oracle)
+    for i, model in enumerate(models):
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(
+            chains, *(offsets() if centered else (None, None)), n_steps=2
+        )
+        noise = torch.Generator().manual_seed(2)
+        groups = [
+            {"params": [model.weight], "weight_decay": 0.3},
+            {"params": [model.hidden_bias, model.visible_bias]},
+        ]
+        sgd = torch.optim.SGD(groups, lr=0.5, momentum=momentum)
+        velocity = [torch.zeros_like(p.detach()) for p in model.parameters()]
+        for n in (10, 10, 5, 15, 10, 5):
+            rows = data_rows(oracle, n)
+            if i == 0:
+                objective(model, rows, generator=noise)
+                sgd.step()
+            else:
+                with torch.no_grad():
+                    objective.descend_(
+                        model,
+                        rows,
+                        learning_rate=kind(np.float64(0.5)),
+                        weight_decay=0.3,
+                        momentum=momentum,
+                        velocity=velocity if momentum else None,
+                        generator=noise,
+                    )
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
+        np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
+
+
+def test_a_velocity_that_fades_stays_a_normal_number():
+    """Denormal ones, met after 126 halvings, would take several times as long."""
+    model = BernoulliRBM(torch.zeros(3, 4), torch.zeros(3), torch.full((4,), -100.0))
+    objective = ContrastiveDivergence(torch.zeros(10, 3), None, None)
+    velocity = [torch.ones_like(p.detach()) for p in model.parameters()]
+    noise = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for _ in range(130):  # bits are 0, and so is the gradient of couplings
+            objective.descend_(
+                model,
+                torch.zeros(10, 4),
+                learning_rate=0.5,
+                weight_decay=0.0,
+                momentum=0.5,
+                velocity=velocity,
+                generator=noise,
+            )
+    size = velocity[0].abs()
+    assert torch.finfo(torch.float32).tiny < size.min()
+    assert size.max() < 1e-20
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_tensors_of_another_batch_size_or_model_are_not_taken(oracle, persistent):
+    """A step depends on the model and the batch it is given, not on those before."""
+    got = []
+    for before in ([], [5, 10, 20]):
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(chains, None, None)
+        for n in before:
+            noise = torch.Generator().manual_seed(n)
+            ascent(module_of(oracle), objective, data_rows(oracle, n), noise)
+        if persistent:
+            objective.chains.copy_(chains_from(oracle, oracle.p_h, 6))
+        other = EnumeratedRBM.random(4, 3, seed=6, scale=1.0)
+        noise = torch.Generator().manual_seed(3)
+        got.append(ascent(module_of(other), objective, data_rows(oracle, 10), noise))
+    for g, e in zip(*got, strict=True):
+        np.testing.assert_array_equal(g, e)
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_rounded_products_in_expectation(oracle, generator, persistent):
+    """Factors in bfloat16, whose relative rounding is 2^-9: bias of a few thousandths.
+
+    float16 of 10 bits would pass as well, 3 bits of mantissa would not.
+    """
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS) if persistent else None
+    objective = ContrastiveDivergence(chains, None, None, products=torch.bfloat16)
+    rows = data_rows(oracle, N_CHAINS)
+    model = module_of(oracle)
+    got = ascent(model, objective, rows, generator)
+    law = None if persistent else p_data(oracle) @ oracle.transition
+    exact = oracle.gradient(p_data(oracle), *([] if persistent else [law]))
+    for g, e, p in zip(got, exact, model.parameters(), strict=True):
+        assert g.dtype == np.float64
+        assert p.dtype == torch.float64
+        np.testing.assert_allclose(g, e, atol=5 * STANDARD_ERROR + 2.0**-8)
+    # It is rounded: the same noise without gives other numbers.
+    noise = torch.Generator().manual_seed(0)
+    chains = chains_from(oracle, oracle.p_h, N_CHAINS) if persistent else None
+    plain = ascent(model, ContrastiveDivergence(chains, None, None), rows, noise)
+    assert not np.array_equal(got[0], plain[0])
+
+
+def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
+    loss = ContrastiveDivergence(None, None, None).evaluate(
+        module_of(oracle), torch.tensor(oracle.V)
+    )
+    np.testing.assert_allclose(
+        -loss.numpy(), oracle.pseudo_log_likelihood(oracle.V), atol=1e-10
+    )
+
+
+def test_what_is_watched_of_many_units_is_an_estimate_from_64(generator):
+    """Evenly spread, and the same ones each time; near the exact value here."""
+    weight = 0.1 * torch.randn(5, 300, generator=generator)
+    # The first units are far likelier to be wrong than the last ones.
+    model = BernoulliRBM(weight, torch.zeros(5), torch.linspace(-9, 0, 300))
+    v = torch.rand(200, 300, generator=generator).round()
+    with torch.no_grad():
+        exact = -pseudo_log_likelihood(model, v)
+    loss = ContrastiveDivergence(None, None, None).evaluate(model, v)
+    assert loss.shape == (200,)
+    assert not torch.allclose(loss, exact)
+    assert loss.mean().item() == pytest.approx(exact.mean().item(), rel=0.03)
+    few = ContrastiveDivergence(None, None, None).evaluate(model, v[:3])
+    torch.testing.assert_close(few, loss[:3])

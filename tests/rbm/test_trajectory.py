@@ -1,0 +1,126 @@
+"""When a machine is kept, and lines between machines."""
+
+import numpy as np
+import pytest
+import torch
+from oracles import EnumeratedRBM
+from rbm_helpers import module_of
+
+from skgen.rbm._contrastive_divergence import ContrastiveDivergence
+from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._scaled import between
+from skgen.rbm._trajectory import Trajectory, copy_of
+
+
+@pytest.fixture
+def oracle():
+    return EnumeratedRBM.random(5, 4, seed=3, scale=1.5)
+
+
+def scaled(oracle, factor):
+    return EnumeratedRBM(*(factor * a for a in oracle.params))
+
+
+def draws(oracle, n=4000):
+    rows = np.random.RandomState(0).choice(32, size=n, p=np.exp(oracle.log_p_v))
+    return torch.tensor(oracle.V[rows])
+
+
+def exact_acceptance(one, other):
+    """Mean of min(1, ratio) over both laws, by enumeration."""
+    p, q = one.log_p_v, other.log_p_v
+    ratio = p[None, :] + q[:, None] - p[:, None] - q[None, :]
+    weight = np.exp(p[:, None] + q[None, :])
+    return np.sum(weight * np.minimum(1, np.exp(ratio)))
+
+
+@pytest.mark.parametrize("factor", [1.0, 0.7, 0.4, 0.2, 0.0, -0.5])
+def test_a_machine_is_kept_below_an_acceptance_of_four_tenths(
+    oracle, generator, factor
+):
+    now = scaled(oracle, factor)
+    trajectory = Trajectory([module_of(oracle)])
+    with torch.no_grad():
+        # The first look starts the chains of the rung where those of training are.
+        trajectory._chains = draws(oracle)
+        kept = trajectory.follow(module_of(now), draws(now), generator=generator)
+    acceptance = exact_acceptance(oracle, now)
+    assert abs(acceptance - 0.4) > 0.02, "too close to tell"
+    assert kept == ([0, 1, 1] if acceptance < 0.4 else None)
+    assert len(trajectory.rungs) == (1 if kept is None else 2)
+
+
+def test_acceptance_against_enumeration(oracle, generator):
+    other = scaled(oracle, 0.6)
+    trajectory = Trajectory([module_of(oracle)])
+    with torch.no_grad():
+        trajectory._chains = draws(oracle)
+        got = trajectory._acceptance(module_of(other), draws(other), generator)
+    assert got == pytest.approx(exact_acceptance(oracle, other), abs=0.02)
+
+
+def test_what_is_kept_is_a_copy(oracle, generator):
+    model = module_of(oracle)
+    trajectory = Trajectory([module_of(scaled(oracle, -2.0))])
+    with torch.no_grad():
+        assert trajectory.follow(model, draws(oracle, 100), generator=generator)
+        model.weight.zero_()
+    np.testing.assert_array_equal(trajectory.rungs[-1].weight.detach(), oracle.W)
+
+
+def test_looks_are_rare_while_nothing_changes(oracle, generator):
+    model = module_of(oracle)
+    trajectory = Trajectory([copy_of(model)])
+    looks = []
+    acceptance = trajectory._acceptance
+    trajectory._acceptance = lambda *args: looks.append(1) or acceptance(*args)
+    with torch.no_grad():
+        for _ in range(1000):
+            trajectory.follow(model, draws(oracle, 20), generator=generator)
+    assert 20 < len(looks) < 35
+    assert len(trajectory.rungs) == 1
+
+
+def test_rungs_move_with_the_objective_and_are_no_parameters(oracle):
+    trajectory = Trajectory([module_of(oracle)])
+    objective = ContrastiveDivergence(
+        torch.zeros(3, 4), None, None, trajectory=trajectory
+    )
+    assert list(objective.parameters()) == []
+    objective.to(torch.float32)
+    assert trajectory.rungs[0].weight.dtype == torch.float32
+
+
+@pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
+def test_between(oracle, t):
+    """Energies of joint states are interpolated."""
+    one, two = oracle, EnumeratedRBM.random(5, 4, seed=4)
+    middle = between(module_of(one), module_of(two), t)
+    v, h = torch.tensor(one.V[::2]), torch.tensor(one.H)
+    with torch.no_grad():
+        energies = [m.energy(v, h) for m in (module_of(one), middle, module_of(two))]
+    torch.testing.assert_close(energies[1], (1 - t) * energies[0] + t * energies[2])
+    assert isinstance(middle, BernoulliRBM)
+
+
+def test_at_most_64_are_kept(oracle, generator):
+    """Machines that jump about: the first and the last stay, others thin out."""
+    trajectory = Trajectory([module_of(oracle)])
+    blocks = [0, 1]  # what stands for the chains of the rungs and of the machine
+    seen = 0
+    with torch.no_grad():
+        for step in range(1, 400):
+            now = scaled(oracle, 3.0 if step % 2 else -3.0)
+            parents = trajectory.follow(
+                module_of(now), draws(now, 50), generator=generator
+            )
+            if parents is not None:
+                seen += 1
+                blocks = [blocks[i] for i in parents]
+                blocks[-1] = step
+                assert len(blocks) == len(trajectory.rungs) + 1
+                np.testing.assert_allclose(trajectory.rungs[-1].weight.detach(), now.W)
+    assert seen > 64
+    assert len(trajectory.rungs) <= 64
+    assert blocks[0] == 0
+    np.testing.assert_array_equal(trajectory.rungs[0].weight.detach(), oracle.W)
