@@ -67,6 +67,7 @@ def log_partition_annealed(
     n_temperatures: int,
     generator: torch.Generator,
     chains: Tensor | None = None,
+    n_path_steps: int | None = None,
 ) -> LogPartition:
     r"""Estimate log Z by annealed importance sampling in both directions.
 
@@ -97,6 +98,10 @@ def log_partition_annealed(
         States near the modes of the machine, such as persistent chains: half of
         the chains of replica exchange start at the machine from them, so that
         modes which are hard to reach from independent bits take part.
+    n_path_steps : int or None, default=None
+        Number of Gibbs steps for the means of the machine, and for each fit of the
+        path (`balanced_lines`). None means 5 % of `n_temperatures`, and at least
+        1000.
 
     Returns
     -------
@@ -108,11 +113,13 @@ def log_partition_annealed(
     forward, v = draws.split(n_chains)
     if chains is not None and not len(chains):
         chains = None
+    if n_path_steps is None:
+        n_path_steps = max(_LEAST_BALANCING, int(_BALANCING_SHARE * n_temperatures))
     lines = balanced_lines(
         model,
         base_bias,
         v if chains is None else chains,
-        n_steps=max(_LEAST_BALANCING, int(_BALANCING_SHARE * n_temperatures)),
+        n_steps=n_path_steps,
         generator=generator,
     )
     models, states = climb(lines, v, generator=generator)
