@@ -18,9 +18,10 @@ demo: .venv/.plot
 	$(BIN)/python examples/plot_vae_digits.py
 	$(BIN)/python examples/plot_ising.py
 
-# One worker process per core. Plain `pytest` runs in one process and deselects nothing,
-# so that a test named on the command line always runs, and a debugger works.
-PYTEST = $(BIN)/python -m pytest -n logical --dist worksteal
+# One worker process per core; the tests of a file stay together, as they share fitted
+# models. Plain `pytest` runs in one process and deselects nothing, so that a test named
+# on the command line always runs, and a debugger works.
+PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile
 
 test: .venv/.test
 	$(PYTEST) -m "not slow"

@@ -41,6 +41,12 @@ def generator():
 
 
 @pytest.fixture
+def short_path(monkeypatch):
+    """Fit the annealing path in 100 steps; estimates along it stay valid."""
+    monkeypatch.setattr("skgen.rbm._partition_annealed._LEAST_BALANCING", 100)
+
+
+@pytest.fixture
 def processor(monkeypatch):
     """A stand-in for the processor: has the instructions that it is told to have."""
 

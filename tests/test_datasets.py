@@ -78,7 +78,7 @@ def z_score(X, exact):
     return (E.mean() - exact.mean_energy) / (E.std() / np.sqrt(len(E)))
 
 
-@pytest.mark.parametrize("size", [3, 4, 5, 8])
+@pytest.mark.parametrize("size", [3, 4, 5, pytest.param(8, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("temperature", [1.5, 2.269185, 4.0])
 def test_ising_energy(size, temperature):
     """Within 4.5 standard errors of the exact one; that of T + 10 % is rejected."""

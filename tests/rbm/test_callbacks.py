@@ -75,6 +75,7 @@ def test_log_likelihood_of_a_small_machine_is_exact():
     )
 
 
+@pytest.mark.usefixtures("short_path")
 @pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
 def test_log_likelihood_by_annealing(algorithm):
     """16 units: beyond what is enumerated while training."""
@@ -130,8 +131,14 @@ def test_autocorrelation_time_without_chains():
     assert model.history_[-1, "autocorrelation_time"] > 0
 
 
+@pytest.mark.usefixtures("short_path")
 @pytest.mark.parametrize(
-    "callback", [FreeEnergyGap(held_out=False), AutocorrelationTime(), LogLikelihood()]
+    "callback",
+    [
+        FreeEnergyGap(held_out=False),
+        AutocorrelationTime(),
+        LogLikelihood(n_temperatures=100),
+    ],
 )
 @pytest.mark.parametrize("binarize", ["none", "sample"])
 def test_a_diagnosis_does_not_change_the_fit(callback, binarize):

@@ -39,11 +39,17 @@ def test_optimum_of_bars_and_stripes():
     assert pytest.approx(-2.5993, abs=1e-4) == OPTIMUM
 
 
-@pytest.mark.parametrize("seed", range(3))
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    "seed", [0, pytest.param(1, marks=SLOW), pytest.param(2, marks=SLOW)]
+)
 def test_bars_and_stripes(seed):
     assert -2.72 < likelihood_after_6000_updates(24, True, seed) < OPTIMUM
 
 
+@pytest.mark.slow
 def test_the_centered_gradient_helps():
     """By about 0.07 nats, with a spread of 0.02 over seeds."""
     centered, plain = (
@@ -64,8 +70,15 @@ def test_pseudo_likelihood_at_defaults_is_at_least_that_of_scikit_learn(seed):
     assert score >= ours.score(X)
 
 
-@pytest.mark.parametrize(("n_components", "accuracy"), [(100, 0.94), (200, 0.945)])
-def test_features_of_nudged_digits(n_components, accuracy):
+@pytest.mark.parametrize(
+    ("n_components", "every", "accuracy"),
+    [
+        pytest.param(100, 1, 0.94, marks=SLOW),
+        pytest.param(200, 1, 0.945, marks=SLOW),
+        (100, 3, 0.9),
+    ],
+)
+def test_features_of_nudged_digits(n_components, every, accuracy):
     """The pipeline of scikit-learn's example, with a classifier that converges.
 
     With the example's 100 units ours gives 0.948 +- 0.002 over seeds, scikit-learn's
@@ -78,6 +91,7 @@ def test_features_of_nudged_digits(n_components, accuracy):
     X_train, X_test, y_train, y_test = train_test_split(
         minmax_scale(X.reshape(-1, 64)), np.tile(y, 5), test_size=0.2, random_state=0
     )
+    X_train, y_train = X_train[::every], y_train[::every]
 
     def classifier(C):
         return LogisticRegression(C=C, tol=1e-4, solver="newton-cg", max_iter=500)
@@ -86,4 +100,4 @@ def test_features_of_nudged_digits(n_components, accuracy):
     with_rbm = make_pipeline(rbm, classifier(6000)).fit(X_train, y_train)
     raw = classifier(100).fit(X_train, y_train)
     assert with_rbm.score(X_test, y_test) > accuracy
-    assert 0.75 < raw.score(X_test, y_test) < 0.80
+    assert 0.73 < raw.score(X_test, y_test) < 0.80

@@ -44,17 +44,19 @@ def test_a_sampler_of_8_bits_is_rejected(p, generator):
     assert stats.binomtest(int((u < p).sum()), N, p).pvalue < 1e-6
 
 
+@pytest.mark.parametrize("log2_n", [pytest.param(27, marks=pytest.mark.slow), 24])
 @pytest.mark.parametrize("p", [1e-6, 1e-5, 2.0**-17])
-def test_small_probabilities_are_not_lost(p, generator):
+def test_small_probabilities_are_not_lost(p, log2_n, generator):
     # One fraction serves 256 bits, whose ones at p < 2^-16 come together: the
     # variance of the count is larger by 0.4 %, which does not matter here.
-    n, count = 2**27, 0
+    n, count = 2**log2_n, 0
     bits = RandomBits(generator)
     for _ in range(8):
         count += int(bits.bernoulli(torch.full((n // 8,), p)).sum())
     assert stats.binomtest(count, n, p).pvalue > 1e-3
     # A sampler of 16 bits gives none at all, or 2^-16: both far away.
     assert stats.binomtest(0, n, p).pvalue < 1e-6
+    assert stats.binomtest(n >> 16, n, p).pvalue < 1e-6
 
 
 def test_ends(generator):

@@ -1,0 +1,180 @@
+"""The suite itself: every slow test has a fast twin."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).parent
+
+
+def smaller(name, slow, fast, *others):
+    """Entries of a test whose size is its last parameter, for each of the others."""
+    return {f"{name}[{p}-{slow}]": [f"{name}[{p}-{fast}]"] for p in others}
+
+
+# Each slow test, and the fast ones that fail for the same mistakes in the code. Without
+# parameters a name stands for all tests of the function.
+TWINS = {
+    "rbm/test_learning.py::test_bars_and_stripes[1]": [
+        "rbm/test_learning.py::test_bars_and_stripes[0]"
+    ],
+    "rbm/test_learning.py::test_bars_and_stripes[2]": [
+        "rbm/test_learning.py::test_bars_and_stripes[0]"
+    ],
+    "rbm/test_learning.py::test_features_of_nudged_digits[100-1-0.94]": [
+        "rbm/test_learning.py::test_features_of_nudged_digits[100-3-0.9]"
+    ],
+    "rbm/test_learning.py::test_features_of_nudged_digits[200-1-0.945]": [
+        "rbm/test_learning.py::test_features_of_nudged_digits[100-3-0.9]"
+    ],
+    "rbm/test_learning.py::test_the_centered_gradient_helps": [
+        "rbm/test_contrastive_divergence.py"
+        "::test_centered_gradient_is_the_plain_one_in_other_coordinates",
+        "rbm/test_learning.py::test_bars_and_stripes[0]",
+    ],
+    "rbm/test_optimum.py::test_bars_and_stripes_of_four": [
+        "rbm/test_optimum.py::test_bars_and_stripes_of_three"
+    ],
+    "rbm/test_optimum.py::test_ising_at_the_critical_temperature": [
+        "rbm/test_optimum.py::test_ising_from_fewer_samples"
+    ],
+    "rbm/test_optimum.py::test_labelled_shifter": [
+        "rbm/test_optimum.py::test_labelled_shifter_of_three_bits"
+    ],
+    "rbm/test_optimum.py::test_observables_of_samples_of_ising": [
+        "rbm/test_optimum.py::test_observables_of_fewer_samples_of_ising"
+    ],
+    "rbm/test_partition.py::test_exact_of_mnist_size_takes_seconds[20]": [
+        "rbm/test_partition.py::test_exact_of_mnist_size_takes_seconds[14]"
+    ],
+    "rbm/test_partition_annealed.py"
+    "::test_bracket_holds_the_exact_value_as_often_as_stated[50]": [
+        "rbm/test_partition_annealed.py"
+        "::test_bracket_holds_the_exact_value_as_often_as_stated[24]"
+    ],
+    "rbm/test_partition_annealed.py::test_brackets_are_narrow[50]": [
+        "rbm/test_partition_annealed.py::test_brackets_are_narrow[24]"
+    ],
+    "rbm/test_partition_annealed.py"
+    "::test_single_precision_sums_in_double[10000-20-0.01]": [
+        "rbm/test_partition_annealed.py"
+        "::test_single_precision_sums_in_double[500-12-0.05]"
+    ],
+    "rbm/test_partition_annealed.py::test_standard_error_is_calibrated[50]": [
+        "rbm/test_partition_annealed.py::test_standard_error_is_calibrated[24]"
+    ],
+    "rbm/test_sampling.py::test_law_of_tempering_along_rungs[20000]": [
+        "rbm/test_sampling.py::test_law_of_tempering_along_rungs[3000]"
+    ],
+    "test_impute.py::test_lower_error_than_scikit_learns_imputers": [
+        "test_impute.py::test_lower_error_than_neighbours"
+    ],
+    "vae/test_learning.py::test_grid_search_beats_pca": [
+        "vae/test_learning.py::test_layers_latents_and_noise_beat_pca"
+    ],
+    "vae/test_learning.py::test_linear_reaches_probabilistic_pca[digits]": [
+        "vae/test_learning.py::test_linear_reaches_probabilistic_pca[wine]"
+    ],
+    "vae/test_learning.py"
+    "::test_linear_with_a_variance_a_feature_reaches_factor_analysis[cancer]": [
+        "vae/test_learning.py"
+        "::test_linear_with_a_variance_a_feature_reaches_factor_analysis[wine]"
+    ],
+    "vae/test_learning.py"
+    "::test_linear_with_a_variance_a_feature_reaches_factor_analysis[digits]": [
+        "vae/test_learning.py"
+        "::test_linear_with_a_variance_a_feature_reaches_factor_analysis[wine]"
+    ],
+    **smaller(
+        "likelihood/test_estimate.py::test_standard_error_is_calibrated",
+        *(300, 100),
+        *("shape0-0.3", "shape0-1.0", "shape0-2.0"),
+        *("shape1-0.3", "shape1-1.0", "shape1-2.0"),
+    ),
+    **smaller(
+        "likelihood/test_estimate.py::test_bracket_holds_the_truth_as_often_as_stated",
+        *(300, 100),
+        *("0.3-False", "1.0-False", "3.0-False", "0.3-True", "1.0-True", "3.0-True"),
+    ),
+    **smaller(
+        "sampling/test_bits.py::test_small_probabilities_are_not_lost",
+        *(27, 24),
+        *("words-1e-06", "words-1e-05", f"words-{2.0**-17}"),
+        *("uniforms-1e-06", "uniforms-1e-05", f"uniforms-{2.0**-17}"),
+    ),
+    **smaller("test_datasets.py::test_ising_energy", 8, 5, 1.5, 2.269185, 4.0),
+    **smaller(
+        "test_resources.py::test_a_fit_takes_the_data_once",
+        *(2000, 40000),
+        *("BernoulliRBMGPU", "BernoulliVAE"),
+    ),
+}
+
+COLLECT = """
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+
+class Found:
+    def pytest_collection_finish(self, session):
+        names = {item.nodeid: "slow" in item.keywords for item in session.items}
+        Path(sys.argv[1]).write_text(json.dumps(names))
+
+
+options = ["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[2:]]
+sys.exit(pytest.main(options, plugins=[Found()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def is_slow(tmp_path_factory):
+    """All tests of this folder by name, those with their parameters left out as well.
+
+    A process of its own collects them, as this run may be of a part of them.
+    """
+    found = tmp_path_factory.mktemp("suite") / "found.json"
+    subprocess.run(
+        [sys.executable, "-c", COLLECT, str(found), str(TESTS)],
+        check=True,
+        cwd=TESTS.parent,
+        stdout=subprocess.DEVNULL,
+    )
+    whole = {
+        name.removeprefix("tests/"): slow
+        for name, slow in json.loads(found.read_text()).items()
+    }
+    functions = {}
+    for name, slow in whole.items():
+        functions.setdefault(name.partition("[")[0], []).append(slow)
+    return functions, whole
+
+
+def matching(name, is_slow):
+    """Whether each test of that name is slow."""
+    functions, whole = is_slow
+    return [whole[name]] if name in whole else functions.get(name, [])
+
+
+def test_every_slow_test_has_a_twin(is_slow):
+    slow = {name for name, is_slow in is_slow[1].items() if is_slow}
+    assert slow
+    without = {n for n in slow if not {n, n.partition("[")[0]} & TWINS.keys()}
+    assert without == set()
+
+
+def test_every_entry_is_of_slow_tests(is_slow):
+    assert [n for n in TWINS if not matching(n, is_slow)] == [], "no such test"
+    assert [n for n in TWINS if not all(matching(n, is_slow))] == [], "not slow"
+
+
+def test_twins_exist_and_are_fast(is_slow):
+    assert all(TWINS.values())
+    twins = {twin for several in TWINS.values() for twin in several}
+    assert [n for n in twins if not matching(n, is_slow)] == [], "no such test"
+    assert [n for n in twins if any(matching(n, is_slow))] == [], "slow"
