@@ -1,5 +1,31 @@
-"""What every estimator shares: scikit-learn's interface, fitting, validation."""
+"""What every estimator shares: scikit-learn's interface, capabilities, fitting."""
 
+from skgen.base._capabilities import (
+    ConditionalMixin,
+    EncoderMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+)
+from skgen.base._fitting import Phase, State, draw_seed
 from skgen.base._generator import BaseGenerator
+from skgen.base._validation import (
+    binarized,
+    column_means,
+    validated,
+    warn_outside_unit_interval,
+)
 
-__all__ = ["BaseGenerator"]
+__all__ = [
+    "BaseGenerator",
+    "ConditionalMixin",
+    "EncoderMixin",
+    "ImputerMixin",
+    "LikelihoodMixin",
+    "Phase",
+    "State",
+    "binarized",
+    "column_means",
+    "draw_seed",
+    "validated",
+    "warn_outside_unit_interval",
+]

@@ -8,9 +8,9 @@ from skgen.nn._networks import (
     conv_decoder,
     conv_encoder,
     mlp,
-    quiet_log_variances,
     reset_parameters,
     seeded,
+    shrink_log_variances,
 )
 from skgen.nn._observation import (
     BernoulliObservation,
@@ -32,8 +32,8 @@ __all__ = [
     "conv_encoder",
     "mlp",
     "multiply",
-    "quiet_log_variances",
     "reset_parameters",
     "rounded_products",
     "seeded",
+    "shrink_log_variances",
 ]

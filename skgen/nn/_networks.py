@@ -193,7 +193,7 @@ def reset_parameters(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def quiet_log_variances(encoder: nn.Sequential) -> None:
+def shrink_log_variances(encoder: nn.Sequential) -> None:
     """Shrink the weights that give log-variances, in the last layer, to a hundredth.
 
     With biases of 0, each posterior then starts with a variance near 1, that of

@@ -6,30 +6,30 @@ from skgen.sampling._gibbs import clamped_mean, gibbs
 from skgen.sampling._metropolis import flip_one_bit, metropolis_hastings
 from skgen.sampling._quasi import balanced_normal
 from skgen.sampling._tempering import (
-    Exchange,
-    climb,
-    differences,
+    FreeEnergyDifferences,
+    build_ladder,
     effective_sample_size,
-    exchange_,
-    move_,
+    free_energy_differences,
+    move_replicas_,
+    swap_neighbours_,
     tempering,
 )
 
 __all__ = [
-    "Exchange",
+    "FreeEnergyDifferences",
     "RandomBits",
     "balanced_normal",
     "bernoulli",
     "bernoulli_of_rows",
+    "build_ladder",
     "clamped_mean",
-    "climb",
-    "differences",
     "effective_sample_size",
-    "exchange_",
     "flip_one_bit",
+    "free_energy_differences",
     "gibbs",
     "integrated_autocorrelation_time",
     "metropolis_hastings",
-    "move_",
+    "move_replicas_",
+    "swap_neighbours_",
     "tempering",
 ]
