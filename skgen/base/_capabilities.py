@@ -24,7 +24,10 @@ class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
     # H is data: it takes no part in scikit-learn's metadata routing.
     __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
 
-    _n_features_out: int
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Number of features that `transform` returns."""
 
     @abstractmethod
     def transform(self, X: Any) -> np.ndarray:

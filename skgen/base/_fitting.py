@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
-from skgen.nn import seeded
+from skgen.nn._seeding import seeded
 from skgen.training import (
     PRECISIONS,
     GenerativeNet,

@@ -202,7 +202,7 @@ class LogLikelihood(RBMDiagnostic):
         self, net: Any, data: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, float]:
         """Measure the log-likelihoods and log Z, in nats."""
-        model: RBM = net.module_
+        model: Any = net.module_
         if min(model.weight.shape) <= _MAX_ENUMERATED:
             result = LogPartition.exact(log_partition_exact(model))
         else:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skgen.nn._observation import BernoulliObservation
+from skgen.nn import BernoulliObservation
 from skgen.rbm._gradient_ascent import InPlaceSGD, steps_in_place
 from skgen.rbm._model import RBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
@@ -169,7 +169,7 @@ class ContrastiveDivergence(Objective):
             parameter.grad = gradient if parameter.requires_grad else None
 
     @torch.no_grad()
-    def evaluate(self, model: RBM, batch: Batch) -> Tensor:
+    def evaluate(self, model: Any, batch: Batch) -> Tensor:
         """Negative log pseudo-likelihood; of more than 64 units, an estimate."""
         v, n = self.observation.observe(batch.x, generator=None), batch.x.shape[1]
         units = None

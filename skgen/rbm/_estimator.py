@@ -343,7 +343,7 @@ class BernoulliRBMGPU(BaseRBM):
             state["trajectory_"] = {name: state[name][None] for name in PARAMETERS}
         if self.algorithm == "cd":
             state.pop("h_samples_", None)
-        elif np.shape(state.get("h_samples_")) != self._chains_shape(state):
+        elif np.shape(state.get("h_samples_", 0)) != self._chains_shape(state):
             state["h_samples_"] = self._initial_chains(state)
         return state
 
@@ -407,8 +407,9 @@ class BernoulliRBMGPU(BaseRBM):
         return ContrastiveDivergence(*tensors, **options)
 
     def _read_state(self, state: State, phase: Phase) -> State:
+        model: Any = phase.model
         objective: Any = phase.objective
-        trained: State = parameter_arrays(phase.model)
+        trained: State = parameter_arrays(model)
         if objective.chains is not None:
             trained["h_samples_"] = objective.chains.cpu().numpy().copy()
         if objective.trajectory is not None:

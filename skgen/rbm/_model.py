@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skgen.nn import multiply
+from skgen.nn._sparse_products import multiply
 from skgen.rbm._units import BernoulliUnits, Units
 
 

@@ -1,5 +1,6 @@
 """Markov chains and random numbers. Randomness is always an argument."""
 
+from skgen._deprecation import moved_names
 from skgen.sampling._autocorrelation import integrated_autocorrelation_time
 from skgen.sampling._bits import RandomBits, bernoulli, bernoulli_of_rows
 from skgen.sampling._gibbs import clamped_mean, gibbs
@@ -33,3 +34,15 @@ __all__ = [
     "swap_neighbours_",
     "tempering",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        "Exchange": "skgen.sampling:FreeEnergyDifferences",
+        "climb": "skgen.sampling:build_ladder",
+        "differences": "skgen.sampling:free_energy_differences",
+        "exchange_": "skgen.sampling:swap_neighbours_",
+        "move_": "skgen.sampling:move_replicas_",
+        "multiply": "skgen.nn._sparse_products:multiply",
+    },
+)

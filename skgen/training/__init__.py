@@ -1,5 +1,6 @@
 """Training by skorch: the net, the seam to the families, mini-batches, callbacks."""
 
+from skgen._deprecation import moved_names
 from skgen.training._batches import DeviceBatches, WeightedDataset
 from skgen.training._callbacks import (
     Progress,
@@ -38,3 +39,11 @@ __all__ = [
     "to_tensor",
     "watches_held_out_rows",
 ]
+
+__getattr__ = moved_names(
+    __name__,
+    {
+        name: f"skgen.callbacks:{name}"
+        for name in ("AutocorrelationTime", "FreeEnergyGap", "LogLikelihood")
+    },
+)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from skgen.nn import rounded_products
+from skgen.nn._rounding import rounded_products
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 

@@ -9,16 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skgen.nn import (
-    Standardize,
-    Unstandardize,
-    check_network,
-    conv_decoder,
-    conv_encoder,
-    mlp,
-    reset_parameters,
-    shrink_log_variances,
-)
+from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
+from skgen.nn._networks import check_network, reset_parameters, shrink_log_variances
 
 # Location and scale of features; None is a scale of 1.
 Scaling = tuple[Tensor, Tensor | None]

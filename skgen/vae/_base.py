@@ -21,7 +21,8 @@ from skgen.base import (
     State,
     draw_seed,
 )
-from skgen.nn import ACTIVATIONS, Observation, seeded
+from skgen.nn import ACTIVATIONS, Observation
+from skgen.nn._seeding import seeded
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture, Scaling
 from skgen.vae._importance import importance_weighted_bound

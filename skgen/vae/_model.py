@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skgen.nn._observation import Observation
+from skgen.nn import Observation
 from skgen.sampling import balanced_normal
 from skgen.vae._kl import kl_standard_normal
 
