@@ -134,7 +134,7 @@ def log_partition_annealed(
     )
     log_z0 = log_partition_of_independent_units(models[0])
     return LogPartition.bracket(
-        log_z0, up[None, None], down[None, None], method="ais", mean_as_upper_end=True
+        log_z0, up[None, None], down[None, None], method="ais", conservative=True
     )
 
 

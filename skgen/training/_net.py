@@ -199,6 +199,7 @@ class GenerativeNet(NeuralNet):
                 self._move_on(n_trained + count / len(batches))
             if listens:
                 self._notify_begin(batch, training=True)
+            self._batch = batch
             objective.training_step(model, batch, step)
             objective.after_step(model)
             if listens:
@@ -221,9 +222,7 @@ class GenerativeNet(NeuralNet):
             generator=self.generator,
             factor_dtype=self.factor_dtype,
             on_gradients=(
-                partial(self.notify, "on_grad_computed", training=True)
-                if self._listeners("on_grad_computed")
-                else None
+                self._notify_gradients if self._listeners("on_grad_computed") else None
             ),
         )
 
@@ -265,6 +264,14 @@ class GenerativeNet(NeuralNet):
             batch=(batch.x, batch.y),
             training=training,
             y_pred=y_pred,
+        )
+
+    def _notify_gradients(self, named_parameters: list[Any]) -> None:
+        self.notify(
+            "on_grad_computed",
+            named_parameters=named_parameters,
+            batch=(self._batch.x, self._batch.y),
+            training=True,
         )
 
     def _listens_to_batches(self) -> bool:

@@ -36,6 +36,9 @@ class RowSource(ABC):
     dtype: torch.dtype
     device: torch.device = torch.device("cpu")
 
+    def __len__(self) -> int:
+        return self.shape[0]
+
     @abstractmethod
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:
         """Return some rows.

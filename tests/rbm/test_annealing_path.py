@@ -7,8 +7,9 @@ from oracles import EnumeratedRBM
 from rbm_helpers import module_of, oracle_of
 from scipy.special import expit, logit
 
-from skgen.rbm._annealing_path import balanced_lines
+from skgen.rbm._annealing_path import moment_matched_paths
 from skgen.rbm._scaled import TemperedRBM
+from skgen.rbm._units import BernoulliUnits
 from skgen.sampling import gibbs
 
 
@@ -33,7 +34,7 @@ def ladder():
     with torch.no_grad():
         v = torch.zeros(2000, 8, dtype=torch.float64)
         v = gibbs(model, v, 50, generator=generator)
-        lines = balanced_lines(model, base, v, n_steps=2000, generator=generator)
+        lines = moment_matched_paths(model, base, v, n_steps=2000, generator=generator)
     return oracle, base, ends(lines)
 
 
@@ -59,7 +60,7 @@ def test_means_stay_where_they_are(ladder):
         for mean, wanted in zip(means(oracle_of(rung, oracle)), top, strict=True):
             np.testing.assert_allclose(mean, wanted, atol=0.02)
     with torch.no_grad():
-        cooled = TemperedRBM(model, base, rungs[2].beta)
+        cooled = TemperedRBM(model, BernoulliUnits(base), rungs[2].beta)
         hidden = means(oracle_of(cooled, oracle))[1]
     assert abs(hidden - top[1]).max() > 0.05
 
@@ -71,7 +72,7 @@ def test_means_go_straight_in_their_logits(ladder):
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         v = gibbs(model, torch.zeros(2000, 8).double(), 50, generator=generator)
-        lines = balanced_lines(model, base, v, n_steps=2000, generator=generator)
+        lines = moment_matched_paths(model, base, v, n_steps=2000, generator=generator)
     top = logit(means(oracle)[0])
     for rung in ends(lines)[1:-1]:
         wanted = (1 - rung.beta) * base.numpy() + rung.beta * top

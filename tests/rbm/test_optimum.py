@@ -37,15 +37,16 @@ every_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 
 @every_precision
 @pytest.mark.parametrize(
-    ("keep_rungs", "learning_rate", "n_iter"), [(False, 0.3, 300), (True, 0.1, 800)]
+    ("keep_trajectory", "learning_rate", "n_iter"),
+    [(False, 0.3, 300), (True, 0.1, 800)],
 )
-def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter, precision):
+def test_bars_and_stripes_of_four(keep_trajectory, learning_rate, n_iter, precision):
     """Two ladders: temperatures, and the trajectory of the training."""
     X = make_bars_and_stripes(4)
     optimum = -5 * np.log(2) + np.log(2) / 8
     model = tempered(
         32,
-        keep_rungs=keep_rungs,
+        keep_trajectory=keep_trajectory,
         learning_rate=learning_rate,
         n_iter=n_iter,
         batch_size=64,
