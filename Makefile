@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint docs bench clean
+.PHONY: demo test test-all test-slow lint docs bench clean
 .DEFAULT_GOAL := test
 
 # One stamp an extra: `.venv/.test` says that the extra `test` is installed.
@@ -18,8 +18,18 @@ demo: .venv/.plot
 	$(BIN)/python examples/plot_vae_digits.py
 	$(BIN)/python examples/plot_ising.py
 
+# One worker process per core. Plain `pytest` runs in one process and deselects nothing,
+# so that a test named on the command line always runs, and a debugger works.
+PYTEST = $(BIN)/python -m pytest -n logical --dist worksteal
+
 test: .venv/.test
-	$(BIN)/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/.test
+	$(PYTEST) -m slow
+
+test-all: .venv/.test
+	$(PYTEST)
 
 lint: .venv/.lint
 	$(BIN)/ruff check .

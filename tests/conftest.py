@@ -1,7 +1,14 @@
-import pytest
-import torch
+import os
 
-# The machines here are tiny: two threads would mostly wait for each other.
+# The models here are tiny: two threads would mostly wait for each other, and with
+# pytest-xdist each core has a worker process of its own. The BLAS of NumPy and SciPy
+# reads these variables when it is loaded.
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
 torch.set_num_threads(1)
 
 

@@ -3,6 +3,7 @@
 Runs on `--device`: pytest --device cuda.
 """
 
+import copy
 import io
 import os
 import pickle
@@ -51,6 +52,21 @@ def make(request, device):
         return cls(**(quick | params))
 
     return make
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """One fit per class, at the parameters of `make`."""
+    return {}
+
+
+@pytest.fixture
+def fitted(make, fits):
+    """A copy of that fit, without its net, for tests that need no fit of their own."""
+    model = make()
+    if type(model) not in fits:
+        fits[type(model)] = model.fit(X)
+    return copy.deepcopy(fits[type(model)])
 
 
 def arrays(model):
@@ -105,13 +121,13 @@ def test_signatures(make):
     assert len(model.history_) == model.n_iter_ == 4
 
 
-def test_score_is_the_mean_of_score_samples(make):
-    model = make().fit(X)
-    assert model.score(X) == pytest.approx(model.score_samples(X).mean(), rel=1e-12)
+def test_score_is_the_mean_of_score_samples(fitted):
+    mean = fitted.score_samples(X).mean()
+    assert fitted.score(X) == pytest.approx(mean, rel=1e-12)
 
 
-def test_score_is_deterministic_and_of_each_row_alone(make):
-    model = make().fit(X)
+def test_score_is_deterministic_and_of_each_row_alone(fitted):
+    model = fitted
     scores = model.score_samples(X)
     np.testing.assert_array_equal(scores, model.score_samples(X))
     order = np.random.RandomState(0).permutation(len(X))
@@ -141,8 +157,8 @@ def test_precision_of_training(make):
 
 
 @pytest.mark.parametrize("container", [sp.csr_array, sp.csc_array, sp.csr_matrix])
-def test_sparse_is_dense(make, container):
-    dense, sparse = make().fit(X), make().fit(container(X))
+def test_sparse_is_dense(make, fitted, container):
+    dense, sparse = fitted, make().fit(container(X))
     assert_same_state(dense, sparse)
     for method in ("transform", "score_samples"):
         np.testing.assert_array_equal(
@@ -150,8 +166,8 @@ def test_sparse_is_dense(make, container):
         )
 
 
-def test_same_seed_same_bits(make):
-    one, again, other = make().fit(X), make().fit(X), make(random_state=1).fit(X)
+def test_same_seed_same_bits(make, fitted):
+    one, again, other = fitted, make().fit(X), make(random_state=1).fit(X)
     assert_same_state(one, again)
     assert_same_state(one, other, equal=False)
     np.testing.assert_array_equal(one.sample(9), again.sample(9))
@@ -161,8 +177,8 @@ def test_same_seed_same_bits(make):
     assert not np.array_equal(seven, one.sample(9, random_state=8))
 
 
-def test_watching_does_not_change_the_bits(make, capsys):
-    assert_same_state(make().fit(X), make(verbose=1).fit(X))
+def test_watching_does_not_change_the_bits(make, fitted, capsys):
+    assert_same_state(fitted, make(verbose=1).fit(X))
     assert "Iteration 3" in capsys.readouterr().out
 
 
@@ -229,8 +245,8 @@ def test_pickle_holds_no_callback(make):
         pickle.dumps(clone(model))  # not fitted: its callbacks are still to come
 
 
-def test_loads_where_the_device_is_missing(make):
-    model = make().fit(X)
+def test_loads_where_the_device_is_missing(fitted):
+    model = fitted
     expected = model.transform(X)
     model.device = "cuda:77"  # nowhere
     loaded = pickle.loads(pickle.dumps(model))
@@ -277,12 +293,12 @@ def test_cross_val_score(make):
     assert np.isfinite(scores).all()
 
 
-def test_set_output_pandas(make):
+def test_set_output_pandas(make, fitted):
     model = make().set_output(transform="pandas").fit(X)
     frame = model.transform(X)
     prefix = type(model).__name__.lower()
     assert list(frame.columns) == [f"{prefix}{i}" for i in range(8)]
-    np.testing.assert_array_equal(frame, make().fit(X).transform(X))
+    np.testing.assert_array_equal(frame, fitted.transform(X))
 
 
 def test_feature_names(make):
@@ -294,10 +310,9 @@ def test_feature_names(make):
         model.transform(frame.rename(columns={"pixel0": "other"}))
 
 
-def test_html_repr_links_to_the_documentation(make):
-    model = make().fit(X)
-    html = model._repr_html_()
-    name = type(model).__name__
+def test_html_repr_links_to_the_documentation(fitted):
+    html = fitted._repr_html_()
+    name = type(fitted).__name__
     assert f"generated/skgen.{name}.html" in html
 
 
@@ -339,8 +354,8 @@ def test_bad_data(make, data, error, match):
             getattr(make(), method)(data)
 
 
-def test_wrong_width(make):
-    model = make().fit(X)
+def test_wrong_width(fitted):
+    model = fitted
     for method in ("transform", "score_samples", "partial_fit", "log_likelihood"):
         with pytest.raises(ValueError, match="63 features"):
             getattr(model, method)(X[:, :-1])
@@ -384,11 +399,11 @@ def test_fit_that_fails_at_first_leaves_nothing(make):
     assert vars(model) == vars(clone(model))
 
 
-def test_read_only_memory_map(make, tmp_path):
+def test_read_only_memory_map(make, fitted, tmp_path):
     joblib.dump(X, tmp_path / "X")
     mapped = joblib.load(tmp_path / "X", mmap_mode="r")
     model = make().fit(mapped)
-    assert_same_state(model, make().fit(X))
+    assert_same_state(model, fitted)
     np.testing.assert_array_equal(model.transform(mapped), model.transform(X))
 
 

@@ -71,8 +71,14 @@ def threads_of_a_fit(seed):
     return torch.get_num_threads(), model.score(X)
 
 
-def test_workers_share_the_cores():
-    """Each of two workers has at most half of them, and computes the same."""
+def test_workers_share_the_cores(monkeypatch):
+    """Each of two workers has at most half of them, and computes the same.
+
+    joblib sets the number of threads of its workers unless the environment does, as it
+    does in these tests (conftest.py).
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name)
     runs = joblib.Parallel(n_jobs=2)(
         joblib.delayed(threads_of_a_fit)(seed) for seed in (0, 1)
     )
