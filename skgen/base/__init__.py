@@ -14,6 +14,7 @@ from skgen.base._validation import (
     validated,
     warn_outside_unit_interval,
 )
+from skgen.base._weights import load_arrays, to_arrays
 
 __all__ = [
     "BaseGenerator",
@@ -26,6 +27,8 @@ __all__ = [
     "binarized",
     "column_means",
     "draw_seed",
+    "load_arrays",
+    "to_arrays",
     "validated",
     "warn_outside_unit_interval",
 ]

@@ -13,7 +13,7 @@ from sklearn.base import (
     TransformerMixin,
     _fit_context,
 )
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
@@ -77,7 +77,8 @@ class ImputerMixin(ABC):
 class ConditionalMixin(ABC):
     """Mixin of models of p(x | y), for which y is data.
 
-    It comes before `BaseGenerator` among the base classes.
+    It comes before `BaseGenerator` among the base classes. Objectives find y in
+    `skgen.training.Batch`, of shape (batch, n_conditions).
     """
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -117,6 +118,24 @@ class ConditionalMixin(ABC):
         """
         warm = self.__sklearn_is_fitted__()
         return self._fit(X, y, n_iter=1, warm=warm, partial=True)
+
+    def _validate_training_data(
+        self: Any, X: Any, y: Any, *, reset: bool
+    ) -> tuple[Any, np.ndarray]:
+        parent: Any = super()
+        X, _ = parent._validate_training_data(X, y, reset=reset)
+        return X, self._validate_conditions(y, X)
+
+    def _validate_conditions(self, y: Any, X: Any) -> np.ndarray:
+        """Validate conditions of valid data, shape (n_samples, n_conditions)."""
+        if y is None:
+            raise ValueError(
+                f"Got y=None, but {type(self).__name__} requires y: the values that X "
+                "is conditioned on. Pass one for each row of X."
+            )
+        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
+        check_consistent_length(X, y)
+        return y.reshape(len(y), -1)
 
     @abstractmethod
     def score_samples(self, X: Any, y: Any) -> np.ndarray:

@@ -91,6 +91,7 @@ class Fitting:
         self.partial = partial
         self.nets = nets if warm else {}
         self.device = resolve_device(estimator.device)
+        self.history = estimator.__dict__.get("history_") if warm else None
 
     def run(self, X: Any, y: Any = None) -> None:
         """Train on valid data.
@@ -120,8 +121,8 @@ class Fitting:
                 _finish_interrupted(net, type(estimator).__name__)
                 break
         estimator._set_state(state)
-        estimator.history_ = net.history
-        estimator.n_iter_ = len(net.history)
+        estimator.history_ = self.history
+        estimator.n_iter_ = len(self.history)
         estimator.device_ = str(self.device)
         estimator._finalise(rows, partial=self.partial)
 
@@ -157,19 +158,17 @@ class Fitting:
         params = estimator.get_params(deep=False)
         params = {k: v for k, v in params.items() if k != "n_iter"}
         net = self.nets.get(phase.name)
-        history = next((n.history for n in self.nets.values()), None)
         if net is None or net.built_from_ != params:
             seed = draw_seed(estimator.random_state_)
             net = build_net(estimator, phase, self.device, seed)
             net.built_from_ = params
-            if self.warm and history is None:
-                history = estimator.__dict__.get("history_")
-            if history is not None:
-                net.history = history  # one for all phases
         else:
             dtype = next(net.module_.parameters()).dtype
             net.module_.load_state_dict(phase.model.state_dict())
             net.criterion_ = phase.objective.to(self.device, dtype)
+        if self.history is not None:
+            net.history = self.history
+        self.history = net.history  # one for all phases
         self.nets[phase.name] = net
         return net
 

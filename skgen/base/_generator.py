@@ -24,6 +24,7 @@ from skgen.base._fitting import (
     holds_out_rows,
 )
 from skgen.base._validation import validated
+from skgen.base._weights import to_arrays
 from skgen.training import (
     PRECISIONS,
     SCHEDULES,
@@ -50,14 +51,14 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     - `_initial_state`: the state that training starts from,
     - `_build_model`: the module of a state,
     - `_build_objective`: what is minimised,
-    - `_read_state`: the state of a trained module and objective,
-    - `_optimizer_arguments`: the optimizers,
     - `sample` and `score_samples`,
 
-    and may refine `_phases`, `_build_inference_model`, `_finalise` and
-    `_training_context`. What else an estimator can do, it gets from the mixins of
-    `skgen.base`. It stores the parameters that it offers; for those of training that
-    it does not offer, the class attributes below hold.
+    and may refine `_read_state` (by default the parameters of the module are the
+    attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
+    `_build_inference_model`, `_finalise` and `_training_context`. What else an
+    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
+    the parameters that it offers; for those of training that it does not offer, the
+    class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
@@ -99,14 +100,19 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     _score_name: ClassVar[str] = "score"
     # The attributes that hold the state; those in `_required_state` make an estimator
     # fitted, whoever assigned them.
-    _state_names: ClassVar[tuple[str, ...]]
-    _required_state: ClassVar[tuple[str, ...]]
+    _state_names: ClassVar[tuple[str, ...]] = ("weights_",)
+    _required_state: ClassVar[tuple[str, ...]] = ("weights_",)
 
     _doc_link_module = "skgen"
     _doc_link_template = (
         "https://scikit-generative.readthedocs.io/en/latest/generated/"
-        "{estimator_module}.{estimator_name}.html"
+        "skgen.{estimator_name}.html"
     )
+
+    @classmethod
+    def _constraints_of(cls, *names: str) -> dict[str, list]:
+        """Return what is valid for some parameters of training, by name."""
+        return {name: cls._training_constraints[name] for name in names}
 
     @abstractmethod
     def _initial_state(
@@ -126,14 +132,6 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         """Make the objective of a state, with memory of its own, on the CPU."""
 
     @abstractmethod
-    def _read_state(self, state: State, phase: Phase) -> State:
-        """Copy what a phase has trained into arrays: entries of the new state."""
-
-    @abstractmethod
-    def _optimizer_arguments(self) -> dict[str, Any]:
-        """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
-
-    @abstractmethod
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
         """Draw samples from the model's law, shape (n_samples, n_features)."""
 
@@ -141,9 +139,18 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     def score_samples(self, X: Any) -> np.ndarray:
         """Score each row, without randomness, higher is better, (n_samples,)."""
 
+    def _optimizer_arguments(self) -> dict[str, Any]:
+        """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
+        return {"optimizer": torch.optim.Adam}
+
     def _phases(self, state: State) -> Iterator[Phase]:
         """Yield the parts of a fit; each updates `state` before the next is made."""
         yield Phase(self._build_model(state), self._build_objective(state))
+
+    def _read_state(self, state: State, phase: Phase) -> State:
+        """Copy what a phase has trained into arrays: entries of the new state."""
+        model = phase.objective.inference_model(phase.model)
+        return {"weights_": to_arrays(model)}
 
     def _build_inference_model(self, state: State) -> nn.Module:
         """Make the module that answers for a state, where it is not the trained one."""
@@ -329,13 +336,25 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         dtype = [np.float64, np.float32]
         return validated(self, X, dtype=dtype, reset=False)
 
-    def _apply(self, function: Callable[[Any, Tensor], Tensor], X: Any) -> np.ndarray:
-        """Apply ``function(model, rows)`` to valid data, a block of rows at a time."""
-        device, rows = self._inference_device(), row_source(X)
-        model = self._model(rows.dtype, device)
-        blocks = rows.blocks(max(1, _BLOCK_SIZE // rows.shape[1]))
+    def _apply(
+        self, function: Callable[..., Tensor], X: Any, y: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Apply ``function(model, x)`` to valid data, a block of rows at a time.
+
+        With conditions y, of shape (n_samples, n_conditions) and the dtype of X, it is
+        ``function(model, x, y)``.
+        """
+        device, sources = self._inference_device(), [row_source(X)]
+        if y is not None:
+            sources.append(row_source(y))
+        model = self._model(sources[0].dtype, device)
+        n_rows = max(1, _BLOCK_SIZE // sources[0].shape[1])
+        blocks = zip(*(source.blocks(n_rows) for source in sources), strict=True)
         with torch.inference_mode():
-            parts = [function(model, x.to(device)).cpu().numpy() for x in blocks]
+            parts = [
+                function(model, *(tensor.to(device) for tensor in block)).cpu().numpy()
+                for block in blocks
+            ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
@@ -343,6 +362,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
 
     def _rng(self, random_state: Any) -> np.random.RandomState:
         """Return the source of randomness that a method is asked to draw from."""
+        check_is_fitted(self)
         return check_random_state(
             self.random_state if random_state is None else random_state
         )

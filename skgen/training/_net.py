@@ -61,6 +61,9 @@ class GenerativeNet(NeuralNet):
     ----------
     interrupted_ : bool
         Whether the last training was interrupted in the middle of an epoch.
+    built_from_ : dict or None
+        Parameters of the estimator that the net was built from; None means that it is
+        to be built again for another fit.
     """
 
     def __init__(
@@ -80,6 +83,11 @@ class GenerativeNet(NeuralNet):
         self.optimizers = optimizers
         self.phase = phase
         self.interrupted_ = False
+        self.built_from_: Any = None
+
+    def get_all_learnable_params(self) -> Any:
+        """Names and values of the parameters of the model: an objective has none."""
+        return self.module_.named_parameters()
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "GenerativeNet":
         """Make the optimizers, each for its own parameters."""

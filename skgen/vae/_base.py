@@ -20,6 +20,8 @@ from skgen.base import (
     Phase,
     State,
     draw_seed,
+    load_arrays,
+    to_arrays,
 )
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._seeding import seeded
@@ -56,7 +58,6 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     }
 
     _score_name = "ELBO"
-    _required_state = ("weights_",)
     _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
 
     # Whether features are divided by a scale of theirs.
@@ -279,14 +280,13 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         input_scaling, output_scaling, more = self._estimate_scaling(rows)
         with seeded(draw_seed(self.random_state_)):
             networks = architecture.initial_networks(input_scaling, output_scaling)
-        weights = _to_arrays(networks)
+        weights = to_arrays(networks)
         return {"weights_": weights, "_architecture": architecture, **more}
 
     def _build_model(self, state: State) -> VAE:
         with seeded(0):  # what is drawn here is replaced
             networks = state["_architecture"].build()
-        weights = {k: torch.from_numpy(v) for k, v in state["weights_"].items()}
-        networks.load_state_dict(weights)
+        load_arrays(networks, state["weights_"])
         observation = self._build_observation(state)
         return VAE(networks["encoder"], networks["decoder"], observation)
 
@@ -311,7 +311,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     def _read_state(self, state: State, phase: Phase) -> State:
         model: Any = phase.model
         networks = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
-        return {"weights_": _to_arrays(networks)}
+        return {"weights_": to_arrays(networks)}
 
     def _optimizer_arguments(self) -> dict[str, Any]:
         optimizer: dict[str, Any] = {
@@ -328,13 +328,6 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     def _finalise(self, rows: RowSource, *, partial: bool) -> None:
         mean = self._apply(VAE.forward, rows)
         self.active_units_ = mean.var(axis=0, dtype=np.float64) > _ACTIVE
-
-
-def _to_arrays(networks: nn.Module) -> dict[str, np.ndarray]:
-    state = networks.state_dict()
-    return {
-        name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()
-    }
 
 
 def _mean_and_std(model: VAE, x: Tensor) -> Tensor:
