@@ -12,7 +12,9 @@ from sklearn.datasets import load_digits
 import skgen
 from skgen.base import ConditionalMixin
 
-TOYS: list[str] = []
+TOYS: list[str] = [
+    "toys.linear_gan:LinearGAN",
+]
 ESTIMATORS = [
     *(getattr(skgen, name) for name in skgen.__all__),
     *(resolve_name(name) for name in TOYS),
