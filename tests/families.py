@@ -13,6 +13,7 @@ import skgen
 from skgen.base import ConditionalMixin
 
 TOYS: list[str] = [
+    "toys.linear_conditional:LinearConditional",
     "toys.linear_gan:LinearGAN",
 ]
 ESTIMATORS = [
