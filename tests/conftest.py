@@ -6,9 +6,6 @@ import os
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
 
-import copy  # noqa: E402
-
-import families  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
@@ -52,43 +49,3 @@ def processor(monkeypatch):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: found)
 
     return has
-
-
-def pytest_generate_tests(metafunc):
-    """Run tests that take `make` over the estimators that offer what they need."""
-    if "make" in metafunc.fixturenames:
-        marks = metafunc.definition.iter_markers("needs")
-        needs = [need for mark in marks for need in mark.args]
-        classes = families.those_with(*needs)
-        assert classes, f"nobody offers {needs}"
-        metafunc.parametrize("make", classes, indirect=True, ids=lambda c: c.__name__)
-
-
-@pytest.fixture
-def make(request, device):
-    """Make one estimator, quick to fit."""
-    cls = request.param
-    quick = {"n_components": 8, "n_iter": 3, "device": device, "random_state": 0}
-    offered = {
-        name: value for name, value in quick.items() if name in cls().get_params()
-    }
-
-    def make(**params):
-        return cls(**(offered | params))
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def fits():
-    """One fit per class, at the parameters of `make`."""
-    return {}
-
-
-@pytest.fixture
-def fitted(make, fits):
-    """A copy of that fit, without its net, for tests that need no fit of their own."""
-    model = make()
-    if type(model) not in fits:
-        fits[type(model)] = families.fit(model)
-    return copy.deepcopy(fits[type(model)])

@@ -3,6 +3,7 @@
 Runs on `--device`: pytest --device cuda.
 """
 
+import copy
 import io
 import os
 import pickle
@@ -14,7 +15,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 import torch
-from families import Unconditional, X, Y, args, draw, fit
+from families import Unconditional, X, Y, args, draw, fit, those_with
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -41,6 +42,46 @@ FURTHER_CHECKS = [
 # Not called directly, as pytest would take a single class for what is marked.
 needs = pytest.mark.needs.with_args
 outside = pytest.mark.filterwarnings("ignore:Got X with values in:UserWarning")
+
+
+def pytest_generate_tests(metafunc):
+    """Run tests that take `make` over the estimators that offer what they need."""
+    if "make" in metafunc.fixturenames:
+        marks = metafunc.definition.iter_markers("needs")
+        needs = [need for mark in marks for need in mark.args]
+        classes = those_with(*needs)
+        assert classes, f"nobody offers {needs}"
+        metafunc.parametrize("make", classes, indirect=True, ids=lambda c: c.__name__)
+
+
+@pytest.fixture
+def make(request, device):
+    """Make one estimator, quick to fit."""
+    cls = request.param
+    quick = {"n_components": 8, "n_iter": 3, "device": device, "random_state": 0}
+    offered = {
+        name: value for name, value in quick.items() if name in cls().get_params()
+    }
+
+    def make(**params):
+        return cls(**(offered | params))
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def fits():
+    """One fit per class, at the parameters of `make`."""
+    return {}
+
+
+@pytest.fixture
+def fitted(make, fits):
+    """A copy of that fit, without its net, for tests that need no fit of their own."""
+    model = make()
+    if type(model) not in fits:
+        fits[type(model)] = fit(model)
+    return copy.deepcopy(fits[type(model)])
 
 
 def arrays(model):

@@ -10,7 +10,6 @@ from skgen.base._fitting import Phase, State, draw_seed
 from skgen.base._generator import BaseGenerator
 from skgen.base._validation import (
     binarized,
-    column_means,
     validated,
     warn_outside_unit_interval,
 )
@@ -25,7 +24,6 @@ __all__ = [
     "Phase",
     "State",
     "binarized",
-    "column_means",
     "draw_seed",
     "load_arrays",
     "to_arrays",

@@ -10,11 +10,7 @@ import torch
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
-from skgen.training import RowSource, to_tensor
-
-# Rows whose sum is taken in the precision of the data, before these sums are added up
-# in double precision: exact for bits.
-_ROWS_A_SUM = 256
+from skgen.training import to_tensor
 
 
 def validated(estimator: Any, X: Any, **params: Any) -> Any:
@@ -45,15 +41,6 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     if math.isfinite(_tensor(numbers).sum().item()):
         return checked
     return validate_data(estimator, X, **params)
-
-
-def column_means(rows: RowSource) -> np.ndarray:
-    """Compute the mean of each column, float64, shape (n_features,)."""
-    total = np.zeros(rows.shape[1])
-    for block in rows.blocks(_ROWS_A_SUM):
-        x = block.numpy()
-        total += np.ones(len(x), x.dtype) @ x
-    return total / rows.shape[0]
 
 
 def warn_outside_unit_interval(X: Any) -> None:

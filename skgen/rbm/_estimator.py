@@ -15,7 +15,6 @@ from skgen.base import (
     Phase,
     State,
     binarized,
-    column_means,
     draw_seed,
     warn_outside_unit_interval,
 )
@@ -433,7 +432,7 @@ class BernoulliRBMGPU(BaseRBM):
 def _updated_means(state: RBMState, rows: RowSource) -> State:
     """Return the means of all rows seen in training, with new ones."""
     n_new, n_seen = rows.shape[0], state.get("n_samples_seen_", 0)
-    mean = column_means(rows)
+    mean = rows.column_sums() / n_new
     if n_seen:
         mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
     return {"mean_": mean, "n_samples_seen_": n_seen + n_new}

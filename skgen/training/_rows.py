@@ -12,6 +12,9 @@ from torch import Tensor
 # Share of the free memory of a GPU that data may take: the model and its mini-batches
 # need memory, too.
 _LARGEST_SHARE = 0.8
+# Rows whose sum is taken in the precision of the data, before these sums are added up
+# in double precision: exact for bits.
+_ROWS_A_SUM = 256
 
 Index = slice | Tensor
 
@@ -60,6 +63,15 @@ class RowSource(ABC):
         """Iterate over all rows in their order, `n_rows` at a time."""
         for start in range(0, self.shape[0], n_rows):
             yield self.gather(slice(start, start + n_rows))
+
+    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
+        """Sum all rows, or those of an index, float64, shape (n_features,)."""
+        rows = self if index is None else SelectedRows(self, index)
+        total = np.zeros(self.shape[1])
+        for block in rows.blocks(_ROWS_A_SUM):
+            x = block.cpu().numpy()
+            total += np.ones(len(x), x.dtype) @ x
+        return total
 
     def select(self, indices: Any) -> "RowSource":
         """Return the source of the rows `indices`, without a copy of the data."""
@@ -134,6 +146,14 @@ class SparseRows(RowSource):
         """Return some rows, dense."""
         return to_tensor(self.X[_for_numpy(index)].toarray(), self.device)
 
+    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
+        """Sum all rows, or those of an index, without making them dense."""
+        n_rows = self.shape[0]
+        counts = (
+            np.ones(n_rows) if index is None else np.bincount(index, minlength=n_rows)
+        )
+        return np.asarray(self.X.T @ counts, dtype=np.float64)
+
 
 class SelectedRows(RowSource):
     """Some rows of another source.
@@ -157,6 +177,12 @@ class SelectedRows(RowSource):
         if not isinstance(index, slice):
             index = index.to(self.indices.device)
         return self.source.gather(self.indices[index], out=out)
+
+    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
+        """Sum all rows, or those of an index, float64, shape (n_features,)."""
+        return self.source.column_sums(
+            self.indices if index is None else self.indices[index]
+        )
 
     def to(self, device: torch.device) -> RowSource:
         """Return a source of the same rows on a device."""

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from skgen.base import State, binarized, column_means, warn_outside_unit_interval
+from skgen.base import State, binarized, warn_outside_unit_interval
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Scaling
@@ -241,7 +241,9 @@ class BernoulliVAE(BaseVAE):
     def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (rows.shape[0] + 2)
-        mean = torch.from_numpy(column_means(rows).clip(margin, 1 - margin))
+        mean = torch.from_numpy(
+            (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
+        )
         return (mean, None), (torch.logit(mean), None), {}
 
     def _build_observation(self, state: State) -> BernoulliObservation:
