@@ -1,8 +1,7 @@
 """Generative models for scikit-learn."""
 
-from skgen.rbm._estimator import BernoulliRBMGPU
-from skgen.vae._bernoulli import BernoulliVAE
-from skgen.vae._gaussian import GaussianVAE
+from skgen.rbm import BernoulliRBMGPU
+from skgen.vae import BernoulliVAE, GaussianVAE
 
 __all__ = ["BernoulliRBMGPU", "BernoulliVAE", "GaussianVAE"]
 __version__ = "0.1.0"

@@ -15,8 +15,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgen.base._fitting import draw_seed
-from skgen.rbm._estimator import BernoulliRBMGPU
+from skgen.base import draw_seed
+from skgen.rbm import BernoulliRBMGPU
 
 # Gibbs steps that fill in what is missing between two passes of training.
 _STEPS_A_ROUND = 10

@@ -43,7 +43,7 @@ def generator():
 @pytest.fixture
 def short_path(monkeypatch):
     """Fit the annealing path in 100 steps; estimates along it stay valid."""
-    monkeypatch.setattr("skgen.rbm._partition_annealed._LEAST_BALANCING", 100)
+    monkeypatch.setattr("skgen.rbm._partition_annealed._LEAST_PATH_STEPS", 100)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def module_of(oracle, dtype=torch.float64):
 def oracle_of(scaled, oracle):
     """The model whose weights are those of `oracle`, scaled; enumerated."""
     return EnumeratedRBM(
-        scaled.beta * oracle.W, scaled.hidden_bias.numpy(), scaled.visible_bias.numpy()
+        scaled.beta * oracle.W, scaled.hidden.bias.numpy(), scaled.visible.bias.numpy()
     )
 
 

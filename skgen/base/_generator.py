@@ -1,54 +1,167 @@
-"""What all estimators share: the methods of scikit-learn, and inference."""
+"""BaseGenerator: the methods of scikit-learn that all estimators share."""
 
 import copy
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    DensityMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils import check_array, check_random_state
-from sklearn.utils._metadata_requests import UNUSED
+from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
-from skorch.dataset import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 
-from skgen.base._fitting import Fitting, draw_seed
+from skgen.base._fitting import (
+    Fitting,
+    Phase,
+    State,
+    build_net,
+    draw_seed,
+    holds_out_rows,
+)
 from skgen.base._validation import validated
+from skgen.base._weights import to_arrays
 from skgen.training import (
-    DeviceBatches,
+    PRECISIONS,
+    SCHEDULES,
     GenerativeNet,
+    Objective,
+    RowSource,
+    check_callbacks,
     resolve_device,
-    watches_held_out_rows,
+    row_source,
 )
 
-# Numbers in a chunk of data that inference moves to the device at a time.
-_CHUNK = 2**23
+# Numbers of a block of data that inference moves to the device at a time.
+_BLOCK_SIZE = 2**23
 
 
-class BaseGenerator(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, DensityMixin, Fitting
-):
+class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     """Base of all generative estimators.
 
-    What a family supplies is listed in `Fitting`. Inference builds a module from the
-    fitted state in the dtype of the data. See `skgen.BernoulliRBMGPU` for the
-    parameters, which are shared.
+    The fitted state is a dict of arrays (and of what else is plain Python), which are
+    attributes of the estimator. `Fitting` makes a torch module of it, trains it and
+    reads the new state only if training ended well. Inference makes a module of the
+    state in the dtype of the data. A family of models supplies
+
+    - `_initial_state`: the state that training starts from,
+    - `_build_model`: the module of a state,
+    - `_build_objective`: what is minimised,
+    - `sample` and `score_samples`,
+
+    and may refine `_read_state` (by default the parameters of the module are the
+    attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
+    `_build_inference_model`, `_finalise` and `_training_context`. What else an
+    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
+    the parameters that it offers; for those of training that it does not offer, the
+    class attributes below hold.
+
+    See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
+
+    batch_size: int
+    early_stopping: bool = False
+    validation_fraction: float = 0.1
+    n_iter_no_change: int = 10
+    tol: float = 1e-4
+    learning_rate: float
+    learning_rate_schedule: str = "constant"
+    n_iter: int
+    callbacks: Any = None
+    device: Any = "auto"
+    precision: str = "float32"
+    warm_start: bool = False
+    verbose: Any = 0
+    random_state: Any = None
+
+    # What is valid for the parameters of training, for the subclasses that offer them.
+    _training_constraints: ClassVar[dict] = {
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "n_iter": [Interval(Integral, 0, None, closed="left")],
+        "learning_rate_schedule": [StrOptions(set(SCHEDULES))],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "callbacks": [list, tuple, None],
+        "device": [str, torch.device],
+        "precision": [StrOptions(set(PRECISIONS))],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "random_state": ["random_state"],
+    }
+
+    # What `score` is called where it is shown.
+    _score_name: ClassVar[str] = "score"
+    # The attributes that hold the state; those in `_required_state` make an estimator
+    # fitted, whoever assigned them.
+    _state_names: ClassVar[tuple[str, ...]] = ("weights_",)
+    _required_state: ClassVar[tuple[str, ...]] = ("weights_",)
 
     _doc_link_module = "skgen"
     _doc_link_template = (
         "https://scikit-generative.readthedocs.io/en/latest/generated/"
-        "{estimator_module}.{estimator_name}.html"
+        "skgen.{estimator_name}.html"
     )
 
-    # H is data: it takes no part in scikit-learn's metadata routing.
-    __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
+    @classmethod
+    def _constraints_of(cls, *names: str) -> dict[str, list]:
+        """Return what is valid for some parameters of training, by name."""
+        return {name: cls._training_constraints[name] for name in names}
+
+    @abstractmethod
+    def _initial_state(
+        self, rows: RowSource, y: np.ndarray | None, state: State
+    ) -> State:
+        """Complete a state for training on some rows; an empty one is a cold start.
+
+        It may draw from ``self.random_state_``, and must not change `state`.
+        """
+
+    @abstractmethod
+    def _build_model(self, state: State) -> nn.Module:
+        """Make the module of a state, with memory of its own, on the CPU."""
+
+    @abstractmethod
+    def _build_objective(self, state: State) -> Objective:
+        """Make the objective of a state, with memory of its own, on the CPU."""
+
+    @abstractmethod
+    def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
+        """Draw samples from the model's law, shape (n_samples, n_features)."""
+
+    @abstractmethod
+    def score_samples(self, X: Any) -> np.ndarray:
+        """Score each row, without randomness, higher is better, (n_samples,)."""
+
+    def _optimizer_arguments(self) -> dict[str, Any]:
+        """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
+        return {"optimizer": torch.optim.Adam}
+
+    def _phases(self, state: State) -> Iterator[Phase]:
+        """Yield the parts of a fit; each updates `state` before the next is made."""
+        yield Phase(self._build_model(state), self._build_objective(state))
+
+    def _read_state(self, state: State, phase: Phase) -> State:
+        """Copy what a phase has trained into arrays: entries of the new state."""
+        model = phase.objective.inference_model(phase.model)
+        return {"weights_": to_arrays(model)}
+
+    def _build_inference_model(self, state: State) -> nn.Module:
+        """Make the module that answers for a state, where it is not the trained one."""
+        return self._build_model(state)
+
+    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+        """Set what has a closed form, given the state and the rows trained on."""
+
+    def _training_context(self, model: nn.Module) -> AbstractContextManager:
+        """Return the context in which the model of a phase is trained."""
+        return nullcontext()
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> "BaseGenerator":
@@ -57,7 +170,7 @@ class BaseGenerator(
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data. Sparse data is made dense a mini-batch at a time.
+            Training data. Sparse data is made dense one mini-batch at a time.
         y : Ignored
             Not used, present for API consistency by convention.
 
@@ -69,13 +182,13 @@ class BaseGenerator(
         Raises
         ------
         ValueError
-            If X or a parameter is bad, before any training; or if training
+            If X or a parameter is invalid, before any training; or if training
             diverges. What was fitted before stays as it was.
 
         Warns
         -----
         ConvergenceWarning
-            If training is interrupted from the keyboard; what was learned by
+            If training is interrupted from the keyboard; what was learned until
             then is kept.
         """
         warm = self.warm_start and self.__sklearn_is_fitted__()
@@ -83,7 +196,7 @@ class BaseGenerator(
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "BaseGenerator":
-        """Go on with the fit by one pass over X in mini-batches.
+        """Continue the fit by one pass over X in mini-batches.
 
         The first call starts a model. The learning rate is constant, and no
         row is held out.
@@ -100,17 +213,11 @@ class BaseGenerator(
         self : object
             The fitted estimator.
         """
-        if self.early_stopping or watches_held_out_rows(self.callbacks):
-            raise ValueError(
-                "partial_fit holds no rows out, but early_stopping or one of the "
-                "callbacks watches held-out rows. Call fit, or set_params("
-                "early_stopping=False, callbacks=None) first."
-            )
         warm = self.__sklearn_is_fitted__()
         return self._fit(X, n_iter=1, warm=warm, partial=True)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Mean of `score_samples` over X.
+        """Compute the mean of `score_samples` over X.
 
         Parameters
         ----------
@@ -130,18 +237,19 @@ class BaseGenerator(
     def net_(self) -> GenerativeNet:  # numpydoc ignore=RT01
         """The skorch net, with the current parameters in it.
 
-        It is left out of a pickle, and made anew when it is asked for.
+        It is left out of a pickle, and made again when it is asked for.
         """
         check_is_fitted(self)
-        state = self._state()
-        if "_net" not in self.__dict__:
+        *_, phase = self._phases(self._state())
+        nets = self.__dict__.setdefault("_nets", {})
+        if phase.name not in nets:
             rng = getattr(self, "random_state_", None) or self.random_state
-            # A copy: to look at an attribute must not move a random state.
+            # A copy: reading an attribute must not change a random state.
             seed = draw_seed(check_random_state(copy.deepcopy(rng)))
-            self._net = self._build_net(state, self._inference_device(), seed)
-        model = self._build_model(state)
-        self._net.module_.load_state_dict(model.state_dict())
-        return self._net
+            nets[phase.name] = build_net(self, phase, self._inference_device(), seed)
+        net = nets[phase.name]
+        net.module_.load_state_dict(phase.model.state_dict())
+        return net
 
     def __sklearn_is_fitted__(self) -> bool:
         return all(hasattr(self, name) for name in self._required_state)
@@ -149,15 +257,78 @@ class BaseGenerator(
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle arrays and parameters; net and callbacks of a fit stay behind."""
-        state = {k: v for k, v in super().__getstate__().items() if k != "_net"}
+        """Pickle arrays and parameters; the net and callbacks of a fit are left out."""
+        state = {k: v for k, v in super().__getstate__().items() if k != "_nets"}
         if self.__sklearn_is_fitted__():
             state["callbacks"] = None
         return state
+
+    def _fit(
+        self, X: Any, y: Any = None, *, n_iter: int, warm: bool, partial: bool = False
+    ) -> "BaseGenerator":
+        with self._unchanged_on_failure() as nets:
+            if partial and holds_out_rows(self):
+                raise ValueError(
+                    "partial_fit holds no rows out, but early_stopping or one of the "
+                    "callbacks watches held-out rows. Call fit, or set_params("
+                    "early_stopping=False, callbacks=None) first."
+                )
+            reset = not (warm and hasattr(self, "n_features_in_"))
+            X, y = self._validate_training_data(X, y, reset=reset)
+            if not (warm and hasattr(self, "random_state_")):
+                self.random_state_ = check_random_state(self.random_state)
+            fitting = Fitting(
+                self, n_iter=n_iter, warm=warm, partial=partial, nets=nets
+            )
+            fitting.run(X, y)
+            self._nets = fitting.nets
+        return self
+
+    @contextmanager
+    def _unchanged_on_failure(self) -> Iterator[dict[str, GenerativeNet]]:
+        """Restore all attributes where a fit fails; give the nets to train with.
+
+        The nets leave the estimator meanwhile, so that none stays half trained.
+        """
+        nets = self.__dict__.pop("_nets", {})
+        before = self.__dict__.copy()
+        try:
+            yield nets
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _state(self) -> State:
+        return {n: getattr(self, n) for n in self._state_names if hasattr(self, n)}
+
+    def _set_state(self, state: State) -> None:
+        for name in self._state_names:
+            self.__dict__.pop(name, None)
+        self.__dict__.update(state)
+
+    @property
+    def _dtype(self) -> np.dtype:
+        """Dtype of the parameters."""
+        return np.dtype(PRECISIONS[self.precision].parameters)
+
+    def _validate_training_data(
+        self, X: Any, y: Any, *, reset: bool
+    ) -> tuple[Any, np.ndarray | None]:
+        """Validate what is trained on, in the dtype of the parameters."""
+        check_callbacks(self.callbacks, self.learning_rate_schedule)
+        if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+            raise TypeError(
+                f"Got X of type {type(X).__name__}, but expected an array-like or a "
+                "sparse matrix of shape (n_samples, n_features). Pass the array "
+                "behind it, or call partial_fit on one batch at a time."
+            )
+        # Numbers too large for the precision get validate_data's error alone.
+        with np.errstate(over="ignore"):
+            return validated(self, X, dtype=self._dtype, order="C", reset=reset), None
 
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""
@@ -165,44 +336,45 @@ class BaseGenerator(
         dtype = [np.float64, np.float32]
         return validated(self, X, dtype=dtype, reset=False)
 
-    def _validate_components(self, H: Any) -> np.ndarray:
-        """Validate what `inverse_transform` takes; its dtype stays."""
-        check_is_fitted(self)
-        H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
-        n_components = self._n_features_out
-        if H.shape[1] != n_components:
-            raise ValueError(
-                f"Got H with {H.shape[1]} columns, but expected {n_components}, one "
-                "for each component, as transform gives."
-            )
-        return H
+    def _apply(
+        self, function: Callable[..., Tensor], X: Any, y: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Apply ``function(model, x)`` to valid data, a block of rows at a time.
 
-    def _apply(self, function: Callable[[Any, Tensor], Tensor], X: Any) -> np.ndarray:
-        """Apply ``function(model, rows)`` to valid data, a chunk at a time."""
-        device = self._inference_device()
-        model = self._model(torch.from_numpy(np.empty(0, X.dtype)).dtype, device)
-        batches = DeviceBatches(Dataset(X), max(1, _CHUNK // X.shape[1]), device=device)
+        With conditions y, of shape (n_samples, n_conditions) and the dtype of X, it is
+        ``function(model, x, y)``.
+        """
+        device, sources = self._inference_device(), [row_source(X)]
+        if y is not None:
+            sources.append(row_source(y))
+        model = self._model(sources[0].dtype, device)
+        n_rows = max(1, _BLOCK_SIZE // sources[0].shape[1])
+        blocks = zip(*(source.blocks(n_rows) for source in sources), strict=True)
         with torch.inference_mode():
-            parts = [function(model, x).cpu().numpy() for x, _ in batches]
+            parts = [
+                function(model, *(tensor.to(device) for tensor in block)).cpu().numpy()
+                for block in blocks
+            ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
-        return self._build_model(self._state()).to(device, dtype).eval()
+        return self._build_inference_model(self._state()).to(device, dtype).eval()
 
     def _rng(self, random_state: Any) -> np.random.RandomState:
-        """Give the source of randomness that a method was asked to draw from."""
+        """Return the source of randomness that a method is asked to draw from."""
+        check_is_fitted(self)
         return check_random_state(
             self.random_state if random_state is None else random_state
         )
 
     def _inference_device(self) -> torch.device:
-        """The device asked for, or the CPU where this machine lacks it."""
+        """Return the device asked for, or the CPU where this machine lacks it."""
         try:
             return resolve_device(self.device)
         except ValueError:
             return torch.device("cpu")
 
     def _generator(self, rng: np.random.RandomState) -> torch.Generator:
-        """Make a source of randomness where inference runs, from one drawn integer."""
+        """Make a source of randomness for inference, from one drawn integer."""
         generator = torch.Generator(device=self._inference_device())
         return generator.manual_seed(draw_seed(rng))

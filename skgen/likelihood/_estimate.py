@@ -56,7 +56,7 @@ class LogPartition:
         down: Tensor,
         *,
         method: str,
-        cautious: bool = False,
+        conservative: bool = False,
     ) -> "LogPartition":
         r"""Estimate log Z from weights of both directions.
 
@@ -73,7 +73,7 @@ class LogPartition:
             :math:`e^{-y}` is the inverse ratio.
         method : str
             What to call it.
-        cautious : bool
+        conservative : bool
             Whether the upper end is a mean of y, which is at least the log of the
             ratio by Jensen's inequality, instead of :math:`-\log \langle e^{-y}
             \rangle`. Where draws from the model above have the modes in wrong
@@ -90,7 +90,7 @@ class LogPartition:
         log_ratio = bennett(up, down)
         best, error = log_ratio.sum().item(), _bennett_error(up, down, log_ratio)
         low, low_error = log_mean_exp(up).sum().item(), _log_mean_exp_error(up)
-        if cautious:
+        if conservative:
             # A half has at least two chains, or no error.
             n_parts = 2 if down.shape[2] >= 4 else 1
             parts = down.tensor_split(n_parts, dim=2)

@@ -4,21 +4,15 @@ from skgen.nn._networks import (
     ACTIVATIONS,
     Standardize,
     Unstandardize,
-    check_network,
     conv_decoder,
     conv_encoder,
     mlp,
-    quiet_log_variances,
-    reset_parameters,
-    seeded,
 )
 from skgen.nn._observation import (
     BernoulliObservation,
     GaussianObservation,
     Observation,
 )
-from skgen.nn._rounding import rounded_products
-from skgen.nn._sparse_products import multiply
 
 __all__ = [
     "ACTIVATIONS",
@@ -27,13 +21,7 @@ __all__ = [
     "Observation",
     "Standardize",
     "Unstandardize",
-    "check_network",
     "conv_decoder",
     "conv_encoder",
     "mlp",
-    "multiply",
-    "quiet_log_variances",
-    "reset_parameters",
-    "rounded_products",
-    "seeded",
 ]

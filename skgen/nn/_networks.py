@@ -1,7 +1,6 @@
-"""Encoder and decoder networks of a VAE."""
+"""Networks: fully connected and convolutional, with fixed scalings."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
@@ -193,7 +192,7 @@ def reset_parameters(network: nn.Module) -> None:
 
 
 @torch.no_grad()
-def quiet_log_variances(encoder: nn.Sequential) -> None:
+def shrink_log_variances(encoder: nn.Sequential) -> None:
     """Shrink the weights that give log-variances, in the last layer, to a hundredth.
 
     With biases of 0, each posterior then starts with a variance near 1, that of
@@ -207,29 +206,6 @@ def quiet_log_variances(encoder: nn.Sequential) -> None:
     """
     weight: Tensor = encoder[-1].weight  # type: ignore[assignment]
     weight[len(weight) // 2 :] *= 0.01
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device | None = None) -> Iterator[None]:
-    """Seed the global generators of torch, and put them back as they were.
-
-    For modules that know no other: those that draw their parameters when they
-    are made, and dropout.
-
-    Parameters
-    ----------
-    seed : int
-        Seed inside of the context.
-    device : torch.device or None
-        If it is a CUDA device, its generator is seeded as well.
-    """
-    on_gpu = device is not None and device.type == "cuda"
-    with torch.random.fork_rng(devices=[device] if on_gpu else []):
-        torch.default_generator.manual_seed(seed)
-        if on_gpu:
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:

@@ -19,7 +19,7 @@ _PRODUCTS = {
 }
 
 
-def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
+def matmul_dtype(factor_dtype: torch.dtype, device: torch.device) -> torch.dtype:
     """Dtype in which rounded factors are multiplied.
 
     Without instructions for it, torch multiplies bfloat16 several times slower than
@@ -29,7 +29,7 @@ def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
 
     Parameters
     ----------
-    products : torch.dtype
+    factor_dtype : torch.dtype
         What the factors are rounded to.
     device : torch.device
         Where they are multiplied.
@@ -37,22 +37,22 @@ def carrier(products: torch.dtype, device: torch.device) -> torch.dtype:
     Returns
     -------
     dtype : torch.dtype
-        `products` or float32.
+        `factor_dtype` or float32.
     """
     asks = getattr(torch.cpu, "get_capabilities", None)  # older torch cannot tell
-    if products != torch.bfloat16 or device.type != "cpu" or asks is None:
-        return products
+    if factor_dtype != torch.bfloat16 or device.type != "cpu" or asks is None:
+        return factor_dtype
     has = asks()
-    return products if any(has.get(name) for name in _BFLOAT16) else torch.float32
+    return factor_dtype if any(has.get(name) for name in _BFLOAT16) else torch.float32
 
 
-def rounded(x: Tensor, products: torch.dtype) -> Tensor:
-    """Round to `products`, in the dtype that multiplies it."""
-    return x.to(products).to(carrier(products, x.device))
+def rounded(x: Tensor, factor_dtype: torch.dtype) -> Tensor:
+    """Round to `factor_dtype`, in the dtype in which it is multiplied."""
+    return x.to(factor_dtype).to(matmul_dtype(factor_dtype, x.device))
 
 
 def rounded_products(
-    products: torch.dtype, device: torch.device
+    factor_dtype: torch.dtype, device: torch.device
 ) -> AbstractContextManager:
     """Let torch round the factors of matrix products, and what they give, inside.
 
@@ -62,7 +62,7 @@ def rounded_products(
 
     Parameters
     ----------
-    products : torch.dtype
+    factor_dtype : torch.dtype
         What factors and products are rounded to.
     device : torch.device
         Where they are multiplied.
@@ -72,17 +72,17 @@ def rounded_products(
     context : context manager
         To enter around the forward pass.
     """
-    if carrier(products, device) == products:
-        return torch.autocast(device.type, products)
-    return _RoundedProducts(products)
+    if matmul_dtype(factor_dtype, device) == factor_dtype:
+        return torch.autocast(device.type, factor_dtype)
+    return _RoundedProducts(factor_dtype)
 
 
 class _RoundedProducts(TorchFunctionMode):
     """Round float32 tensors that go into a product and come out of one."""
 
-    def __init__(self, products: torch.dtype):
+    def __init__(self, factor_dtype: torch.dtype):
         super().__init__()
-        self.products = products
+        self.factor_dtype = factor_dtype
 
     def __torch_function__(
         self,
@@ -100,5 +100,5 @@ class _RoundedProducts(TorchFunctionMode):
     def _rounded(self, x: Any) -> Any:
         if isinstance(x, Tensor) and x.dtype == torch.float32:
             # Autograd rounds gradients on the way back through both.
-            return x.to(self.products).to(x.dtype)
+            return x.to(self.factor_dtype).to(x.dtype)
         return x

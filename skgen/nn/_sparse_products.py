@@ -1,4 +1,4 @@
-"""Products with bits, few of which are 1, as sums of rows."""
+"""Matrix products with bits, few of which are 1, as sums of rows."""
 
 from itertools import chain
 
@@ -7,26 +7,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-# Times of a CPU in ns: of a multiplication in a dense product, of an addition in a sum
-# of rows, and of an entry that is looked at. Measured without AVX-512. With it dense
-# products are twice as fast; the rest is a cautious guess.
-_DENSE, _SUM, _LOOK = 0.0125, 0.03, 1.5
-_DENSE_AVX512, _SUM_AVX512 = 0.006, 0.04
-# Below as many multiplications, or as many rows for a table that is copied, a dense
-# product is done before anyone has looked.
+# Share of ones up to which sums of rows are used, and the least number of columns of
+# the other factor. The first pair was measured without AVX-512; with it, dense products
+# are twice as fast.
+_MOST_ONES, _LEAST_COLUMNS = 0.2, 200
+_MOST_ONES_AVX512, _LEAST_COLUMNS_AVX512 = 0.1, 512
+# Below this number of multiplications, or of rows, as the table is copied, a dense
+# product takes less time than to search for the ones.
 _LEAST_WORK, _LEAST_ROWS = 2**23, 512
 # Entries of bits, and columns of a table, that stay in the cache of a core.
 _BITS_TOGETHER, _COLUMNS_TOGETHER = 2**19, 256
 
 
 def multiply(x: Tensor, table: Tensor) -> Tensor:
-    """Multiply, ``x @ table``, in less time where `x` are bits and few of them are 1.
+    """Compute ``x @ table``, in less time where `x` are bits and few of them are 1.
 
-    A dense product multiplies by every entry. With black and white images, bags of
+    A dense product multiplies by every entry. For black and white images, bags of
     words or the hidden units of an RBM it takes less time to find the ones and to add
-    up the rows of `table` where they are. The result is the same, but for the order of
-    sums. Which way is taken depends on the factors and the processor alone, not on a
-    clock: the same bits each time.
+    the corresponding rows of `table`. The result is the same up to rounding. Which
+    method is used depends on the factors and the processor only, so that it is the same
+    each time.
 
     Parameters
     ----------
@@ -45,18 +45,18 @@ def multiply(x: Tensor, table: Tensor) -> Tensor:
 
 
 def _sums_of_rows(x: Tensor, table: Tensor) -> Tensor | None:
-    """Multiply by sums of rows; None if a dense product is as fast or the only way.
+    """Multiply by sums of rows; None where a dense product is to be used instead.
 
     That is where `x` has many ones, or values besides 0 and 1, or is not float32 on a
     CPU, where there is too little work, or where autograd records.
     """
     most = _most_ones(x, table)
-    if most <= 0:
+    if not most:
         return None
     blocks = x.split(max(1, _BITS_TOGETHER // x.shape[1]))
     masks = (_few_ones(block, most) for block in blocks)
     first = next(masks)
-    if first is None:  # and nobody looks at the others
+    if first is None:  # the first block stands for the others
         return None
     product = table.new_empty(len(x), table.shape[1])
     tables = [t.contiguous() for t in table.split(_COLUMNS_TOGETHER, dim=1)]
@@ -84,7 +84,7 @@ def _sum_rows(mask: np.ndarray, tables: list[Tensor], out: Tensor) -> None:
 
 
 def _most_ones(x: Tensor, table: Tensor) -> float:
-    """Share of ones up to which sums of rows are faster; never, if it is 0 or less."""
+    """Share of ones up to which sums of rows are faster; 0 means never."""
     n_columns = table.shape[1]
     if (
         len(x) < _LEAST_ROWS
@@ -96,10 +96,10 @@ def _most_ones(x: Tensor, table: Tensor) -> float:
         or "fbgemm" not in torch.backends.quantized.supported_engines
     ):
         return 0.0
-    dense, add = _DENSE, _SUM
+    most, least_columns = _MOST_ONES, _LEAST_COLUMNS
     if torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
-        dense, add = _DENSE_AVX512, _SUM_AVX512
-    return (dense - _LOOK / n_columns) / add
+        most, least_columns = _MOST_ONES_AVX512, _LEAST_COLUMNS_AVX512
+    return most if n_columns >= least_columns else 0.0
 
 
 def _few_ones(x: Tensor, most: float) -> np.ndarray | None:

@@ -2,19 +2,29 @@
 
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._estimator import BernoulliRBMGPU
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._parallel_tempering import ParallelTempering
+from skgen.rbm._partition_annealed import log_partition_annealed
+from skgen.rbm._partition_exact import log_partition_exact
+from skgen.rbm._partition_trajectory import log_partition_trajectory
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._scaled import ScaledRBM, TemperedRBM
 from skgen.rbm._trajectory import Trajectory
+from skgen.rbm._units import BernoulliUnits, Units
 
 __all__ = [
+    "RBM",
     "BernoulliRBM",
     "BernoulliRBMGPU",
+    "BernoulliUnits",
     "ContrastiveDivergence",
     "ParallelTempering",
     "ScaledRBM",
     "TemperedRBM",
     "Trajectory",
+    "Units",
+    "log_partition_annealed",
+    "log_partition_exact",
+    "log_partition_trajectory",
     "pseudo_log_likelihood",
 ]

@@ -1,4 +1,4 @@
-"""A path from independent bits to a machine along which means stay alike."""
+"""A path from independent units to an RBM along which the means change little."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,113 +9,124 @@ from torch import Tensor
 
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._scaled import ScaledRBM
-from skgen.sampling import bernoulli
+from skgen.rbm._units import Units
 
-# Factors of the couplings at which fields are fitted, below the machine itself.
+# Factors of the weights at which biases are fitted, below the model itself.
 _KNOTS = (0.95, 0.85, 0.7, 0.45)
-# The first step of a field is this times the distance of its mean from the target.
+# The first step of a bias is this times the distance of its mean from the target.
 _RATE = 0.05
-# Chains at least: fewer states are repeated.
+# Least number of chains: fewer states are repeated.
 _LEAST_CHAINS = 100
 # Means are kept this far from 0 and 1.
 _MARGIN = 1e-6
 
 
-def balanced_lines(
+def moment_matched_paths(
     model: BernoulliRBM,
-    base_bias: Tensor,
+    base: Units,
     v: Tensor,
     *,
     n_steps: int,
     generator: torch.Generator,
 ) -> list[Callable[[float], ScaledRBM]]:
-    r"""Straight lines from independent bits to a machine, with means between.
+    r"""Piecewise linear path from independent units to an RBM, with means between.
 
-    Where couplings are scaled down and nothing else is done, the means of the units
-    drift far from those of both ends, and modes of the machine arise or vanish
+    Where weights are scaled down and nothing else is done, the means of the units
+    drift far from those of both ends, and modes of the model appear or vanish
     suddenly near one temperature: chains that are annealed through it end in modes
-    with wrong proportions. Here the fields are fitted at a few factors
-    :math:`\beta` of the couplings, so that the mean of every unit lies between
+    with wrong proportions. Here the biases are fitted at a few factors
+    :math:`\beta` of the weights, so that the mean of every unit lies between
     those of the ends, on the straight line in its logit,
 
     .. math:: \mathrm{logit} \langle v_i \rangle_\beta = (1 - \beta)\,
               \mathrm{logit} \langle v_i \rangle_0 + \beta\,
               \mathrm{logit} \langle v_i \rangle_1,
 
-    and of h the same, where hidden units keep the means of the machine: moments are
-    averaged instead of energies (Grosse, Maddison & Salakhutdinov, 2013). Stochastic
-    approximation does it (Robbins & Monro, 1951), on chains that come down from the
-    machine. An estimate of log Z along the path is valid however well it fits.
+    and of h the same, where hidden units keep the means of the model: moments are
+    averaged instead of energies (Grosse, Maddison & Salakhutdinov, 2013). The fit is a
+    stochastic approximation (Robbins & Monro, 1951), on chains that go down from the
+    model. An estimate of log Z along the path is valid however good the fit is.
 
     Parameters
     ----------
     model : BernoulliRBM
-        The machine at the upper end.
-    base_bias : Tensor of shape (n_visible,)
-        Fields on the visible units at the lower end.
+        The model at the upper end.
+    base : Units
+        Visible units at the lower end.
     v : Tensor of shape (n_chains, n_visible)
-        States near the modes of the machine, where chains start.
+        States near the modes of the model, where chains start.
     n_steps : int
-        Gibbs steps for the means of the machine, and for each fit.
+        Gibbs steps for the means of the model, and for each fit.
     generator : torch.Generator
         Source of randomness, on the device of `v`.
 
     Returns
     -------
-    lines : list of callables
-        As `skgen.sampling.climb` takes them.
+    paths : list of callables
+        As `skgen.sampling.build_ladder` takes them.
     """
     v = v[torch.arange(max(len(v), _LEAST_CHAINS), device=v.device) % len(v)]
-    top = ScaledRBM(model, 1.0, model.visible_bias, model.hidden_bias)
-    v, means = _means(top, v, n_steps, generator)
+    top = ScaledRBM(model, 1.0, model.visible, model.hidden)
+    v, means = _mean_states(top, v, n_steps, generator)
     ends = [torch.logit(mean, eps=_MARGIN) for mean in means]
-    starts = base_bias, ends[1]
-    ladder = [top]
+    starts = base.bias, ends[1]
+    knots = [top]
     for beta in _KNOTS:
         targets = [
             torch.sigmoid(torch.lerp(start, end, beta))
             for start, end in zip(starts, ends, strict=True)
         ]
-        above = ladder[-1]
-        biases = above.visible_bias.detach().clone(), above.hidden_bias.detach().clone()
-        rung = ScaledRBM(model, beta, *biases)
-        v = _fit_(rung, targets, v, n_steps, generator)
-        ladder.append(rung)
-    ladder.append(ScaledRBM(model, 0.0, *starts))
-    return [partial(a.toward, b) for a, b in pairwise(ladder[::-1])]
+        knot = _with_biases(
+            knots[-1],
+            beta,
+            knots[-1].visible.bias.detach().clone(),
+            knots[-1].hidden.bias.detach().clone(),
+        )
+        v = _fit_biases_(knot, targets, v, n_steps, generator)
+        knots.append(knot)
+    knots.append(_with_biases(top, 0.0, *starts))
+    return [partial(a.interpolate, b) for a, b in pairwise(knots[::-1])]
 
 
-def _step(
-    rung: ScaledRBM, v: Tensor, generator: torch.Generator
+def _with_biases(
+    model: ScaledRBM, beta: float, visible_bias: Tensor, hidden_bias: Tensor
+) -> ScaledRBM:
+    visible = model.visible.with_bias(visible_bias)
+    return ScaledRBM(model.model, beta, visible, model.hidden.with_bias(hidden_bias))
+
+
+def _gibbs_step(
+    model: ScaledRBM, v: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-    """One Gibbs step, with the means of P(v = 1 | h) and P(h = 1 | v) over chains."""
-    q = rung.hidden_probability(v)
-    p = rung.visible_probability(bernoulli(q, generator=generator))
-    return bernoulli(p, generator=generator), (p.mean(0), q.mean(0))
+    """Take one Gibbs step; the means given the other layer, averaged over chains."""
+    q = model.hidden_mean(v)
+    p = model.visible_mean(model.hidden.sample(q, generator=generator))
+    return model.visible.sample(p, generator=generator), (p.mean(0), q.mean(0))
 
 
-def _means(
-    rung: ScaledRBM, v: Tensor, n_steps: int, generator: torch.Generator
+def _mean_states(
+    model: ScaledRBM, v: Tensor, n_steps: int, generator: torch.Generator
 ) -> tuple[Tensor, list[Tensor]]:
-    totals = torch.zeros_like(rung.visible_bias), torch.zeros_like(rung.hidden_bias)
+    """Average the means of both layers over the steps of chains."""
+    totals = torch.zeros_like(model.visible.bias), torch.zeros_like(model.hidden.bias)
     for _ in range(n_steps):
-        v, means = _step(rung, v, generator)
+        v, means = _gibbs_step(model, v, generator)
         for total, mean in zip(totals, means, strict=True):
             total += mean
     return v, [total / n_steps for total in totals]
 
 
-def _fit_(
-    rung: ScaledRBM,
+def _fit_biases_(
+    model: ScaledRBM,
     targets: list[Tensor],
     v: Tensor,
     n_steps: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Move the fields until the means are the targets, by ever smaller steps."""
+    """Move the biases until the means are the targets, by ever smaller steps."""
     for k in range(n_steps):
-        v, means = _step(rung, v, generator)
+        v, means = _gibbs_step(model, v, generator)
         rate = _RATE * (1 - k / n_steps)
-        rung.visible_bias.add_(targets[0] - means[0], alpha=rate)
-        rung.hidden_bias.add_(targets[1] - means[1], alpha=rate)
+        model.visible.bias.add_(targets[0] - means[0], alpha=rate)
+        model.hidden.bias.add_(targets[1] - means[1], alpha=rate)
     return v

@@ -1,4 +1,4 @@
-"""Callbacks that tell during training whether an RBM can be trusted."""
+"""Callbacks that measure during training whether an RBM can be trusted."""
 
 from abc import ABC, abstractmethod
 from math import nan
@@ -10,32 +10,34 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from skgen.likelihood import LogPartition
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._contrastive_divergence import ContrastiveDivergence
+from skgen.rbm._model import RBM
 from skgen.rbm._partition_annealed import log_partition_annealed
 from skgen.rbm._partition_exact import log_partition_exact
-from skgen.sampling import bernoulli, gibbs, integrated_autocorrelation_time
+from skgen.sampling import gibbs, integrated_autocorrelation_time
 from skgen.training._batches import some_rows
 
-# Rows of data that are looked at.
+# Rows of data of which a measurement is made.
 _MAX_ROWS = 1000
-# Units of a smaller layer that is enumerated in much less than a second.
+# Units of the smaller layer up to which the partition function is enumerated, in much
+# less than a second.
 _MAX_ENUMERATED = 14
 
 
-class Diagnosis(Callback, ABC):
-    """Base of the callbacks that measure something of an RBM as it is trained.
+class RBMDiagnostic(Callback, ABC):
+    """Base of the callbacks that measure properties of an RBM during training.
 
-    A subclass says what it measures: `measure`. It draws from a generator of its
-    own: a fit that is measured gives the same bits as one that is not. It works on
-    up to 1000 rows of data, the same in every epoch.
+    A subclass defines what is measured, by `measure`. Random numbers are drawn from a
+    generator of its own: training gives identical results with and without the
+    callback. It uses up to 1000 rows of data, the same in every epoch.
 
     Parameters
     ----------
     every : int
-        Epochs from one measurement to the next, from the first epoch on. The last
-        epoch is always measured; in those between the history has NaN.
+        Number of epochs from one measurement to the next, from the first epoch on.
+        The last epoch is always measured; in those between the history has NaN.
     held_out : bool
-        Whether rows shall be held out of training for it, as for early stopping.
+        Whether rows are held out of training for it, as for early stopping.
     """
 
     def __init__(self, *, every: int, held_out: bool):
@@ -46,12 +48,12 @@ class Diagnosis(Callback, ABC):
     def measure(
         self, net: Any, data: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, float]:
-        """Measure, by name, what goes into the history.
+        """Return the entries of the history, by name.
 
         Parameters
         ----------
         net : GenerativeNet
-            The net; its module is a `BernoulliRBM`.
+            The net; its module is an `RBM`.
         data : dict of str to Tensor of shape (n_rows, n_visible)
             Bits: of "train" rows, and of "valid" ones where rows are held out.
         generator : torch.Generator
@@ -59,6 +61,12 @@ class Diagnosis(Callback, ABC):
         """
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        if not isinstance(net.criterion_, ContrastiveDivergence):
+            raise TypeError(
+                f"Got a callback {type(self).__name__} for the training of a "
+                f"{type(net.module_).__name__}, but expected a restricted Boltzmann "
+                "machine, such as BernoulliRBMGPU trains. Remove it from callbacks."
+            )
         self.epochs_before_ = len(net.history)
 
     def on_epoch_end(
@@ -83,23 +91,23 @@ class Diagnosis(Callback, ABC):
             net.history.record(name, value)
 
 
-class FreeEnergyGap(Diagnosis):
+class FreeEnergyGap(RBMDiagnostic):
     r"""Record differences of mean free energies, which need no partition function.
 
     ``free_energy_gap_valid`` is :math:`\langle F \rangle_\text{held out} - \langle F
     \rangle_\text{train}`: by how many nats held-out rows are less likely than those
     of training. It grows when a model overfits. ``free_energy_gap_chains`` is
     :math:`\langle F \rangle_\text{chains} - \langle F \rangle_\text{train}`, with the
-    persistent chains. It strays from zero when the chains no longer follow the model:
-    the gradient is wrong then, and more Gibbs steps, more chains or
-    ``algorithm="pt"`` are called for.
+    persistent chains. It moves away from zero when the chains no longer follow the
+    model. The gradient is wrong then: use more Gibbs steps, more chains or
+    ``algorithm="pt"``.
 
     Parameters
     ----------
     every : int, default=1
-        Epochs from one measurement to the next.
+        Number of epochs from one measurement to the next.
     held_out : bool, default=True
-        Whether rows shall be held out of training for it.
+        Whether rows are held out of training for it.
     """
 
     def __init__(self, *, every: int = 1, held_out: bool = True):
@@ -109,33 +117,34 @@ class FreeEnergyGap(Diagnosis):
         self, net: Any, data: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, float]:
         """Measure both gaps, in nats."""
-        model: BernoulliRBM = net.module_
+        model: RBM = net.module_
         states = {name: bits for name, bits in data.items() if name != "train"}
         chains = _chains(net, generator)
         if chains is not None:
             states["chains"] = chains
-        level = model.free_energy(data["train"]).mean()
+        of_train = model.free_energy(data["train"]).mean()
         return {
-            f"free_energy_gap_{name}": (model.free_energy(v).mean() - level).item()
+            f"free_energy_gap_{name}": (model.free_energy(v).mean() - of_train).item()
             for name, v in states.items()
         }
 
 
-class AutocorrelationTime(Diagnosis):
-    """Record how long the Markov chains of training remember.
+class AutocorrelationTime(RBMDiagnostic):
+    """Record the autocorrelation time of the Markov chains of training.
 
     ``autocorrelation_time`` is the integrated autocorrelation time of the free
-    energy, in Gibbs steps, along chains that go on from the persistent ones (with
-    "cd" from the data) while the parameters rest. Where it is much longer than
-    `n_gibbs_steps` times the updates over which the parameters move, chains lag
-    behind. A value above a tenth of `n_steps` is an underestimate.
+    energy, in Gibbs steps, along chains that continue the persistent ones (with
+    "cd" they start at the data) at fixed parameters. Where it is much longer than
+    `n_gibbs_steps` times the number of updates in which the parameters change, the
+    chains do not follow the model. A value above a tenth of `n_steps` is an
+    underestimate.
 
     Parameters
     ----------
     every : int, default=10
-        Epochs from one measurement to the next.
+        Number of epochs from one measurement to the next.
     n_steps : int, default=200
-        Gibbs steps that a measurement takes.
+        Number of Gibbs steps of a measurement.
     """
 
     def __init__(self, *, every: int = 10, n_steps: int = 200):
@@ -157,24 +166,24 @@ class AutocorrelationTime(Diagnosis):
         return {"autocorrelation_time": time}
 
 
-class LogLikelihood(Diagnosis):
-    """Record the log-likelihood, with a bracket of log Z, every so many epochs.
+class LogLikelihood(RBMDiagnostic):
+    """Record the log-likelihood, with a bracket of log Z.
 
     ``train_log_likelihood`` and, where rows are held out, ``valid_log_likelihood``
     are means in nats a sample. ``log_partition`` is the estimate of log Z that they
     share, between ``log_partition_lower`` and ``log_partition_upper``: exact for
-    machines of up to 14 units in the smaller layer, else by annealing.
+    models of up to 14 units in the smaller layer, otherwise by annealing.
 
     Parameters
     ----------
     every : int, default=10
-        Epochs from one measurement to the next.
+        Number of epochs from one measurement to the next.
     held_out : bool, default=False
-        Whether rows shall be held out of training for it.
+        Whether rows are held out of training for it.
     n_chains : int, default=100
-        Chains in each direction of annealing.
+        Number of chains in each direction of annealing.
     n_temperatures : int, default=1000
-        Steps of annealing in each direction.
+        Number of steps of annealing in each direction.
     """
 
     def __init__(
@@ -193,15 +202,16 @@ class LogLikelihood(Diagnosis):
         self, net: Any, data: dict[str, Tensor], generator: torch.Generator
     ) -> dict[str, float]:
         """Measure the log-likelihoods and log Z, in nats."""
-        model: BernoulliRBM = net.module_
+        model: Any = net.module_
         if min(model.weight.shape) <= _MAX_ENUMERATED:
             result = LogPartition.exact(log_partition_exact(model))
         else:
             train = data["train"]
             margin = 1 / (len(train) + 2)
+            base_bias = torch.logit(train.mean(0).clamp(margin, 1 - margin))
             result = log_partition_annealed(
                 model,
-                torch.logit(train.mean(0).clamp(margin, 1 - margin)),
+                model.visible.with_bias(base_bias),
                 n_chains=self.n_chains,
                 n_temperatures=self.n_temperatures,
                 generator=generator,
@@ -221,8 +231,8 @@ class LogLikelihood(Diagnosis):
 
 def _bits(net: Any, dataset: Dataset) -> Tensor:
     """Bits of some rows, spread over the data."""
-    x = some_rows(dataset, _MAX_ROWS, torch.device(net.device))
-    return net.criterion_.observation.observe(x, generator=None)
+    batch = some_rows(dataset, _MAX_ROWS, torch.device(net.device))
+    return net.criterion_.observation.observe(batch.x, generator=None)
 
 
 def _chains(net: Any, generator: torch.Generator) -> Tensor | None:
@@ -230,5 +240,6 @@ def _chains(net: Any, generator: torch.Generator) -> Tensor | None:
     h = net.criterion_.chains
     if h is None:
         return None
-    p = net.module_.visible_probability(h if h.ndim == 2 else h[-1])
-    return bernoulli(p, generator=generator)
+    model: RBM = net.module_
+    mean = model.visible_mean(h if h.ndim == 2 else h[-1])
+    return model.visible.sample(mean, generator=generator)

@@ -1,27 +1,26 @@
-"""Contrastive divergence: the likelihood gradient of a Bernoulli RBM."""
+"""Contrastive divergence: training of an RBM by its likelihood gradient."""
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from skgen.nn._observation import BernoulliObservation
-from skgen.rbm._model import BernoulliRBM
+from skgen.nn import BernoulliObservation
+from skgen.rbm._gradient_ascent import InPlaceSGD, steps_in_place
+from skgen.rbm._model import RBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._trajectory import Trajectory
-from skgen.rbm._workspace import Phases, add_product_
+from skgen.rbm._workspace import Workspace, add_product_
 from skgen.sampling import RandomBits
-from skgen.training._objective import Objective
+from skgen.training._objective import Batch, Objective
+from skgen.training._step import TrainingStep
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
-# Visible units whose conditionals are watched in training. Beyond, other rows tell
-# more of the mean than other units do.
+# Visible units whose conditionals are watched in training. Beyond this number, further
+# rows say more of the mean than further units do.
 _MOST_WATCHED = 64
-# Velocities that fade would end among the denormal numbers, which take a CPU a hundred
-# times as long. Beside any weight, this one is nothing.
-_LEAST_VELOCITY = 1e-30
 
 
 class ContrastiveDivergence(Objective):
@@ -39,9 +38,9 @@ class ContrastiveDivergence(Objective):
 
     The negative phase is estimated from Markov chains, `n_steps` of block Gibbs
     sampling a mini-batch, which start at the data (CD; Hinton, 2002) or where
-    they stopped the last time (PCD; Tieleman, 2008). In both phases h stands as
-    :math:`P(h = 1 \mid v)`, the negative one given the final v. Each phase is
-    averaged over its own rows.
+    they stopped the last time (PCD; Tieleman, 2008). In both phases h is replaced by
+    its mean given v, in the negative one given the final v. Each phase is averaged
+    over its own rows.
 
     The centered gradient (Melchior, Fischer & Wiskott, 2016) is that of the
     same likelihood in coordinates where the offsets :math:`\mu, \lambda`, the
@@ -67,13 +66,12 @@ class ContrastiveDivergence(Objective):
         Whether a value in (0, 1) is the probability of a bit, drawn anew each time.
         Otherwise it stands in the formulas as it is.
     trajectory : Trajectory or None
-        What keeps machines along the training, if any; needs persistent chains.
-    products : torch.dtype or None
-        Dtype of the factors of matrix products, such as ``torch.bfloat16``; sums
-        and all else keep the dtype of the parameters. None means that one, too.
+        What keeps models along the training, if anything; it needs persistent chains.
+    factor_dtype : torch.dtype or None
+        To what the factors of matrix products are rounded, such as
+        ``torch.bfloat16``; sums and everything else keep the dtype of the parameters.
+        None means not at all.
     """
-
-    descends = True
 
     chains: Tensor | None
     visible_offset: Tensor | None
@@ -88,160 +86,171 @@ class ContrastiveDivergence(Objective):
         n_steps: int = 1,
         sampled: bool = False,
         trajectory: Trajectory | None = None,
-        products: torch.dtype | None = None,
+        factor_dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        self.products = products
-        self._bits: RandomBits | None = None
-        self._room: Phases | None = None
-        self._kept: dict[tuple[int, int, int], Phases] = {}
-        self.trajectory = trajectory
         self.n_steps = n_steps
         self.observation = BernoulliObservation(sampled=sampled)
+        self.trajectory = trajectory
+        self.factor_dtype = factor_dtype
         self.register_buffer("chains", chains)
         self.register_buffer("visible_offset", visible_offset)
         self.register_buffer("hidden_offset", hidden_offset)
+        self._bits: RandomBits | None = None
+        self._sgd: InPlaceSGD | None = None
+        self._current: Workspace | None = None
+        self._workspaces: dict[tuple[int, int, int], Workspace] = {}
 
-    def room(self, model: BernoulliRBM, n: int) -> Tensor:
-        """Where the data of the positive phase stand, shape (n, n_visible)."""
-        self._room = self._phases_of(model, n)
-        return self._room.data
+    def batch_buffer(self, model: RBM, n_rows: int) -> Tensor:
+        """Return where the data of the positive phase are, (n_rows, n_visible)."""
+        self._current = self._workspace_of(model, n_rows)
+        return self._current.data
 
-    @property
-    def capturable(self) -> bool:
-        """Whether the step is the same each time: a trajectory counts its steps."""
-        return self.trajectory is None
+    def get_extra_state(self) -> list[dict[str, Tensor]]:
+        """Return the parameters of the models kept along the training."""
+        models = [] if self.trajectory is None else self.trajectory.models
+        return [model.state_dict() for model in models]
+
+    def set_extra_state(self, state: list[dict[str, Tensor]]) -> None:
+        """Restore what `get_extra_state` gives."""
+        if self.trajectory is not None:
+            self.trajectory.restore(state)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # The number of chains grows with that of the models kept.
+        chains = state_dict.get(prefix + "chains")
+        if self.chains is not None and chains is not None:
+            self.chains = self.chains.new_empty(chains.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":
-        # Machines that were kept move with the device; they are no submodules,
-        # whose parameters an optimizer would find.
+        # The models kept move with the device. They are no submodules, whose
+        # parameters an optimizer would find.
         if self.trajectory is not None:
-            for rung in self.trajectory.rungs:
-                rung._apply(fn, *args, **kwargs)
+            for model in self.trajectory.models:
+                model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
     @torch.no_grad()
-    def forward(
-        self, model: BernoulliRBM, x: Tensor, *, generator: torch.Generator
-    ) -> None:
-        """Fill ``.grad`` with minus the estimated likelihood gradient."""
-        left, right, db, dc = self._ascent(model, x, -1.0, generator)
-        gradient = torch.zeros_like(model.weight)
-        model.weight.grad = add_product_(gradient, left, right, self.products)
-        model.visible_bias.grad = db
-        model.hidden_bias.grad = dc
+    def training_step(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
+        """Step along the estimated gradient; only the weights decay.
 
-    def descend_(
-        self,
-        model: BernoulliRBM,
-        x: Tensor,
-        *,
-        learning_rate: float | Tensor,
-        weight_decay: float,
-        momentum: float,
-        velocity: Sequence[Tensor] | None,
-        generator: torch.Generator,
-    ) -> None:
-        """Step along the estimated gradient; only the couplings decay."""
-        scale = learning_rate if velocity is None else -1.0
-        left, right, db, dc = self._ascent(model, x, scale, generator)
-        weight = model.weight
-        if velocity is None:
-            if weight_decay:
-                weight.mul_(1 - learning_rate * weight_decay)
-            add_product_(weight, left, right, self.products)
-            model.hidden_bias.add_(dc)
-            model.visible_bias.add_(db)
+        Where the optimizer is plain stochastic gradient descent and no callback looks
+        at gradients, the parameters are moved in place.
+        """
+        optimizer: Any = step.optimizers["optimizer"]
+        in_place = steps_in_place(optimizer, model.parameters())
+        if step.gradients_are_watched or not in_place:
+            self.fill_gradients_(model, batch, generator=step.generator)
+            step.apply_gradients()
             return
-        of_weight, of_hidden, of_visible = velocity
-        least = of_weight.new_full((), _LEAST_VELOCITY)
-        torch.add(least, of_weight, alpha=momentum, out=of_weight)
-        if weight_decay:
-            of_weight.add_(weight, alpha=weight_decay)
-        add_product_(of_weight, left, right, self.products)
-        of_hidden.mul_(momentum).add_(dc)
-        of_visible.mul_(momentum).add_(db)
-        for parameter, moved in zip(model.parameters(), velocity, strict=True):
-            if isinstance(learning_rate, Tensor):
-                parameter.addcmul_(moved, learning_rate, value=-1)
-            else:
-                parameter.add_(moved, alpha=-learning_rate)
+        if self._sgd is None or self._sgd.optimizer is not optimizer:
+            self._sgd = InPlaceSGD(optimizer, model.parameters())
+        left, right, biases = self._gradient(
+            model, batch, self._sgd.scale, step.generator
+        )
+        add_product = partial(
+            add_product_, left=left, right=right, factor_dtype=self.factor_dtype
+        )
+        self._sgd.step(add_product, biases)
 
     @torch.no_grad()
-    def evaluate(self, model: BernoulliRBM, x: Tensor) -> Tensor:
+    def fill_gradients_(
+        self, model: RBM, batch: Batch, *, generator: torch.Generator
+    ) -> None:
+        """Set ``.grad`` of the parameters to minus the estimated gradient."""
+        left, right, biases = self._gradient(model, batch, -1.0, generator)
+        of_weight = torch.zeros_like(model.weight)
+        add_product_(of_weight, left, right, self.factor_dtype)
+        gradients = of_weight, *biases
+        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
+            parameter.grad = gradient if parameter.requires_grad else None
+
+    @torch.no_grad()
+    def evaluate(self, model: Any, batch: Batch) -> Tensor:
         """Negative log pseudo-likelihood; of more than 64 units, an estimate."""
-        v, n = self.observation.observe(x, generator=None), x.shape[1]
+        v, n = self.observation.observe(batch.x, generator=None), batch.x.shape[1]
         units = None
         if n > _MOST_WATCHED:
-            units = torch.arange(_MOST_WATCHED, device=x.device) * n // _MOST_WATCHED
+            units = torch.arange(_MOST_WATCHED, device=v.device) * n // _MOST_WATCHED
         return -pseudo_log_likelihood(model, v, units=units)
 
-    def _ascent(
-        self,
-        model: BernoulliRBM,
-        v: Tensor,
-        scale: float | Tensor,
-        generator: torch.Generator,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gradient of the likelihood, scaled: of W as two factors, of b and of c.
+    def _gradient(
+        self, model: RBM, batch: Batch, scale: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Estimate the gradient of the likelihood, times `scale`.
 
-        The gradient of W is ``left.T @ right``, so that it need not be formed.
+        That of the weights is ``left.T @ right``, so that it need not be formed; the
+        others are those of the hidden and of the visible biases.
         """
-        bits = self._bits
-        if bits is None or bits.generator is not generator:
-            bits = self._bits = RandomBits(generator)
-        phases = self._room
-        if phases is None or v is not phases.data:
-            phases = self._phases_of(model, v.shape[0])
-        observed = self.observation.observe(v, generator=bits)
-        if observed is not phases.data:
-            phases.data.copy_(observed)
-        self._fill_(phases, model, bits)
+        if self._bits is None or self._bits.generator is not generator:
+            self._bits = RandomBits(generator)
+        space = self._observe(model, batch.x, self._bits)
+        self._run_phases(space, model, self._bits)
+        row_weights, column = space.scaled_weights(scale)
+        positive = space.positive
+        if batch.weight is not None:
+            row_weights = row_weights.clone()
+            row_weights[: len(positive)] *= batch.weight
+            column, positive = row_weights[:, None], positive * batch.weight[:, None]
         mu, lam = self.visible_offset, self.hidden_offset
         if lam is not None:
-            lam.lerp_(phases.positive.mean(0), _OFFSET_RATE)
-        probability, states = phases.probability, phases.states
-        weights, column = phases.scaled_weights(scale)
-        probability.mul_(column)
-        db, dc = torch.mv(phases.states_transposed, weights), probability.sum(0)
+            lam.lerp_(positive.mean(0), _OFFSET_RATE)
+        hidden, visible = space.hidden_mean, space.states
+        hidden.mul_(column)
+        dc, db = hidden.sum(0), torch.mv(space.states_transposed, row_weights)
         if mu is None or lam is None:
-            return probability, states, db, dc
-        # Two more rows of the same product take the offsets off.
-        left, right = phases.left, phases.right
+            return hidden, visible, [dc, db]
+        # Two more rows of the same product subtract the offsets.
+        left, right = space.left, space.right
         left[-2], left[-1] = dc, lam
         torch.neg(mu, out=right[-2])
         torch.neg(db, out=right[-1])
-        return left, right, db - (left @ lam) @ right, dc - (right @ mu) @ left
+        return left, right, [dc - (right @ mu) @ left, db - (left @ lam) @ right]
 
-    def _phases_of(self, model: BernoulliRBM, n: int) -> Phases:
-        """Memory for a mini-batch of n rows: of two sizes it is kept.
+    def _observe(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:
+        """Return the workspace for a mini-batch, with its data in place."""
+        space = self._current
+        if space is None or x is not space.data:
+            space = self._workspace_of(model, len(x))
+        observed = self.observation.observe(x, generator=bits)
+        if observed is not space.data:
+            space.data.copy_(observed)
+        return space
 
-        These are the full mini-batch, whose memory a CUDA graph may hold, and the
-        last one of an epoch.
+    def _workspace_of(self, model: RBM, n_rows: int) -> Workspace:
+        """Return the tensors for a mini-batch of n rows; those of two sizes are kept.
+
+        These are the full mini-batch and the last one of an epoch.
         """
         chains, weight = self.chains, model.weight.data_ptr()
-        key = n, n if chains is None else chains.shape[-2], weight
-        phases = self._kept.get(key)
-        if phases is None:
-            largest = max((k for k in self._kept if k[2] == weight), default=None)
-            self._kept = {k: p for k, p in self._kept.items() if k == largest}
-            phases = Phases(model, *key[:2], products=self.products)
-            self._kept[key] = phases
-        return phases
+        key = n_rows, n_rows if chains is None else chains.shape[-2], weight
+        space = self._workspaces.get(key)
+        if space is None:
+            same_model = (k for k in self._workspaces if k[2] == weight)
+            largest = max(same_model, default=None)
+            self._workspaces = {
+                k: s for k, s in self._workspaces.items() if k == largest
+            }
+            space = Workspace(model, *key[:2], factor_dtype=self.factor_dtype)
+            self._workspaces[key] = space
+        return space
 
-    def _fill_(self, phases: Phases, model: BernoulliRBM, bits: RandomBits) -> None:
-        """Run the chains from the data in `phases`, and fill the rest of it."""
-        machine, h = phases.machine, self.chains
-        machine.update_()
+    def _run_phases(self, space: Workspace, model: RBM, bits: RandomBits) -> None:
+        """Run the chains, and compute the means of h of both phases."""
+        parameters, h = space.parameters, self.chains
+        parameters.update_()
         if h is None:
-            machine.hidden_probability(phases.data, out=phases.positive)
-            h = bits.bernoulli(phases.positive)
-            phases.run_(h, self.n_steps, bits)
-            machine.hidden_probability(phases.ends, out=phases.negative)
+            parameters.hidden_mean(space.data, out=space.positive)
+            h = parameters.hidden.sample(space.positive, generator=bits)
+            space.run_chains_(h, self.n_steps, bits)
+            parameters.hidden_mean(space.chain_ends, out=space.negative)
             return
-        phases.run_(h, self.n_steps, bits)
+        space.run_chains_(h, self.n_steps, bits)
         if self.trajectory is not None:
-            self.trajectory.follow(model, phases.ends, generator=bits.generator)
+            self.trajectory.follow(model, space.chain_ends, generator=bits.generator)
         # Data and chains share one product with W.
-        machine.hidden_probability(phases.states, out=phases.probability)
-        bits.bernoulli(phases.negative, out=h)
+        parameters.hidden_mean(space.states, out=space.hidden_mean)
+        parameters.hidden.sample(space.negative, generator=bits, out=h)

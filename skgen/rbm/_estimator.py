@@ -1,25 +1,35 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
+import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from scipy.special import expit, logit
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 
-from skgen.base._fitting import State, draw_seed
-from skgen.base._validation import binarized, column_means, warn_outside_unit_interval
-from skgen.rbm._base import check_width, marginals, rungs_of
+from skgen._deprecation import renamed_parameter, warn_renamed_parameter
+from skgen.base import (
+    BaseGenerator,
+    Phase,
+    State,
+    binarized,
+    draw_seed,
+    warn_outside_unit_interval,
+)
+from skgen.rbm._base import BaseRBM
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
-from skgen.rbm._model import BernoulliRBM, starting_parameters
+from skgen.rbm._model import BernoulliRBM, initial_parameters
 from skgen.rbm._parallel_tempering import ParallelTempering
-from skgen.rbm._sampling import RBMSampling
+from skgen.rbm._state import PARAMETERS, RBMState, check_width, parameter_arrays
 from skgen.rbm._trajectory import Trajectory
-from skgen.training import PRECISIONS
+from skgen.training import PRECISIONS, RowSource
+
+_DEPRECATED = ["boolean", Hidden(StrOptions({"deprecated"}))]
 
 
-class BernoulliRBMGPU(RBMSampling):
+class BernoulliRBMGPU(BaseRBM):
     r"""Bernoulli restricted Boltzmann machine, trained on a GPU if there is one.
 
     An energy-based model of binary data v with binary hidden units h,
@@ -30,57 +40,57 @@ class BernoulliRBMGPU(RBMSampling):
     fitted by stochastic gradient ascent of the likelihood, whose negative phase
     comes from Markov chains: persistent contrastive divergence [1]_ (stochastic
     maximum likelihood) or contrastive divergence [2]_, with the centered
-    gradient [3]_. It takes the place of
-    :class:`sklearn.neural_network.BernoulliRBM` and adds a deterministic score,
-    samples, early stopping and a GPU.
+    gradient [3]_. It can replace
+    :class:`sklearn.neural_network.BernoulliRBM`, and adds a deterministic score,
+    samples, early stopping and training on a GPU.
 
     Parameters
     ----------
     n_components : int, default=256
         Number of hidden units.
     learning_rate : float, default=0.1
-        Step of gradient ascent, per mini-batch mean.
+        Factor of the gradient of the mean log-likelihood of a mini-batch in each
+        step.
     batch_size : int, default=10
-        Rows of data a mini-batch.
+        Number of rows of a mini-batch.
     n_iter : int, default=10
-        Passes over the training data.
+        Number of passes over the training data.
     algorithm : {"pcd", "cd", "pt"}, default="pcd"
         Where the chains of the negative phase start at each mini-batch: where
         they stopped the last time ("pcd"), or at the data ("cd"). With "pt",
-        parallel tempering [4]_, persistent chains swap states with others on a
-        ladder of machines that mix faster, which costs as much time as there are
-        rungs.
+        parallel tempering [4]_, persistent chains swap states with those of a
+        ladder of models that mix faster, at a cost proportional to their number.
     n_gibbs_steps : int, default=1
-        Steps of block Gibbs sampling a mini-batch.
+        Number of steps of block Gibbs sampling for each mini-batch.
     n_chains : int or None, default=None
         Number of persistent chains; None means `batch_size`. "cd" has as many
         chains as the mini-batch has rows.
     n_temperatures : int, default=10
-        Rungs of the ladder of "pt": evenly spaced inverse temperatures, from
-        independent bits to the machine. Not used with `keep_rungs`.
-    keep_rungs : bool, default=False
-        Whether to keep machines along the training, each of which swaps states with
-        the next with a probability of about 0.4 [5]_. They are ``rungs_``: a ladder
-        for `sample` and `log_partition_function`, and with "pt" for the training
-        itself. It takes the memory of some tens of copies of the parameters.
+        Number of evenly spaced inverse temperatures of the ladder of "pt", from
+        independent bits to the model. Not used with `keep_trajectory`.
+    keep_trajectory : bool, default=False
+        Whether to keep models along the training, each of which swaps states with
+        the next with a probability of about 0.4 [5]_. They are in ``trajectory_``:
+        a ladder for `sample` and `log_partition_function`, and with "pt" for the
+        training itself. It takes the memory of some tens of copies of the parameters.
     centered : bool, default=True
-        Whether to follow the centered gradient, which does not depend on what
-        is called 0 and what 1, and reaches a better likelihood.
+        Whether to follow the centered gradient [3]_. It stays the same if 0 and 1
+        are exchanged in the data, and reaches a better likelihood.
     momentum : float, default=0.0
         Momentum of the gradient step, in [0, 1).
     weight_decay : float, default=0.0
-        L2 penalty on `components_`: each step takes off ``learning_rate *
+        L2 penalty on `components_`: each step subtracts ``learning_rate *
         weight_decay`` times the weights.
     learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
-        "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
-        lets it rise first, over 30 % of them.
+        With "linear" the learning rate falls to zero over `n_iter` epochs; with
+        "one_cycle" it rises during the first 30 % of them and then falls to zero.
     binarize : {"none", "threshold", "sample"}, default="none"
-        What happens to values between 0 and 1: they stand in the formulas as they
-        are ("none", as in scikit-learn), count as 1 above 0.5 ("threshold"), or are
-        the probabilities of bits, which are drawn anew in every epoch ("sample"). In
-        the last case `score_samples`, `free_energy` and `log_likelihood` draw the
-        bits of a row once and for all, by a rule that depends on the row alone, and
-        `transform` takes the values as they are.
+        How values between 0 and 1 are used: as they are in all formulas ("none", as
+        in scikit-learn), as 1 if they are above 0.5 and 0 otherwise ("threshold"), or
+        as the probabilities of bits, which are drawn again in every epoch ("sample").
+        With "sample", `score_samples`, `free_energy` and `log_likelihood` draw the
+        bits of a row from random numbers that are a function of the row alone, so
+        that they are always the same, and `transform` uses the values as they are.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         the pseudo-likelihood there has not risen by `tol` for
@@ -110,10 +120,6 @@ class BernoulliRBMGPU(RBMSampling):
         hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
         lets a CUDA device round float32 factors to 10 bits. `transform`,
         `score_samples` and the like compute in the dtype of their input.
-    compile : bool, default=False
-        Whether the steps of training are captured as a CUDA graph, which a GPU
-        launches at once: for small mini-batches. Not with `keep_rungs` or "pt", and
-        without effect on other devices. It has not been run on a GPU yet.
     warm_start : bool, default=False
         Whether `fit` goes on from the last solution.
     verbose : int, default=0
@@ -121,32 +127,42 @@ class BernoulliRBMGPU(RBMSampling):
         bar in a terminal or notebook, elsewhere a line an epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, shuffling, chains and samples. An int gives
-        the same bits each time on one machine and device.
+        identical results each time on one machine and device.
+    keep_rungs : bool, default="deprecated"
+        The old name of `keep_trajectory`.
+
+        .. deprecated:: 0.2
+           `keep_rungs` will be removed in version 0.3.
+    compile : bool, default="deprecated"
+        It has no effect.
+
+        .. deprecated:: 0.2
+           `compile` will be removed in version 0.3.
 
     Attributes
     ----------
     components_ : ndarray of shape (n_components, n_features)
-        Couplings W. This, `intercept_hidden_` and `intercept_visible_` are the
-        state of the model: they may be assigned, also without a fit.
+        Weights W. This, `intercept_hidden_` and `intercept_visible_` are the
+        parameters of the model: they may be assigned, also without a fit.
     intercept_hidden_ : ndarray of shape (n_components,)
-        Fields c on the hidden units.
+        Biases c of the hidden units.
     intercept_visible_ : ndarray of shape (n_features,)
-        Fields b on the visible units.
+        Biases b of the visible units.
     h_samples_ : ndarray of shape (n_chains, n_components)
         Hidden states of the persistent chains, not with "cd"; with "pt" of shape
-        (n_rungs, n_chains, n_components), those of the machine last.
-    rungs_ : dict of str to ndarray
-        Machines that were kept in training, the oldest first, if `keep_rungs`:
+        (n_replicas, n_chains, n_components), those of the trained model last.
+    trajectory_ : dict of str to ndarray
+        Models that were kept in training, the oldest first, if `keep_trajectory`:
         `components_`, `intercept_hidden_` and `intercept_visible_`, each with one
-        axis more in front.
+        more axis in front.
     mean_ : ndarray of shape (n_features,)
         Mean of the rows seen in training.
     n_samples_seen_ : int
-        Number of rows that `mean_` is the mean of.
+        Number of rows of which `mean_` is the mean.
     n_iter_ : int
         Number of epochs run.
     history_ : skorch.history.History
-        A row an epoch.
+        One row for each epoch.
     net_ : skorch.NeuralNet
         The net that trained the model.
     device_ : str
@@ -158,17 +174,18 @@ class BernoulliRBMGPU(RBMSampling):
 
     See Also
     --------
-    sklearn.neural_network.BernoulliRBM : The estimator that this one replaces.
+    sklearn.neural_network.BernoulliRBM : The same model in scikit-learn, trained on
+        the CPU by persistent contrastive divergence.
 
     Notes
     -----
     Weights start as normal random numbers of standard deviation
     :math:`2 \sqrt{2 / (n_\text{features} + n_\text{components})}`, and biases such
     that, given the means of the other layer, visible units have the means of the
-    data and hidden units are on with probability 0.12.
+    data and hidden units are 1 with probability 0.12.
 
-    Data in [0, 1] that is not binary is taken as probabilities, as scikit-learn
-    does: with ``binarize="none"`` the values themselves stand in the gradient, no
+    Data in [0, 1] that is not binary is taken as probabilities, as in scikit-learn:
+    with ``binarize="none"`` the values themselves are used in the gradient, and no
     bits are drawn from them. A score is then the log of a probability for binary
     data only.
 
@@ -199,15 +216,19 @@ class BernoulliRBMGPU(RBMSampling):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **RBMSampling._parameter_constraints,
+        **BaseGenerator._training_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
         "algorithm": [StrOptions({"pcd", "cd", "pt"})],
         "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
         "n_chains": [Interval(Integral, 1, None, closed="left"), None],
         "n_temperatures": [Interval(Integral, 2, None, closed="left")],
-        "keep_rungs": ["boolean"],
+        "keep_trajectory": ["boolean"],
         "binarize": [StrOptions({"none", "threshold", "sample"})],
         "centered": ["boolean"],
         "momentum": [Interval(Real, 0, 1, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "keep_rungs": _DEPRECATED,
+        "compile": _DEPRECATED,
     }
 
     def __init__(
@@ -221,7 +242,7 @@ class BernoulliRBMGPU(RBMSampling):
         n_gibbs_steps=1,
         n_chains=None,
         n_temperatures=10,
-        keep_rungs=False,
+        keep_trajectory=False,
         centered=True,
         momentum=0.0,
         weight_decay=0.0,
@@ -234,10 +255,11 @@ class BernoulliRBMGPU(RBMSampling):
         callbacks=None,
         device="auto",
         precision="float32",
-        compile=False,
         warm_start=False,
         verbose=0,
         random_state=None,
+        keep_rungs="deprecated",
+        compile="deprecated",
     ):
         self.n_components = n_components
         self.learning_rate = learning_rate
@@ -247,7 +269,7 @@ class BernoulliRBMGPU(RBMSampling):
         self.n_gibbs_steps = n_gibbs_steps
         self.n_chains = n_chains
         self.n_temperatures = n_temperatures
-        self.keep_rungs = keep_rungs
+        self.keep_trajectory = keep_trajectory
         self.centered = centered
         self.momentum = momentum
         self.weight_decay = weight_decay
@@ -260,134 +282,144 @@ class BernoulliRBMGPU(RBMSampling):
         self.callbacks = callbacks
         self.device = device
         self.precision = precision
-        self.compile = compile
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
+        self.keep_rungs = keep_rungs
+        self.compile = compile
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "rungs_" and "trajectory_" in self.__dict__:
+            warnings.warn(
+                "rungs_ is now trajectory_; rungs_ will be removed in version 0.3.",
+                FutureWarning,
+                stacklevel=2,
+            )
+            return self.trajectory_
+        raise AttributeError(
+            f"{type(self).__name__!r} object has no attribute {name!r}"
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read a pickle, also one that has the old names."""
+        state = dict(state)
+        if "keep_trajectory" not in state:  # of version 0.1
+            state["keep_trajectory"] = state["keep_rungs"]
+            state["keep_rungs"] = state["compile"] = "deprecated"
+            if "rungs_" in state:
+                state["trajectory_"] = state.pop("rungs_")
+        super().__setstate__(state)
 
     @property
-    def _n_features_out(self) -> int:
-        return self.components_.shape[0]
+    def _keeps_trajectory(self) -> bool:
+        return renamed_parameter(self, "keep_rungs", "keep_trajectory")
 
-    def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
-        X = super()._validate_training_data(X, reset=reset)
-        if self.keep_rungs and self.algorithm == "cd":
+    def _validate_training_data(
+        self, X: Any, y: Any, *, reset: bool
+    ) -> tuple[Any, None]:
+        X, _ = super()._validate_training_data(X, y, reset=reset)
+        warn_renamed_parameter(self, "keep_rungs", "keep_trajectory")
+        warn_renamed_parameter(self, "compile", None)
+        if self._keeps_trajectory and self.algorithm == "cd":
             raise ValueError(
-                "Got keep_rungs=True with algorithm='cd', but only persistent chains "
-                "can tell when to keep a machine. Set algorithm='pcd' or 'pt'."
+                "Got keep_trajectory=True with algorithm='cd', but only persistent "
+                "chains show when a model should be kept. Set algorithm='pcd' or 'pt'."
             )
         warn_outside_unit_interval(X)
-        return binarized(X, self.binarize)
+        return binarized(X, self.binarize), None
 
-    def _start(self, X: Any, state: State) -> State:
-        rng, dtype = self.random_state_, X.dtype
-        n_new = X.shape[0]
-        state = dict(state)
-        n_seen = state.get("n_samples_seen_", 0)
-        mean = column_means(X)
-        if n_seen:
-            mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
-        state["mean_"], state["n_samples_seen_"] = mean, n_seen + n_new
+    def _initial_state(
+        self, rows: RowSource, y: np.ndarray | None, state: State
+    ) -> RBMState:
+        state = RBMState(state)
+        state.update(_updated_means(state, rows))
         if "components_" not in state:
-            seed = draw_seed(rng)
-            start = starting_parameters(
-                torch.from_numpy(marginals(state)),
-                self.n_components,
-                generator=torch.Generator().manual_seed(seed),
-            )
-            for name, tensor in zip(self._required_state, start, strict=True):
-                state[name] = tensor.numpy().astype(dtype)
-        check_width(X, state["components_"])
-        n_components = len(state["components_"])
-        if n_components != self.n_components:
-            raise ValueError(
-                f"Got n_components={self.n_components}, but the fit goes on from "
-                f"components_ with {n_components} rows. Set n_components="
-                f"{n_components}, or fit with warm_start=False."
-            )
-        if not self.keep_rungs:
-            state.pop("rungs_", None)
-        elif "rungs_" not in state:
-            state["rungs_"] = {n: state[n][None] for n in self._required_state}
-        return self._start_chains(state, dtype)
-
-    def _start_chains(self, state: State, dtype: Any) -> State:
-        """Complete a state by persistent chains."""
-        shape: tuple[int, ...] = (
-            self.n_chains or self.batch_size,
-            len(state["components_"]),
-        )
+            state.update(self._initial_parameters(state))
+        self._check_continues(rows, state["components_"])
+        if not self._keeps_trajectory:
+            state.pop("trajectory_", None)
+        elif "trajectory_" not in state:
+            state["trajectory_"] = {name: state[name][None] for name in PARAMETERS}
         if self.algorithm == "cd":
             state.pop("h_samples_", None)
-            return state
-        if self.algorithm == "pt":
-            n_rungs = len(rungs_of(state)) + 1 if self.keep_rungs else 0
-            shape = (n_rungs or self.n_temperatures, *shape)
-        if "h_samples_" not in state or state["h_samples_"].shape != shape:
-            bits = self.random_state_.uniform(size=shape) < 0.5
-            state["h_samples_"] = bits.astype(dtype)
+        elif np.shape(state.get("h_samples_", 0)) != self._chains_shape(state):
+            state["h_samples_"] = self._initial_chains(state)
         return state
 
-    def _build_model(self, state: State) -> BernoulliRBM:
-        weight, c, b = (
-            np.asarray(state[name], np.result_type(state[name], np.float32))
-            for name in self._required_state
+    def _initial_parameters(self, state: RBMState) -> State:
+        """Draw the parameters of a cold start."""
+        parameters = initial_parameters(
+            torch.from_numpy(state.visible_means()),
+            self.n_components,
+            generator=torch.Generator().manual_seed(draw_seed(self.random_state_)),
         )
-        shapes = weight.shape[:1], weight.shape[1:]
-        if weight.ndim != 2 or (c.shape, b.shape) != shapes:
+        arrays = (parameter.numpy().astype(self._dtype) for parameter in parameters)
+        return dict(zip(PARAMETERS, arrays, strict=True))
+
+    def _check_continues(self, rows: RowSource, components: np.ndarray) -> None:
+        """Check that a fit can go on from the weights."""
+        check_width(rows, components)
+        if len(components) != self.n_components:
             raise ValueError(
-                f"Got components_ of shape {weight.shape}, intercept_hidden_ of shape "
-                f"{c.shape} and intercept_visible_ of shape {b.shape}, but expected "
-                "(n_components, n_features), (n_components,) and (n_features,)."
+                f"Got n_components={self.n_components}, but the fit goes on from "
+                f"components_ with {len(components)} rows. Set n_components="
+                f"{len(components)}, or fit with warm_start=False."
             )
-        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
-        # updates in place are up to a third slower there.
-        return BernoulliRBM(*(torch.tensor(array) for array in (weight, c, b)))
+
+    def _chains_shape(self, state: RBMState) -> tuple[int, ...]:
+        """Shape of the hidden states of the persistent chains."""
+        shape = self.n_chains or self.batch_size, len(state["components_"])
+        if self.algorithm != "pt":
+            return shape
+        if self._keeps_trajectory:
+            return len(state["trajectory_"]["components_"]) + 1, *shape
+        return self.n_temperatures, *shape
+
+    def _initial_chains(self, state: RBMState) -> np.ndarray:
+        """Draw random hidden states of the persistent chains."""
+        bits = self.random_state_.uniform(size=self._chains_shape(state)) < 0.5
+        return bits.astype(self._dtype)
+
+    def _build_model(self, state: State) -> BernoulliRBM:
+        return RBMState(state).model()
 
     def _build_objective(self, state: State) -> ContrastiveDivergence:
+        state = RBMState(state)
         chains, mu, lam = state.get("h_samples_"), None, None
         if self.centered:
-            mu = marginals(state)
-            # A first guess, in mean field; it follows the data from there.
+            mu = state.visible_means()
+            # A first estimate, in mean field; it follows the data during training.
             lam = expit(state["components_"] @ mu + state["intercept_hidden_"])
         tensors: Any = (
             None if a is None else torch.tensor(a) for a in (chains, mu, lam)
         )
-        kwargs: dict[str, Any] = {
+        options: dict[str, Any] = {
             "n_steps": self.n_gibbs_steps,
             "sampled": self.binarize == "sample",
-            "products": PRECISIONS[self.precision].products,
+            "factor_dtype": PRECISIONS[self.precision].factors,
         }
-        if self.keep_rungs:
-            machines = [self._build_model(rung) for rung in rungs_of(state)]
-            kwargs["trajectory"] = Trajectory(machines)
+        if self._keeps_trajectory:
+            options["trajectory"] = Trajectory(state.trajectory_models())
         if self.algorithm == "pt":
-            base_bias = torch.from_numpy(logit(marginals(state)))
-            return ParallelTempering(*tensors, base_bias=base_bias, **kwargs)
-        return ContrastiveDivergence(*tensors, **kwargs)
+            base_bias = torch.from_numpy(logit(state.visible_means()))
+            return ParallelTempering(*tensors, base_bias=base_bias, **options)
+        return ContrastiveDivergence(*tensors, **options)
 
-    def _read(self, state: State, model: Any, objective: Any) -> State:
-        state = state | self._arrays(model)
+    def _read_state(self, state: State, phase: Phase) -> State:
+        model: Any = phase.model
+        objective: Any = phase.objective
+        trained: State = parameter_arrays(model)
         if objective.chains is not None:
-            state["h_samples_"] = objective.chains.cpu().numpy().copy()
+            trained["h_samples_"] = objective.chains.cpu().numpy().copy()
         if objective.trajectory is not None:
-            rungs = [self._arrays(rung) for rung in objective.trajectory.rungs]
-            state["rungs_"] = {
-                name: np.stack([rung[name] for rung in rungs]) for name in rungs[0]
+            kept = [parameter_arrays(model) for model in objective.trajectory.models]
+            trained["trajectory_"] = {
+                name: np.stack([arrays[name] for arrays in kept]) for name in PARAMETERS
             }
-        return state
+        return trained
 
-    def _arrays(self, model: BernoulliRBM) -> State:
-        """The parameters of a machine as arrays."""
-        return {
-            name: parameter.detach().cpu().numpy().copy()
-            for name, parameter in zip(
-                self._required_state, model.parameters(), strict=True
-            )
-        }
-
-    def _optimizer(self) -> dict[str, Any]:
-        # Only the couplings decay, as is usual: biases need no shrinking.
+    def _optimizer_arguments(self) -> dict[str, Any]:
+        # Only the weights decay, as is usual: biases need no shrinking.
         return {
             "optimizer": torch.optim.SGD,
             "optimizer__momentum": self.momentum,
@@ -395,3 +427,12 @@ class BernoulliRBMGPU(RBMSampling):
                 ("weight", {"weight_decay": self.weight_decay})
             ],
         }
+
+
+def _updated_means(state: RBMState, rows: RowSource) -> State:
+    """Return the means of all rows seen in training, with new ones."""
+    n_new, n_seen = rows.shape[0], state.get("n_samples_seen_", 0)
+    mean = rows.column_sums() / n_new
+    if n_seen:
+        mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
+    return {"mean_": mean, "n_samples_seen_": n_seen + n_new}

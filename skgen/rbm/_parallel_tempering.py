@@ -1,4 +1,4 @@
-"""The likelihood gradient of a Bernoulli RBM by parallel tempering."""
+"""Training of an RBM by parallel tempering."""
 
 from typing import Any
 
@@ -6,30 +6,30 @@ import torch
 from torch import Tensor
 
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM
 from skgen.rbm._scaled import TemperedRBM
-from skgen.rbm._workspace import Phases
-from skgen.sampling import RandomBits, exchange_, gibbs
+from skgen.rbm._workspace import Workspace
+from skgen.sampling import RandomBits, gibbs, swap_neighbours_
 
 
 class ParallelTempering(ContrastiveDivergence):
-    r"""Contrastive divergence whose chains exchange states with those of a ladder.
+    r"""Contrastive divergence with replica exchange.
 
-    Persistent chains run at every rung of a ladder of machines that ends at the
-    one that is trained, and neighbours swap states after each step (Desjardins et
-    al., 2010; Cho, Raiko & Ilin, 2010). The negative phase takes the chains of the
-    last rung. The ladder is one of evenly spaced temperatures, down to independent
-    bits (`TemperedRBM`), or the trajectory of the training itself.
+    Persistent chains run at every model of a ladder that ends at the one that is
+    trained, and neighbours swap states after each step (Desjardins et al., 2010; Cho,
+    Raiko & Ilin, 2010). The negative phase takes the chains of the last model. The
+    ladder is one of evenly spaced inverse temperatures, from independent units
+    (`TemperedRBM`), or the trajectory of the training itself.
 
     Parameters
     ----------
-    chains : Tensor of shape (n_rungs, n_chains, n_hidden)
-        Hidden states of the chains, those of the trained machine last. With a
-        trajectory there is one rung more than it has machines.
+    chains : Tensor of shape (n_replicas, n_chains, n_hidden)
+        Hidden states of the chains, those of the trained model last. With a
+        trajectory there is one replica more than it has models.
     *offsets : Tensor or None
         As in `ContrastiveDivergence`.
     base_bias : Tensor of shape (n_visible,)
-        Fields on the visible units at infinite temperature. Not used with a
+        Biases of the visible units at infinite temperature. Not used with a
         trajectory.
     **kwargs : dict
         As in `ContrastiveDivergence`.
@@ -47,44 +47,41 @@ class ParallelTempering(ContrastiveDivergence):
     ):
         super().__init__(chains, *offsets, **kwargs)
         self.register_buffer("base_bias", base_bias)
+        # The pairs that swap next: even and odd ones take turns.
         self._first = 0
 
-    @property
-    def capturable(self) -> bool:
-        """False: whose turn it is to swap is a number of Python."""
-        return False
-
-    def _fill_(self, phases: Phases, model: BernoulliRBM, bits: RandomBits) -> None:
+    def _run_phases(self, space: Workspace, model: RBM, bits: RandomBits) -> None:
         generator = bits.generator
         ladder = self._ladder(model)
-        ends = torch.stack(
+        chain_ends = torch.stack(
             [
-                self._step(rung, h, bits)
-                for rung, h in zip(ladder, self.chains, strict=True)
+                self._run_chains(replica, h, bits)
+                for replica, h in zip(ladder, self.chains, strict=True)
             ]
         )
-        exchange_(ladder, ends, self._first, generator=generator)
+        swap_neighbours_(ladder, chain_ends, self._first, generator=generator)
         self._first = 1 - self._first
-        phases.ends.copy_(ends[-1])
-        machine = phases.machine
-        machine.update_()
-        machine.hidden_probability(phases.states, out=phases.probability)
-        for rung, h, end in zip(ladder[:-1], self.chains, ends, strict=False):
-            bits.bernoulli(rung.hidden_probability(end), out=h)
-        bits.bernoulli(phases.negative, out=self.chains[-1])
+        space.chain_ends.copy_(chain_ends[-1])
+        parameters = space.parameters
+        parameters.update_()
+        parameters.hidden_mean(space.states, out=space.hidden_mean)
+        for replica, h, v in zip(ladder[:-1], self.chains, chain_ends, strict=False):
+            replica.hidden.sample(replica.hidden_mean(v), generator=bits, out=h)
+        parameters.hidden.sample(space.negative, generator=bits, out=self.chains[-1])
         if self.trajectory is not None:
-            parents = self.trajectory.follow(model, ends[-1], generator=generator)
+            parents = self.trajectory.follow(model, chain_ends[-1], generator=generator)
             if parents is not None:
                 self.chains = self.chains[parents]
 
-    def _step(self, rung: Any, h: Tensor, bits: RandomBits) -> Tensor:
-        """Gibbs chains of one rung from hidden states."""
-        v = bits.bernoulli(rung.visible_probability(h))
-        return gibbs(rung, v, self.n_steps - 1, generator=bits)
+    def _run_chains(self, replica: Any, h: Tensor, bits: RandomBits) -> Tensor:
+        """Run the chains of one model of the ladder from hidden states."""
+        v = replica.visible.sample(replica.visible_mean(h), generator=bits)
+        return gibbs(replica, v, self.n_steps - 1, generator=bits)
 
-    def _ladder(self, model: BernoulliRBM) -> list[Any]:
+    def _ladder(self, model: RBM) -> list[Any]:
         if self.trajectory is not None:
-            return [*self.trajectory.rungs, model]
-        top = len(self.chains) - 1
-        tempered = [TemperedRBM(model, self.base_bias, r / top) for r in range(top)]
+            return [*self.trajectory.models, model]
+        n_steps = len(self.chains) - 1
+        base = model.visible.with_bias(self.base_bias)
+        tempered = [TemperedRBM(model, base, r / n_steps) for r in range(n_steps)]
         return [*tempered, model]

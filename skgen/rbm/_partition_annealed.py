@@ -1,4 +1,4 @@
-"""Partition functions by annealing, forward and reverse."""
+"""The partition function of an RBM by annealed importance sampling, both ways."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -8,32 +8,33 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skgen.likelihood._estimate import LogPartition
-from skgen.rbm._annealing_path import balanced_lines
+from skgen.rbm._annealing_path import moment_matched_paths
 from skgen.rbm._model import BernoulliRBM
-from skgen.rbm._scaled import ScaledRBM, log_partition_of_bits
-from skgen.sampling import bernoulli, climb, tempering
+from skgen.rbm._scaled import ScaledRBM, log_partition_of_independent_units
+from skgen.rbm._units import Units, draw_independent
+from skgen.sampling import build_ladder, tempering
 
-# Steps of replica exchange before the reverse direction starts, and of each fit of
-# the ladder, as a share of the temperatures, and at least so many.
+# Steps of replica exchange before the reverse direction starts, and Gibbs steps of each
+# fit of the path: as a share of the temperatures, and at least so many.
 _TEMPERING_SHARE, _LEAST_TEMPERING = 0.1, 100
-_BALANCING_SHARE, _LEAST_BALANCING = 0.05, 1000
+_PATH_SHARE, _LEAST_PATH_STEPS = 0.05, 1000
 
 
 def annealed_log_weights(
     models: Iterable[ScaledRBM], v: Tensor, *, generator: torch.Generator
 ) -> Tensor:
-    r"""Log weights of annealed importance sampling along machines.
+    r"""Log weights of annealed importance sampling along a sequence of models.
 
     .. math:: \log w = \sum_k \left[ F_k(v_k) - F_{k+1}(v_k) \right], \qquad
               \langle w \rangle = Z_K / Z_0,
 
-    where :math:`v_0` is drawn from the first machine and :math:`v_{k+1}` is one Gibbs
-    step of machine k + 1 from :math:`v_k` (Neal, 2001; Salakhutdinov & Murray, 2008).
+    where :math:`v_0` is drawn from the first model and :math:`v_{k+1}` is one Gibbs
+    step of model k + 1 from :math:`v_k` (Neal, 2001; Salakhutdinov & Murray, 2008).
 
     Parameters
     ----------
     models : iterable of ScaledRBM
-        Machines with the same couplings, each times a factor; up or down.
+        Models with the same weights, each times a factor; up or down.
     v : Tensor of shape (n_chains, n_visible)
         Independent draws from the first of them.
     generator : torch.Generator
@@ -46,22 +47,21 @@ def annealed_log_weights(
     """
     total = torch.zeros(len(v), dtype=torch.float64, device=v.device)
     for here, after in pairwise(models):
-        field = F.linear(v, here.model.weight)
-        before = torch.add(here.hidden_bias, field, alpha=here.beta)
-        x = torch.add(after.hidden_bias, field, alpha=after.beta)
-        # softplus(x) = -logsigmoid(-x), which is exact for large x too.
-        change = F.logsigmoid(-before) - F.logsigmoid(-x)
+        interaction = F.linear(here.visible.coupled(v), here.model.weight)
+        before = torch.add(here.hidden.bias, interaction, alpha=here.beta)
+        inputs = torch.add(after.hidden.bias, interaction, alpha=after.beta)
+        change = after.hidden.log_partition(inputs) - here.hidden.log_partition(before)
         total += change.sum(1, dtype=torch.float64)
-        # The difference of close numbers is exact, so that biases add up.
-        total += v @ (after.visible_bias - here.visible_bias)
-        h = bernoulli(torch.sigmoid_(x), generator=generator)
-        v = bernoulli(after.visible_probability(h), generator=generator)
+        total += here.visible.energy_difference(after.visible, v)
+        mean = after.hidden.mean_(inputs)
+        h = after.hidden.sample(mean, generator=generator)
+        v = after.visible.sample(after.visible_mean(h), generator=generator)
     return total
 
 
 def log_partition_annealed(
     model: BernoulliRBM,
-    base_bias: Tensor,
+    base: Units,
     *,
     n_chains: int,
     n_temperatures: int,
@@ -71,23 +71,22 @@ def log_partition_annealed(
 ) -> LogPartition:
     r"""Estimate log Z by annealed importance sampling in both directions.
 
-    Forward, from independent bits up to the machine, the log of the mean weight is on
-    average below :math:`\log Z`, and its own error bar cannot see by how much. Reverse,
-    from draws of the machine down to independent bits, it is above (Burda, Grosse &
-    Salakhutdinov, 2015). The estimate is Bennett's ratio of both, and the two together
-    are the bracket, whose upper end is the mean of reverse log weights, of the half of
-    the chains where it is larger. The way up scales the couplings and keeps the means
-    of units (`balanced_lines`). The machine is drawn from by replica exchange along it;
-    the machines of annealing are spaced as those of the exchange, which have equal
-    overlaps.
+    Forward, from independent units up to the model, the log of the mean weight is on
+    average below :math:`\log Z`, by an amount that its own standard error does not
+    show. Reverse, from draws of the model down to independent units, it is above
+    (Burda, Grosse & Salakhutdinov, 2015). The estimate is Bennett's acceptance ratio of
+    both, and the two together are the bracket, whose upper end is the mean of reverse
+    log weights, of the half of the chains where it is larger. The path scales the
+    weights and keeps the means of the units (`moment_matched_paths`). The model is
+    sampled by replica exchange along it; the temperatures of annealing are spaced as
+    the replicas are, whose neighbours have equal overlaps.
 
     Parameters
     ----------
     model : BernoulliRBM
-        The machine.
-    base_bias : Tensor of shape (n_visible,)
-        Fields on the visible units where annealing starts: best the logits of the
-        means of the data.
+        The model.
+    base : Units
+        Visible units where annealing starts: best with the means of the data.
     n_chains : int
         Number of chains in each direction, at least 2.
     n_temperatures : int
@@ -95,34 +94,33 @@ def log_partition_annealed(
     generator : torch.Generator
         Source of randomness, on the device of the model.
     chains : Tensor of shape (n, n_visible) or None
-        States near the modes of the machine, such as persistent chains: half of
-        the chains of replica exchange start at the machine from them, so that
-        modes which are hard to reach from independent bits take part.
-    n_path_steps : int or None, default=None
-        Number of Gibbs steps for the means of the machine, and for each fit of the
-        path (`balanced_lines`). None means 5 % of `n_temperatures`, and at least
-        1000.
+        States near the modes of the model, such as persistent chains: half of
+        the chains of replica exchange start at the model from them, so that
+        modes which are hard to reach from independent units take part.
+    n_path_steps : int or None
+        Gibbs steps of each of the five fits of the path; None means a twentieth of
+        `n_temperatures`, and at least 1000.
 
     Returns
     -------
     result : LogPartition
         Estimate and bracket in nats.
     """
-    start = base_bias.expand(2 * n_chains, -1)
-    draws = bernoulli(torch.sigmoid(start), generator=generator)
-    forward, v = draws.split(n_chains)
+    forward, v = draw_independent(base, 2 * n_chains, generator=generator).split(
+        n_chains
+    )
     if chains is not None and not len(chains):
         chains = None
     if n_path_steps is None:
-        n_path_steps = max(_LEAST_BALANCING, int(_BALANCING_SHARE * n_temperatures))
-    lines = balanced_lines(
+        n_path_steps = max(_LEAST_PATH_STEPS, int(_PATH_SHARE * n_temperatures))
+    paths = moment_matched_paths(
         model,
-        base_bias,
+        base,
         v if chains is None else chains,
         n_steps=n_path_steps,
         generator=generator,
     )
-    models, states = climb(lines, v, generator=generator)
+    models, states = build_ladder(paths, v, generator=generator)
     if chains is not None:
         rows = torch.arange(n_chains // 2, device=v.device) % len(chains)
         states[-1, : len(rows)] = chains[rows]
@@ -134,16 +132,16 @@ def log_partition_annealed(
     down = -annealed_log_weights(
         _spread(models[::-1], n_temperatures), states[-1], generator=generator
     )
-    log_z0 = log_partition_of_bits(models[0]).item()
+    log_z0 = log_partition_of_independent_units(models[0])
     return LogPartition.bracket(
-        log_z0, up[None, None], down[None, None], method="ais", cautious=True
+        log_z0, up[None, None], down[None, None], method="ais", conservative=True
     )
 
 
-def _spread(rungs: Sequence[ScaledRBM], n_steps: int) -> Iterator[ScaledRBM]:
-    """`n_steps` + 1 machines, evenly many between neighbouring rungs."""
-    n_gaps = len(rungs) - 1
+def _spread(ladder: Sequence[ScaledRBM], n_steps: int) -> Iterator[ScaledRBM]:
+    """Give `n_steps` + 1 models, equally many between neighbours on a ladder."""
+    n_gaps = len(ladder) - 1
     for k in range(n_steps + 1):
         at = k * n_gaps / n_steps
         below = min(int(at), n_gaps - 1)
-        yield rungs[below].toward(rungs[below + 1], at - below)
+        yield ladder[below].interpolate(ladder[below + 1], at - below)

@@ -1,7 +1,6 @@
-"""Partition functions by enumeration."""
+"""The partition function of an RBM by enumeration."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from skgen.rbm._model import BernoulliRBM
@@ -24,7 +23,7 @@ def log_partition_exact(model: BernoulliRBM) -> float:
     Parameters
     ----------
     model : BernoulliRBM
-        A machine whose smaller layer has at most 25 units, in float64 for
+        A model whose smaller layer has at most 25 units, in float64 for
         float64 accuracy.
 
     Returns
@@ -38,24 +37,23 @@ def log_partition_exact(model: BernoulliRBM) -> float:
         If both layers have more than 25 units.
     """
     weight: Tensor = model.weight
-    inner, outer = model.hidden_bias, model.visible_bias
-    if len(outer) < len(inner):
+    inner, outer = model.hidden, model.visible
+    if len(outer.bias) < len(inner.bias):
         weight, inner, outer = weight.T, outer, inner
-    n = len(inner)
+    n = len(inner.bias)
     if n > MAX_UNITS:
         raise ValueError(
-            f"Got a machine of {len(model.visible_bias)} visible and "
-            f"{len(model.hidden_bias)} hidden units, but enumeration expects at most "
-            f"{MAX_UNITS} in the smaller layer. Estimate it by method='ais', "
-            "or use fewer n_components."
+            f"Got a model of {weight.shape[1]} and {n} units in its two layers, but "
+            f"enumeration expects at most {MAX_UNITS} in the smaller one. Estimate the "
+            "partition function by method='ais', or use fewer n_components."
         )
-    rows = max(1, _BLOCK // len(outer))
+    rows = max(1, _BLOCK // len(outer.bias))
     bits = torch.arange(n, device=weight.device)
     total = torch.tensor(-torch.inf, dtype=torch.float64, device=weight.device)
     for start in range(0, 2**n, rows):
         index = torch.arange(start, min(start + rows, 2**n), device=weight.device)
         states: Tensor = ((index[:, None] >> bits) & 1).to(weight.dtype)
-        fields = torch.addmm(outer, states, weight)
-        log_terms = states @ inner - F.logsigmoid(-fields).sum(1)
+        inputs = torch.addmm(outer.bias, states, weight)
+        log_terms = outer.log_partition(inputs).sum(1) - inner.energy(states)
         total = torch.logaddexp(total, log_terms.double().logsumexp(0))
     return total.item()

@@ -1,4 +1,4 @@
-"""Partition functions along the trajectory of a training."""
+"""The partition function of an RBM along the trajectory of its training."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,38 +6,38 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from skgen.likelihood._estimate import LogPartition
 from skgen.rbm._model import BernoulliRBM
-from skgen.rbm._scaled import TemperedRBM, between, log_partition_of_bits
-from skgen.sampling import bernoulli, climb, exchange_, move_, tempering
+from skgen.rbm._scaled import TemperedRBM, log_partition_of_independent_units
+from skgen.rbm._units import Units, draw_independent
+from skgen.sampling import build_ladder, move_replicas_, swap_neighbours_, tempering
 
 
-def trajectory_lines(
-    machines: Sequence[BernoulliRBM], base_bias: Tensor
+def trajectory_paths(
+    models: Sequence[BernoulliRBM], base: Units
 ) -> list[Callable[[float], Any]]:
-    """Straight lines from independent bits through machines kept in training.
+    """Paths from independent units through models kept in training.
 
     Parameters
     ----------
-    machines : sequence of BernoulliRBM
-        Machines, the first with weak couplings; the last is the one of interest.
-    base_bias : Tensor of shape (n_visible,)
-        Fields of the independent bits.
+    models : sequence of BernoulliRBM
+        Models, the first with weak interactions; the last is the one of interest.
+    base : Units
+        Visible units where the first path begins.
 
     Returns
     -------
-    lines : list of callables
-        As `skgen.sampling.climb` takes them.
+    paths : list of callables
+        As `skgen.sampling.build_ladder` takes them.
     """
-    first = [partial(TemperedRBM, machines[0], base_bias)]
-    return first + [partial(between, *pair) for pair in pairwise(machines)]
+    first = [partial(TemperedRBM, models[0], base)]
+    return first + [partial(a.interpolate, b) for a, b in pairwise(models)]
 
 
 def log_partition_trajectory(
-    machines: Sequence[BernoulliRBM],
-    base_bias: Tensor,
+    models: Sequence[BernoulliRBM],
+    base: Units,
     *,
     n_chains: int,
     n_steps: int,
@@ -45,44 +45,44 @@ def log_partition_trajectory(
 ) -> LogPartition:
     """Estimate log Z by adding up ratios along the trajectory of a training.
 
-    Replica exchange runs on the ladder of `machines`, refined where neighbours
-    differ too much, from independent bits, whose partition function is known. Each
-    step of the ladder has its ratio by `bennett`, from the second half of the
-    steps (Béreux et al., 2024).
+    Replica exchange runs on the ladder of `models`, refined where neighbours
+    differ too much, from independent units, whose partition function is known. The
+    ratio of each pair of neighbours is Bennett's, from the second half of the steps
+    (Béreux et al., 2025).
 
     Parameters
     ----------
-    machines : sequence of BernoulliRBM
-        Machines kept in training; the last is the one of interest.
-    base_bias : Tensor of shape (n_visible,)
-        Fields of the independent bits where the ladder starts.
+    models : sequence of BernoulliRBM
+        Models kept in training; the last is the one of interest.
+    base : Units
+        Visible units where the ladder starts.
     n_chains : int
-        Number of independent chains at each rung, at least 2.
+        Number of independent chains at each model, at least 2.
     n_steps : int
         Number of steps of replica exchange, half of which are for burn-in.
     generator : torch.Generator
-        Source of randomness, on the device of the machines.
+        Source of randomness, on the device of the models.
 
     Returns
     -------
     result : LogPartition
         Estimate and bracket in nats.
     """
-    start = base_bias.expand(n_chains, -1)
-    v = bernoulli(torch.sigmoid(start), generator=generator)
-    lines = trajectory_lines(machines, base_bias)
-    models, states = climb(lines, v, generator=generator)
-    n_pairs = len(models) - 1
+    v = draw_independent(base, n_chains, generator=generator)
+    ladder, states = build_ladder(
+        trajectory_paths(models, base), v, generator=generator
+    )
+    n_pairs = len(ladder) - 1
     n_draws = max(1, n_steps // 4)
-    states = tempering(models, states, n_steps - 2 * n_draws, generator=generator)
+    states = tempering(ladder, states, n_steps - 2 * n_draws, generator=generator)
     up, down = torch.empty(
         2, n_pairs, n_draws, n_chains, dtype=torch.float64, device=v.device
     )
     for k in range(n_draws):
         for first in range(2):
-            move_(models, states, generator=generator)
-            found = exchange_(models, states, first, generator=generator)
+            move_replicas_(ladder, states, generator=generator)
+            found = swap_neighbours_(ladder, states, first, generator=generator)
             # Log weights are differences of -F.
             up[first::2, k], down[first::2, k] = -found.up, -found.down
-    log_z0 = log_partition_of_bits(models[0]).item()
+    log_z0 = log_partition_of_independent_units(ladder[0])
     return LogPartition.bracket(log_z0, up, down, method="trajectory")

@@ -57,7 +57,7 @@ def pseudo_log_likelihood(
         Log pseudo-likelihood in nats. Memory beyond a few tensors of the shape
         of `v` is bounded whatever the sizes.
     """
-    a, n_visible = model.hidden_logits(v), v.shape[1]
+    a, n_visible = model.hidden_inputs(v), v.shape[1]
     weight: Tensor = model.weight
     bias: Tensor = model.visible_bias
     if units is not None:

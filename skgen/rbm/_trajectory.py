@@ -1,59 +1,70 @@
-"""Machines kept along a training, as rungs of a ladder."""
+"""Models that are kept along a training, for replica exchange between them."""
 
+import copy
 from collections.abc import Sequence
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from skgen.rbm._model import BernoulliRBM
-from skgen.sampling import differences, gibbs
+from skgen.rbm._model import RBM
+from skgen.sampling import free_energy_differences, gibbs
 
-# A machine is kept when states of the last one are accepted less often than this.
+# A model is kept when the swap of states with the last one kept is accepted less often
+# than this.
 _LEAST_ACCEPTANCE = 0.4
 # Gibbs steps over which an acceptance is averaged.
 _N_STEPS = 10
-# Updates from a rung to one look at the acceptance, times this, is the next look.
+# Ratio of the ages of the last model kept, in updates, at successive checks.
 _GROWTH = 1.25
-# Updates from one look to the next at most.
+# Updates from one check to the next at most.
 _LONGEST_WAIT = 100
-# Machines that are kept at most; beyond, every other one is dropped.
-_MAX_RUNGS = 64
+# Models that are kept at most; beyond, every other one is dropped.
+_MOST_MODELS = 64
 
 
 class Trajectory:
-    """Machines kept along a training, each within reach of the last.
+    """Models kept along a training, each close to the one before.
 
-    Replica exchange between a machine and its own past is accepted often as long
-    as the two are alike, and the past mixes fast: early machines have weak
-    couplings (Béreux et al., 2024). A machine is kept when the mean acceptance of a
-    swap with the last one that was kept has fallen below 0.4. Looks at it become
-    rarer as a rung ages, so that they cost little. A training with a large learning
-    rate wanders, and would keep thousands: of more than 64 every other one is
-    dropped.
+    Replica exchange between a model and its own past is accepted often as long
+    as the two are alike, and the past mixes fast: early models have weak
+    interactions (Béreux et al., 2025). A model is kept when the mean acceptance of a
+    swap with the last one that was kept has fallen below 0.4. This is checked the less
+    often the older that one is, so that it costs little. A training with a large
+    learning rate wanders, and would keep thousands: of more than 64, every other one
+    is dropped.
 
     Parameters
     ----------
-    rungs : sequence of BernoulliRBM
-        Machines kept so far; at least the one that training starts from.
+    models : sequence of RBM
+        Models kept so far, the oldest first; at least the one that training starts
+        from.
     """
 
-    def __init__(self, rungs: Sequence[BernoulliRBM]):
-        self.rungs = list(rungs)
+    def __init__(self, models: Sequence[RBM]):
+        self.models = list(models)
         self._chains: Tensor | None = None
         self._age = 0
         self._least_age = 1
-        self._next_look = 1
+        self._next_check = 1
+
+    def restore(self, states: Sequence[dict[str, Tensor]]) -> None:
+        """Replace the models by those with the given parameters (``state_dict()``)."""
+        first = self.models[0]
+        self.models = [copy.deepcopy(first) for _ in states]
+        for model, state in zip(self.models, states, strict=True):
+            model.load_state_dict(state)
+        self._chains, self._age, self._next_check = None, 0, self._least_age
 
     def follow(
-        self, model: BernoulliRBM, v: Tensor, *, generator: torch.Generator
+        self, model: RBM, v: Tensor, *, generator: torch.Generator
     ) -> list[int] | None:
-        """Look at the machine after an update, and keep a copy if it is time to.
+        """Check the model after an update, and keep a copy if it has moved on.
 
         Parameters
         ----------
-        model : BernoulliRBM
-            The machine that is trained.
+        model : RBM
+            The model that is trained.
         v : Tensor of shape (n_chains, n_visible)
             States of its persistent chains.
         generator : torch.Generator
@@ -62,41 +73,42 @@ class Trajectory:
         Returns
         -------
         parents : list of int or None
-            None if nothing was kept. Otherwise, for each of the new `rungs` and for
-            `model` after them, where it stood before among the rungs and `model`.
+            None if nothing was kept. Otherwise, for each of the new `models` and for
+            `model` after them, its former index among the models and `model`.
         """
         self._age += 1
-        if self._age < self._next_look:
+        if self._age < self._next_check:
             return None
-        self._next_look = min(ceil(_GROWTH * self._age), self._age + _LONGEST_WAIT)
+        self._next_check = min(ceil(_GROWTH * self._age), self._age + _LONGEST_WAIT)
         if self._acceptance(model, v, generator) >= _LEAST_ACCEPTANCE:
             return None
-        self.rungs.append(copy_of(model))
-        parents = list(range(len(self.rungs)))
-        if len(self.rungs) > _MAX_RUNGS:
+        self.models.append(_copy(model))
+        parents = list(range(len(self.models)))
+        if len(self.models) > _MOST_MODELS:
             # The first and the last one stay.
             parents = [*parents[:-1:2], parents[-1]]
-            self.rungs = [self.rungs[i] for i in parents]
+            self.models = [self.models[i] for i in parents]
             self._least_age *= 2
         self._chains = v.clone()
-        self._age, self._next_look = 0, self._least_age
+        self._age, self._next_check = 0, self._least_age
         return [*parents, parents[-1]]
 
-    def _acceptance(
-        self, model: BernoulliRBM, v: Tensor, generator: torch.Generator
-    ) -> float:
-        """Mean acceptance of swaps between the last rung and the machine."""
-        last = self.rungs[-1]
+    def _acceptance(self, model: RBM, v: Tensor, generator: torch.Generator) -> float:
+        """Mean acceptance of swaps between the last model kept and the present one."""
+        last = self.models[-1]
         past = v if self._chains is None else self._chains
         total = 0.0
         for _ in range(_N_STEPS):
             past = gibbs(last, past, 1, generator=generator)
             v = gibbs(model, v, 1, generator=generator)
-            total += differences(last, model, past, v).acceptance.mean().item()
+            differences = free_energy_differences(last, model, past, v)
+            total += differences.acceptance.mean().item()
         self._chains = past
         return total / _N_STEPS
 
 
-def copy_of(model: BernoulliRBM) -> BernoulliRBM:
-    """Copy a machine with memory of its own."""
-    return BernoulliRBM(*(p.detach().clone() for p in model.parameters()))
+def _copy(model: RBM) -> RBM:
+    """Copy a model, without gradients."""
+    new = copy.deepcopy(model)
+    new.zero_grad(set_to_none=True)
+    return new.requires_grad_(False)

@@ -5,20 +5,38 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from skgen.sampling._bits import RandomBits, bernoulli
+from skgen.sampling._bits import RandomBits
+
+
+class Layer(Protocol):
+    """What block Gibbs sampling needs of the units of a layer."""
+
+    def sample(
+        self,
+        mean: Tensor,
+        *,
+        generator: torch.Generator | RandomBits,
+        out: Tensor | None = None,
+    ) -> Tensor:
+        """Draw states given conditional means, which `out` may overwrite."""
 
 
 class TwoLayerModel(Protocol):
-    """What block Gibbs sampling needs: both conditional distributions.
+    """What block Gibbs sampling needs of a model: both conditional distributions."""
 
-    Each call returns a new tensor, in which bits are drawn.
-    """
+    @property
+    def visible(self) -> Layer:
+        """The visible units."""
 
-    def hidden_probability(self, v: Tensor) -> Tensor:
-        """P(h = 1 | v), shape (n_chains, n_hidden)."""
+    @property
+    def hidden(self) -> Layer:
+        """The hidden units."""
 
-    def visible_probability(self, h: Tensor) -> Tensor:
-        """P(v = 1 | h), shape (n_chains, n_visible)."""
+    def hidden_mean(self, v: Tensor) -> Tensor:
+        """Mean of h given v, shape (n_chains, n_hidden), a new tensor."""
+
+    def visible_mean(self, h: Tensor) -> Tensor:
+        """Mean of v given h, shape (n_chains, n_visible), a new tensor."""
 
 
 def gibbs(
@@ -39,9 +57,9 @@ def gibbs(
     Parameters
     ----------
     model : TwoLayerModel
-        The model, which gives both conditional probabilities.
+        The model, of which both conditional distributions are sampled.
     v : Tensor of shape (n_chains, n_visible)
-        Where the chains start. It is not changed.
+        Initial states of the chains. It is not changed.
     n_steps : int
         Number of steps; 0 returns `v`.
     generator : torch.Generator or RandomBits
@@ -52,15 +70,15 @@ def gibbs(
     Returns
     -------
     v : Tensor of shape (n_chains, n_visible)
-        Where the chains end.
+        Final states of the chains.
     """
     if isinstance(generator, torch.Generator):
         generator = RandomBits(generator, most=2 * n_steps * v.numel())
     for _ in range(n_steps):
-        p = model.hidden_probability(v)
-        h = bernoulli(p, generator=generator, out=p)
-        p = model.visible_probability(h)
-        new = bernoulli(p, generator=generator, out=p)
+        mean = model.hidden_mean(v)
+        h = model.hidden.sample(mean, generator=generator, out=mean)
+        mean = model.visible_mean(h)
+        new = model.visible.sample(mean, generator=generator, out=mean)
         v = new if clamped is None else torch.where(clamped, v, new)
     return v
 
@@ -73,18 +91,17 @@ def clamped_mean(
     generator: torch.Generator,
     clamped: Tensor,
 ) -> Tensor:
-    r"""Mean of the units that are free, given those that are clamped.
+    r"""Compute the mean of the units that are free, given those that are clamped.
 
-    The average of :math:`P(v_i = 1 \mid h)` over the second half of `n_steps`
-    steps of `gibbs`: the mean over v given h is taken exactly, which lowers the
-    variance.
+    The average of the mean of v given h over the second half of `n_steps` steps of
+    `gibbs`: the mean over v given h is taken exactly, which lowers the variance.
 
     Parameters
     ----------
     model : TwoLayerModel
         The model.
     v : Tensor of shape (n_chains, n_visible)
-        Where the chains start. It is not changed.
+        Initial states of the chains. It is not changed.
     n_steps : int
         Number of steps, at least 1.
     generator : torch.Generator
@@ -101,8 +118,10 @@ def clamped_mean(
     v = gibbs(model, v, n_steps - n_counted, generator=generator, clamped=clamped)
     total = torch.zeros_like(v)
     for _ in range(n_counted):
-        h = bernoulli(model.hidden_probability(v), generator=generator)
-        p = model.visible_probability(h)
-        total += p
-        v = torch.where(clamped, v, bernoulli(p, generator=generator))
+        mean = model.hidden_mean(v)
+        h = model.hidden.sample(mean, generator=generator, out=mean)
+        mean = model.visible_mean(h)
+        total += mean
+        new = model.visible.sample(mean, generator=generator, out=mean)
+        v = torch.where(clamped, v, new)
     return torch.where(clamped, v, total / n_counted)

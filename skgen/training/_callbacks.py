@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch import Tensor
+from skorch.dataset import Dataset
 
 from skgen.training._batches import some_rows
 
@@ -30,7 +30,7 @@ class WatchLoss(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.best_: dict[str, float] = {}
-        self.rows_: Tensor | None = None
+        self.rows_: Dataset | None = None
         self.n_rows_: dict[str, int] = {}
 
     def on_epoch_end(
@@ -42,15 +42,17 @@ class WatchLoss(Callback):
     ) -> None:
         if self.rows_ is None:
             self.rows_ = self._gather(net, dataset_train, dataset_valid)
-        # Together: of a few rows, what takes time is the number of operations.
-        losses = net.losses(self.rows_).split(list(self.n_rows_.values()))
-        for name, part in zip(self.n_rows_, losses, strict=True):
-            self._record(net, name, part.mean().item())
+        # Together: for a few rows, time depends on the number of operations.
+        losses = net.losses(self.rows_)
+        if losses is not None:
+            parts = losses.split(list(self.n_rows_.values()))
+            for name, part in zip(self.n_rows_, parts, strict=True):
+                self._record(net, name, part.mean().item())
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         self.rows_ = None  # its memory
 
-    def _gather(self, net: Any, dataset_train: Any, dataset_valid: Any) -> Tensor:
+    def _gather(self, net: Any, dataset_train: Any, dataset_valid: Any) -> Dataset:
         n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
         sets = {"train_loss": dataset_train, "valid_loss": dataset_valid}
         rows = {
@@ -58,8 +60,9 @@ class WatchLoss(Callback):
             for name, dataset in sets.items()
             if dataset is not None
         }
-        self.n_rows_ = {name: len(some) for name, some in rows.items()}
-        return torch.cat(list(rows.values()))
+        self.n_rows_ = {name: len(some.x) for name, some in rows.items()}
+        x, y, _ = zip(*rows.values(), strict=True)
+        return Dataset(torch.cat(x), None if y[0] is None else torch.cat(y))
 
     def _record(self, net: Any, name: str, loss: float) -> None:
         is_best = loss < self.best_.get(name, np.inf)
@@ -70,11 +73,32 @@ class WatchLoss(Callback):
 
 
 class StopEarly(EarlyStopping):
-    """Early stopping that begins after the warm-up of the objective."""
+    """Early stopping that begins after the warm-up of the objective.
+
+    It restores the best model and, with it, the state of the objective then: an
+    objective that is newer than its model would go on from Markov chains or averages
+    of another model.
+    """
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        super().on_train_begin(net, **kwargs)
+        self.best_objective_state_: dict[str, Any] | None = None
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if net.history[-1, "epoch"] > net.criterion_.n_warmup:
+        if net.history[-1, "epoch"] <= net.criterion_.n_warmup:
+            return
+        try:
             super().on_epoch_end(net, **kwargs)
+        finally:  # it may raise KeyboardInterrupt, to stop
+            if self.best_epoch_ == net.history[-1, "epoch"]:
+                state = net.criterion_.state_dict()
+                self.best_objective_state_ = copy.deepcopy(state)
+
+    def on_train_end(self, net: Any, **kwargs: Any) -> None:
+        super().on_train_end(net, **kwargs)
+        is_last = self.best_epoch_ == net.history[-1, "epoch"]
+        if self.best_objective_state_ is not None and not is_last:
+            net.criterion_.load_state_dict(self.best_objective_state_)
 
 
 class Progress(Callback):
@@ -105,9 +129,10 @@ class Progress(Callback):
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         row = net.history[-1]
-        scores = {self.score_name: f"{-row['train_loss']:.2f}"}
-        if "valid_loss" in row:
-            scores["validation"] = f"{-row['valid_loss']:.2f}"
+        names = {"train_loss": self.score_name, "valid_loss": "validation"}
+        scores = {
+            label: f"{-row[name]:.2f}" for name, label in names.items() if name in row
+        }
         if self.bar_ is not None:
             self.bar_.set_postfix(scores, refresh=False)
             self.bar_.update()
@@ -115,18 +140,17 @@ class Progress(Callback):
         self.done_ += 1
         elapsed = time.monotonic() - self.began_
         remaining = elapsed / self.done_ * (net.max_epochs - self.done_)
-        text = ", ".join(f"{name} = {score}" for name, score in scores.items())
-        print(
-            f"[{self.label}] Iteration {row['epoch']}, {text}, "
-            f"time = {row['dur']:.2f}s, remaining = {remaining:.1f}s"
-        )
+        parts = [f"[{self.label}] Iteration {row['epoch']}"]
+        parts += [f"{name} = {score}" for name, score in scores.items()]
+        parts += [f"time = {row['dur']:.2f}s", f"remaining = {remaining:.1f}s"]
+        print(", ".join(parts))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.bar_ is not None:
             self.bar_.close()
 
 
-def copies(callbacks: Sequence[Any] | None) -> list[Any]:
+def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
     """Copy a user's callbacks, which skorch would write to.
 
     The copies are shallow: skorch sets attributes on a callback, while what it

@@ -1,7 +1,7 @@
 """The skorch net that trains every family."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Mapping
+from fnmatch import fnmatch
 from functools import partial
 from typing import Any
 
@@ -9,15 +9,17 @@ import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, EpochTimer
 from skorch.dataset import Dataset
-from skorch.utils import TeeGenerator, is_dataset
+from skorch.utils import is_dataset
 from torch import Tensor
+from torch.optim import Optimizer
 
-from skgen.nn import rounded_products
-from skgen.training._batches import DeviceBatches, fits, to_tensor
-from skgen.training._graphs import GraphedStep, capturable
+from skgen.training._batches import DeviceBatches
+from skgen.training._objective import Batch
+from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
+from skgen.training._step import TrainingStep
 
-# Batches between two looks at whether the parameters are still finite.
+# Mini-batches between two checks that the parameters are still finite.
 _BATCHES_A_CHECK = 100
 # Rows that are scored at a time.
 _ROWS_A_SCORE = 1024
@@ -26,10 +28,10 @@ _ROWS_A_SCORE = 1024
 class GenerativeNet(NeuralNet):
     """A skorch net whose criterion is an `Objective` and which needs no target.
 
-    It owns the training step, and nothing else does: it averages a loss per
-    sample, calls the optimizer, keeps the history and stops a fit that
-    diverges. An epoch is one tight loop, in which callbacks are told of batches
-    and of gradients only if one of them listens.
+    It owns the epoch: mini-batches, learning rates, callbacks and history, and it
+    stops a training that diverges. What a training step does is the objective's
+    (`Objective.training_step`). An epoch is one loop, in which callbacks are notified
+    of mini-batches and of gradients only if one of them overrides such a method.
 
     Parameters
     ----------
@@ -38,16 +40,20 @@ class GenerativeNet(NeuralNet):
         objective, both initialised.
     generator : torch.Generator
         Source of all randomness in training, on the device of the net.
-    products : torch.dtype or None
-        What autograd rounds the factors of matrix products to, by
-        `rounded_products`; None means not at all. An objective that `descends`
-        sees to that itself.
-    graphs : bool
-        Whether steps are captured as a CUDA graph, on a device that has them and
-        where the objective is `capturable`.
+    factor_dtype : torch.dtype or None
+        To what autograd rounds the factors of matrix products, by `rounded_products`;
+        None means not at all.
     learning_rate_schedule : {"constant", "linear", "one_cycle"}
-        How the learning rate moves over `max_epochs`, a step every mini-batch: a
+        How the learning rate moves over `max_epochs`, from mini-batch to mini-batch: a
         key of `SCHEDULES`.
+    optimizers : mapping of str to (type, str) or None
+        Optimizers by name, each with its class and a pattern of the names of the
+        parameters that it steps, such as ``{"critic_optimizer": (torch.optim.Adam,
+        "critic.*")}``. Their arguments are ``critic_optimizer__lr`` and the like; `lr`
+        is the default. None means one, "optimizer", for all parameters, as in skorch.
+    phase : str
+        Name of this part of a fit of several, which each row of the history gets;
+        empty if there is but one.
     **kwargs : dict
         Those of `skorch.NeuralNet`.
 
@@ -55,31 +61,54 @@ class GenerativeNet(NeuralNet):
     ----------
     interrupted_ : bool
         Whether the last training was interrupted in the middle of an epoch.
+    built_from_ : dict or None
+        Parameters of the estimator that the net was built from; None means that it is
+        to be built again for another fit.
     """
 
     def __init__(
         self,
         *args: Any,
         generator: torch.Generator,
-        products: torch.dtype | None = None,
-        graphs: bool = False,
+        factor_dtype: torch.dtype | None = None,
         learning_rate_schedule: str = "constant",
+        optimizers: Mapping[str, tuple[type[Optimizer], str]] | None = None,
+        phase: str = "",
         **kwargs: Any,
     ):
         super().__init__(*args, **kwargs)
         self.generator = generator
-        self.products = products
-        self.graphs = graphs
-        self._graphed: GraphedStep | None = None
+        self.factor_dtype = factor_dtype
         self.learning_rate_schedule = learning_rate_schedule
+        self.optimizers = optimizers
+        self.phase = phase
         self.interrupted_ = False
+        self.built_from_: Any = None
+
+    def get_all_learnable_params(self) -> Any:
+        """Names and values of the parameters of the model: an objective has none."""
+        return self.module_.named_parameters()
+
+    def initialize_optimizer(self, triggered_directly: Any = None) -> "GenerativeNet":
+        """Make the optimizers, each for its own parameters."""
+        wanted = self.optimizers or {"optimizer": (self.optimizer, "*")}
+        for name, (kind, pattern) in wanted.items():
+            named = self.get_all_learnable_params()
+            own = ((n, p) for n, p in named if fnmatch(n, pattern))
+            args, kwargs = self.get_params_for_optimizer(name, own)
+            kwargs.setdefault("lr", self.lr)
+            setattr(self, name + "_", kind(*args, **kwargs))
+        for group in self._param_groups():
+            # For schedulers of torch that join after some epochs.
+            group.setdefault("initial_lr", group["lr"])
+        return self
 
     @property
     def _default_callbacks(self) -> list[tuple[str, Callback]]:
         return [("epoch_timer", EpochTimer())]
 
     def get_dataset(self, X: Any, y: Any = None) -> Any:
-        """Wrap X; dense data moves to the device of the net, once, if it fits there."""
+        """Wrap X and y; dense data moves to the device of the net, if it fits there."""
         if is_dataset(X):
             return X
         if hasattr(X, "__array__") and not isinstance(X, Tensor):
@@ -88,7 +117,7 @@ class GenerativeNet(NeuralNet):
             dtype = next(self.module_.parameters()).dtype
             there = fits(X.numel() * dtype.itemsize, self._device)
             X = X.to(self._device if there else X.device, dtype)
-        return Dataset(X)
+        return Dataset(X, y)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DeviceBatches:
         """Iterate over mini-batches of a dataset, shuffled in training."""
@@ -101,12 +130,11 @@ class GenerativeNet(NeuralNet):
         """Train for `epochs` passes over X."""
         self.interrupted_ = False
         # The schedule counts from here: a net may be trained more than once.
-        self._first_epoch = len(self.history)
-        self._base_lr = [float(g["lr"]) for g in self.optimizer_.param_groups]
+        self._first_epoch = self._epochs_trained()
+        self._base_lr = [float(group["lr"]) for group in self._param_groups()]
         try:
             return super().fit_loop(X, y, epochs, **kwargs)
         finally:
-            self._graphed = None  # its memory
             if self.learning_rate_schedule != "constant":
                 self._set_learning_rate(1.0)
 
@@ -125,160 +153,137 @@ class GenerativeNet(NeuralNet):
         try:
             if training:
                 self._train_epoch(iterator)
-            elif self._listeners("on_batch_begin", "on_batch_end"):
-                for x, _ in iterator:
-                    self._tell_batch(x, training=False)
+            elif self._listens_to_batches():
+                for batch in iterator:
+                    self._notify_begin(batch, training=False)
+                    self._notify_end(batch, training=False)
         except KeyboardInterrupt:
             self.interrupted_ = True
             raise
 
-    def score(self, X: Any, y: Any = None) -> float:
-        """Mean score of X in nats per sample: minus the objective, watched."""
-        return -self.losses(X).mean().item()
+    def evaluation_step(self, batch: Batch, training: bool = False) -> Any:
+        """Evaluate the module on the rows of a mini-batch."""
+        self.check_is_fitted()
+        with torch.set_grad_enabled(training):
+            self._set_training(training)
+            return self.infer(batch.x)
 
-    def losses(self, X: Any) -> Tensor:
-        """Objective of each row of X as it is watched, float64, in nats."""
+    def score(self, X: Any, y: Any = None) -> float:
+        """Mean score of X in nats per row: minus the loss that is watched."""
+        losses = self.losses(X, y)
+        if losses is None:
+            raise ValueError(
+                f"{type(self.criterion_).__name__} has no loss to evaluate. Score the "
+                "estimator instead of its net."
+            )
+        return -losses.mean().item()
+
+    def losses(self, X: Any, y: Any = None) -> Tensor | None:
+        """Loss of each row as it is watched, float64, nats; None if there is none."""
         self._set_training(False)
-        batches = DeviceBatches(self.get_dataset(X), _ROWS_A_SCORE, device=self._device)
+        model = self.criterion_.inference_model(self.module_)
+        dataset = self.get_dataset(X, y)
+        batches = DeviceBatches(dataset, _ROWS_A_SCORE, device=self._device)
         with torch.no_grad():
-            parts = [self.criterion_.evaluate(self.module_, x) for x, _ in batches]
-        return torch.cat(parts).double()
+            parts = [self.criterion_.evaluate(model, batch) for batch in batches]
+        return None if parts[0] is None else torch.cat(parts).double()
 
     @property
     def _device(self) -> torch.device:
         return torch.device(self.device)
 
     def _train_epoch(self, batches: DeviceBatches) -> None:
-        listens = bool(self._listeners("on_batch_begin", "on_batch_end"))
-        step = self._choose_step()
+        objective, model = self.criterion_, self.module_
+        listens = self._listens_to_batches()
         if not listens:
-            # Nobody keeps a batch.
-            batches.room = partial(self.criterion_.room, self.module_)
-            if self._captures():
-                step = self._graphed_step(step)
-        moves = self.criterion_.n_warmup or self.learning_rate_schedule != "constant"
-        self._move_on(0.0)
-        with torch.set_grad_enabled(listens or not self._in_place()):
-            for count, (x, _) in enumerate(batches):
-                if moves:
-                    self._move_on(count / len(batches))
-                if listens:
-                    self._tell_batch(x, training=True, step=step)
-                else:
-                    step(x)
-                if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
-                    self._check_finite()
+            # Nobody keeps a mini-batch.
+            batches.buffer = partial(objective.batch_buffer, model)
+        step = self._training_step()
+        n_trained = self._epochs_trained()
+        moves = objective.n_warmup or self.learning_rate_schedule != "constant"
+        self._move_on(n_trained)
+        for count, batch in enumerate(batches):
+            if moves:
+                self._move_on(n_trained + count / len(batches))
+            if listens:
+                self._notify_begin(batch, training=True)
+            self._batch = batch
+            objective.training_step(model, batch, step)
+            objective.after_step(model)
+            if listens:
+                self._notify_end(batch, training=True)
+            if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
+                self._check_finite()
         self._check_finite()
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
             self.history.new_batch()
-            self.history.record_batch("train_batch_size", len(x))
+            self.history.record_batch("train_batch_size", len(batch.x))
         self.history.record("train_batch_count", len(batches))
+        if self.phase:
+            self.history.record("phase", self.phase)
 
-    def _move_on(self, share: float) -> None:
-        """Tell objective and optimizer how far the training is, in this epoch."""
-        epoch = len(self.history) - 1 + share
+    def _training_step(self) -> TrainingStep:
+        return TrainingStep(
+            self._named_optimizers(),
+            list(self.get_all_learnable_params()),
+            generator=self.generator,
+            factor_dtype=self.factor_dtype,
+            on_gradients=(
+                self._notify_gradients if self._listeners("on_grad_computed") else None
+            ),
+        )
+
+    def _named_optimizers(self) -> dict[str, Optimizer]:
+        return {name: getattr(self, name + "_") for name in self._optimizers}
+
+    def _param_groups(self) -> list[dict[str, Any]]:
+        optimizers = self._named_optimizers().values()
+        return [group for optimizer in optimizers for group in optimizer.param_groups]
+
+    def _epochs_trained(self) -> int:
+        """Number of epochs of this phase that have ended, in all fits."""
+        return sum(
+            "train_batch_count" in row and row.get("phase", "") == self.phase
+            for row in self.history
+        )
+
+    def _move_on(self, epoch: float) -> None:
+        """Set how far the training is, for the objective and the learning rate."""
         self.criterion_.epoch = epoch
         factor = SCHEDULES[self.learning_rate_schedule]
         if factor is not None:
             progress = (epoch - self._first_epoch) / self.max_epochs
             self._set_learning_rate(factor(progress))
 
-    def _in_place(self) -> bool:
-        """Whether the objective takes the steps itself: nobody looks at gradients."""
-        optimizer = self.optimizer_
-        plain = type(optimizer) is torch.optim.SGD and not any(
-            group["nesterov"] or group["dampening"] or group["maximize"]
-            for group in optimizer.param_groups
-        )
-        return self.criterion_.descends and plain and not self._tells_gradients()
+    def _notify_begin(self, batch: Batch, training: bool) -> None:
+        self.notify("on_batch_begin", batch=(batch.x, batch.y), training=training)
 
-    def _tells_gradients(self) -> bool:
-        return bool(self._listeners("on_grad_computed"))
-
-    def _choose_step(self) -> Callable[[Tensor], None]:
-        """The cheapest training step that gives everybody what they listen to."""
-        if not self._in_place():
-            return partial(self._optimizer_step, tell=self._tells_gradients())
-        optimizer = self.optimizer_
-        optimizer.zero_grad(set_to_none=True)
-        # With no gradient there, this moves nothing; it tells learning rate
-        # schedulers of torch that the optimizer has begun.
-        optimizer.step()
-        group = optimizer.param_groups[0]
-        descend = partial(
-            self.criterion_.descend_,
-            self.module_,
-            weight_decay=group["weight_decay"],
-            momentum=group["momentum"],
-            velocity=self._velocity() if group["momentum"] else None,
-            generator=self.generator,
-        )
-
-        return lambda x: descend(x, learning_rate=group["lr"])
-
-    def _captures(self) -> bool:
-        """Whether steps of this epoch can be replayed without Python."""
-        return (
-            self.graphs
-            and capturable(self._device)
-            and self.criterion_.capturable
-            and not self._tells_gradients()
-        )
-
-    def _graphed_step(self, step: Callable[[Tensor], None]) -> GraphedStep:
-        """One graph for all epochs from here on."""
-        if self._graphed is None:
-            for group in self.optimizer_.param_groups:
-                # Numbers of Python would stay what they are now.
-                group["lr"] = torch.as_tensor(group["lr"], device=self._device)
-                if "capturable" in group:
-                    group["capturable"] = True
-            self._graphed = GraphedStep(step, generator=self.generator)
-        return self._graphed
-
-    def _velocity(self) -> list[Tensor]:
-        """Running sums of gradients, where the optimizer keeps them."""
-        buffers = []
-        for parameter in self.module_.parameters():
-            state = self.optimizer_.state[parameter]
-            if state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = torch.zeros_like(parameter.detach())
-            buffers.append(state["momentum_buffer"])
-        return buffers
-
-    def _optimizer_step(self, x: Tensor, tell: bool) -> None:
-        self.optimizer_.zero_grad(set_to_none=True)
-        with self._rounding():
-            loss = self.criterion_(self.module_, x, generator=self.generator)
-        if loss is not None:
-            loss.mean().backward()
-        if tell:
-            parameters = TeeGenerator(self.get_all_learnable_params())
-            self.notify(
-                "on_grad_computed", named_parameters=parameters, batch=x, training=True
-            )
-        self.optimizer_.step()
-
-    def _rounding(self) -> AbstractContextManager:
-        if self.products is None or self.criterion_.descends:
-            return nullcontext()
-        return rounded_products(self.products, self._device)
-
-    def _tell_batch(self, x: Tensor, training: bool, step: Any = None) -> None:
-        batch = x, None
-        self.notify("on_batch_begin", batch=batch, training=training)
-        if step is not None:
-            with torch.set_grad_enabled(not self._in_place()):
-                step(x)
+    def _notify_end(self, batch: Batch, training: bool) -> None:
         prefix = "train" if training else "valid"
-        self.history.record_batch(f"{prefix}_batch_size", len(x))
-        # As at inference: to be told must not move batch norm or draw a dropout.
+        self.history.record_batch(f"{prefix}_batch_size", len(batch.x))
+        # As at inference: a callback must not move batch norm or draw a dropout.
         self.module_.eval()
         with torch.no_grad():
-            y_pred = self.module_(x)
+            y_pred = self.module_(batch.x)
         self.module_.train(training)
-        self.notify("on_batch_end", batch=batch, training=training, y_pred=y_pred)
+        self.notify(
+            "on_batch_end",
+            batch=(batch.x, batch.y),
+            training=training,
+            y_pred=y_pred,
+        )
+
+    def _notify_gradients(self, named_parameters: list[Any]) -> None:
+        self.notify(
+            "on_grad_computed",
+            named_parameters=named_parameters,
+            batch=(self._batch.x, self._batch.y),
+            training=True,
+        )
+
+    def _listens_to_batches(self) -> bool:
+        return bool(self._listeners("on_batch_begin", "on_batch_end"))
 
     def _listeners(self, *methods: str) -> list[str]:
         """Names of callbacks that override one of the methods."""
@@ -290,13 +295,8 @@ class GenerativeNet(NeuralNet):
         ]
 
     def _set_learning_rate(self, factor: float) -> None:
-        for group, base in zip(
-            self.optimizer_.param_groups, self._base_lr, strict=True
-        ):
-            if isinstance(group["lr"], Tensor):  # which a graph reads
-                group["lr"].fill_(base * factor)
-            else:
-                group["lr"] = base * factor
+        for group, base in zip(self._param_groups(), self._base_lr, strict=True):
+            group["lr"] = base * factor
 
     def _check_finite(self) -> None:
         with torch.no_grad():
@@ -307,6 +307,6 @@ class GenerativeNet(NeuralNet):
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
                 "no longer finite. Lower learning_rate (got "
-                f"{float(self.optimizer_.param_groups[0]['lr']):g}), momentum or "
+                f"{self._param_groups()[0]['lr']:g}), momentum or "
                 "weight_decay, or scale X to [0, 1]."
             )

@@ -1,131 +1,150 @@
 """The seam between a family of models and its training."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any
+from abc import ABC
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+if TYPE_CHECKING:
+    from skgen.training._step import TrainingStep
 
-class Objective(nn.Module, ABC):
-    """What a family minimises.
 
-    It is a module, so that its state (persistent chains, running means) moves
-    with the device and is saved with a checkpoint, but it owns no parameters:
-    the model that it trains is an argument.
+class Batch(NamedTuple):
+    """One mini-batch.
 
     Attributes
     ----------
-    descends : bool
-        Whether the objective has a `descend_` that takes a step of plain
-        stochastic gradient descent itself, without passing through ``.grad``.
-    n_warmup : int
-        Epochs in which the objective still changes: early stopping starts after
-        them.
-    epoch : float
-        Epochs that the model was trained for, with fractions. The caller keeps
-        it.
+    x : Tensor of shape (batch, n_features)
+        Rows of the data.
+    y : Tensor of shape (batch, n_conditions) or None
+        What the model is conditioned on, if anything.
+    weight : Tensor of shape (batch,) or None
+        Sample weights, whose mean over the training data is 1.
     """
 
-    descends = False
+    x: Tensor
+    y: Tensor | None = None
+    weight: Tensor | None = None
+
+
+class Objective(nn.Module, ABC):
+    """What a family of models minimises in training.
+
+    A family overrides `loss`, which is differentiated by autograd, or
+    `training_step`, where a step is more than one loss and one optimizer, or has a
+    closed form.
+
+    An objective is a module, so that its state (persistent chains, running means)
+    moves with the device and is saved with a checkpoint. It owns no parameters: the
+    model that it trains is an argument.
+
+    Attributes
+    ----------
+    n_warmup : int
+        Number of epochs in which the objective still changes. Early stopping begins
+        after them.
+    epoch : float
+        Number of epochs that the model has been trained for, with fractions. The net
+        sets it before each step, if `n_warmup` is not 0, and before each epoch.
+    """
+
     n_warmup = 0
     epoch = 0.0
 
-    def room(self, model: Any, n: int) -> Tensor | None:  # noqa: ARG002
-        """Memory that a mini-batch of n rows may be gathered in, to save a copy.
+    def loss(self, model: Any, batch: Batch, *, generator: torch.Generator) -> Tensor:
+        """Compute the training loss of each row of a mini-batch.
 
         Parameters
         ----------
         model : nn.Module
             The model that is trained.
-        n : int
-            Rows of the mini-batch.
-
-        Returns
-        -------
-        room : Tensor of shape (n, n_features) or None
-            Where the objective would copy the mini-batch anyway.
-        """
-        return None
-
-    @property
-    def capturable(self) -> bool:
-        """Whether a step may be replayed as a CUDA graph from now on."""
-        # It may if it does the same as any later one, on tensors alone: no number of
-        # Python changes, and none is read from a tensor.
-        return False
-
-    @abstractmethod
-    def forward(
-        self, model: Any, x: Tensor, *, generator: torch.Generator
-    ) -> Tensor | None:
-        """Compute the training loss, or its gradient, on one mini-batch.
-
-        Parameters
-        ----------
-        model : nn.Module
-            The model that is trained.
-        x : Tensor of shape (batch, n_features)
+        batch : Batch
             The mini-batch.
         generator : torch.Generator
             Source of randomness.
 
         Returns
         -------
-        loss : Tensor of shape (batch,) or None
-            Loss per sample in nats, to be averaged and differentiated by the
-            caller; None says that ``.grad`` of every parameter was filled with
-            the gradient of the mean loss already.
-        """
-
-    @abstractmethod
-    def evaluate(self, model: Any, x: Tensor) -> Tensor:
-        """Score data deterministically: what is watched while training.
-
-        Parameters
-        ----------
-        model : nn.Module
-            The model that is trained.
-        x : Tensor of shape (batch, n_features)
-            Data.
-
-        Returns
-        -------
         loss : Tensor of shape (batch,)
-            Loss per sample in nats, lower is better.
+            Loss of each row in nats, lower is better; autograd differentiates it.
         """
+        raise NotImplementedError(
+            f"{type(self).__name__} defines neither loss nor training_step."
+        )
 
-    def descend_(
-        self,
-        model: Any,
-        x: Tensor,
-        *,
-        learning_rate: float | Tensor,
-        weight_decay: float,
-        momentum: float,
-        velocity: Sequence[Tensor] | None,
-        generator: torch.Generator,
-    ) -> None:
-        """Take one step of gradient descent in place.
-
-        It does what `forward` followed by `torch.optim.SGD` does, in fewer passes
-        over the weights. The caller has switched gradients off.
+    def training_step(self, model: Any, batch: Batch, step: "TrainingStep") -> None:
+        """Take one training step: by default, minimise the mean of `loss`.
 
         Parameters
         ----------
         model : nn.Module
             The model that is trained, changed in place.
-        x : Tensor of shape (batch, n_features)
+        batch : Batch
             The mini-batch.
-        learning_rate : float or Tensor of shape ()
-            As in `torch.optim.SGD`.
-        weight_decay, momentum : float
-            As in `torch.optim.SGD`.
-        velocity : sequence of Tensor or None
-            The optimizer's ``momentum_buffer`` of each parameter, changed in place;
-            None means no momentum.
-        generator : torch.Generator
-            Source of randomness.
+        step : TrainingStep
+            Gives the source of randomness, and differentiates and minimises losses.
         """
-        raise NotImplementedError(f"{type(self).__name__} descends by autograd only")
+        with step.rounding():
+            loss = self.loss(model, batch, generator=step.generator)
+        step.minimize(loss, weight=batch.weight)
+
+    def after_step(self, model: Any) -> None:
+        """Follow the model after each training step; an average of weights does.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+        """
+
+    def evaluate(self, model: Any, batch: Batch) -> Tensor | None:  # noqa: ARG002
+        """Compute the loss that is watched in training, without randomness.
+
+        Parameters
+        ----------
+        model : nn.Module
+            What `inference_model` returns.
+        batch : Batch
+            Data.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,) or None
+            Loss of each row in nats, lower is better. None, the default, means that
+            there is none: the history has no losses, and training cannot stop early.
+        """
+        return None
+
+    def inference_model(self, model: Any) -> Any:
+        """Return the model that answers for the trained one, by default itself.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+
+        Returns
+        -------
+        model : nn.Module
+            The same model, or for example a copy with averaged weights.
+        """
+        return model
+
+    def batch_buffer(self, model: Any, n_rows: int) -> Tensor | None:  # noqa: ARG002
+        """Return memory in which the net gathers a mini-batch, to save a copy.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+        n_rows : int
+            Number of rows of the mini-batch.
+
+        Returns
+        -------
+        buffer : Tensor of shape (n_rows, n_features) or None
+            Memory to which the objective would copy the mini-batch otherwise. None,
+            the default, means that the net uses its own.
+        """
+        return None

@@ -14,25 +14,25 @@ class Precision(NamedTuple):
     ----------
     parameters : str
         Dtype of parameters, sums and losses.
-    products : torch.dtype or None
-        What the factors of matrix products are rounded to; None means not at all.
+    factors : torch.dtype or None
+        To what the factors of matrix products are rounded; None means not at all.
     """
 
     parameters: str
-    products: torch.dtype | None = None
+    factors: torch.dtype | None = None
 
 
 PRECISIONS: dict[str, Precision] = {
     "float32": Precision("float32"),
     "float64": Precision("float64"),
     "bfloat16": Precision("float32", torch.bfloat16),
-    # The GPU rounds by itself: see `products_in`.
+    # The GPU rounds by itself: see `matmul_precision`.
     "tf32": Precision("float32"),
 }
 
 
 @contextmanager
-def products_in(precision: str) -> Iterator[None]:
+def matmul_precision(precision: str) -> Iterator[None]:
     """Let torch multiply float32 matrices as `precision` says, inside.
 
     It is a setting of torch for all threads, and is put back. "tf32" lets a CUDA

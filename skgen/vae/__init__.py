@@ -2,6 +2,20 @@
 
 from skgen.vae._bernoulli import BernoulliVAE
 from skgen.vae._gaussian import GaussianVAE
-from skgen.vae._model import VAE, NegativeELBO
+from skgen.vae._importance import importance_weighted_bound
+from skgen.vae._kl import kl_gaussians, kl_standard_normal
+from skgen.vae._model import VAE, elbo, elbo_terms, posterior_average
+from skgen.vae._objective import NegativeELBO
 
-__all__ = ["VAE", "BernoulliVAE", "GaussianVAE", "NegativeELBO"]
+__all__ = [
+    "VAE",
+    "BernoulliVAE",
+    "GaussianVAE",
+    "NegativeELBO",
+    "elbo",
+    "elbo_terms",
+    "importance_weighted_bound",
+    "kl_gaussians",
+    "kl_standard_normal",
+    "posterior_average",
+]

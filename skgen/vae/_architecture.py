@@ -1,4 +1,4 @@
-"""Architecture: what the networks of a VAE are, as the parameters say it."""
+"""Architecture: the networks of a VAE."""
 
 import copy
 from dataclasses import dataclass
@@ -9,24 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skgen.nn import (
-    Standardize,
-    Unstandardize,
-    check_network,
-    conv_decoder,
-    conv_encoder,
-    mlp,
-    quiet_log_variances,
-    reset_parameters,
-)
+from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
+from skgen.nn._networks import check_network, reset_parameters, shrink_log_variances
 
 # Location and scale of features; None is a scale of 1.
-Unit = tuple[Tensor, Tensor | None]
+Scaling = tuple[Tensor, Tensor | None]
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """The networks of a variational autoencoder.
+    """The networks of a variational autoencoder, as its parameters describe them.
 
     A fitted estimator keeps the one that it was fitted with, whatever its
     parameters are set to afterwards. See `skgen.GaussianVAE` for the attributes.
@@ -68,17 +60,20 @@ class Architecture:
                     f"{name}={before!r}. Set it back, or fit with warm_start=False."
                 )
 
-    def start(self, unit_in: Unit, unit_out: Unit) -> nn.ModuleDict:
+    def initial_networks(
+        self, input_scaling: Scaling, output_scaling: Scaling
+    ) -> nn.ModuleDict:
         """Make encoder and decoder as training starts from them.
 
         Their parameters are drawn from the global generator of torch.
 
         Parameters
         ----------
-        unit_in : tuple of (Tensor of shape (n_features,), Tensor of shape () or None)
-            Location and scale of the data, as the encoder shall see it.
-        unit_out : tuple of (Tensor of shape (n_features,), Tensor of shape () or None)
-            Location and scale of the output of the decoder.
+        input_scaling : tuple of (Tensor, Tensor or None)
+            Location, shape (n_features,), and scale, shape (), by which the encoder
+            standardises the data.
+        output_scaling : tuple of (Tensor, Tensor or None)
+            Likewise, of the output of the decoder.
 
         Returns
         -------
@@ -89,11 +84,11 @@ class Architecture:
         encoder, decoder = networks["encoder"], networks["decoder"]
         if self.encoder is None:
             reset_parameters(encoder)
-            quiet_log_variances(encoder)
-            encoder[0].set_(*unit_in)
+            shrink_log_variances(encoder)
+            encoder[0].set_(*input_scaling)
         if self.decoder is None:
             reset_parameters(decoder)
-            decoder[-1].set_(*unit_out)
+            decoder[-1].set_(*output_scaling)
         check_network(encoder, "encoder", self.n_features, 2 * self.n_components)
         check_network(decoder, "decoder", self.n_components, self.n_features)
         return networks

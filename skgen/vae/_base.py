@@ -1,7 +1,8 @@
 """BaseVAE: what the variational autoencoders share."""
 
 from abc import abstractmethod
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
@@ -12,27 +13,40 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from skgen.base._fitting import State, draw_seed
-from skgen.base._generator import BaseGenerator
-from skgen.nn import ACTIVATIONS, Observation, seeded
-from skgen.training import GenerativeNet
-from skgen.vae._architecture import Architecture, Unit
+from skgen.base import (
+    BaseGenerator,
+    EncoderMixin,
+    LikelihoodMixin,
+    Phase,
+    State,
+    draw_seed,
+    load_arrays,
+    to_arrays,
+)
+from skgen.nn import ACTIVATIONS, Observation
+from skgen.nn._seeding import seeded
+from skgen.training import RowSource
+from skgen.vae._architecture import Architecture, Scaling
 from skgen.vae._importance import importance_weighted_bound
-from skgen.vae._model import VAE, NegativeELBO, elbo, elbo_terms
+from skgen.vae._model import VAE, elbo, elbo_terms
+from skgen.vae._objective import NegativeELBO
 
 # The variance of the posterior mean above which a latent counts as active.
 _ACTIVE = 0.01
 
 
-class BaseVAE(BaseGenerator):
+class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     """Base of the variational autoencoders.
 
-    A subclass says what the output of a decoder means: `_build_observation`, and
-    `_look`, in which units data is.
+    A subclass says what the output of a decoder means, `_build_observation`, and how
+    data is scaled for the networks, `_estimate_scaling`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseGenerator._parameter_constraints,
+        **BaseGenerator._training_constraints,
+        "n_components": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "compile": ["boolean"],
         "hidden_layer_sizes": [tuple, list, Interval(Integral, 1, None, closed="left")],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "architecture": [StrOptions({"mlp", "conv"})],
@@ -44,7 +58,6 @@ class BaseVAE(BaseGenerator):
     }
 
     _score_name = "ELBO"
-    _required_state = ("weights_",)
     _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
 
     # Whether features are divided by a scale of theirs.
@@ -56,16 +69,16 @@ class BaseVAE(BaseGenerator):
     compile: bool
 
     @abstractmethod
-    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
-        """Look at the data: what the first state of a fit takes from it.
+    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
+        """Estimate the scaling of the networks from the data.
 
-        Location and scale of what goes into the encoder, and of what comes out of
-        the decoder; and the state of the observation.
+        Returns location and scale of the input of the encoder, those of the output of
+        the decoder, and the initial state of the observation model.
         """
 
     @abstractmethod
     def _build_observation(self, state: State) -> Observation:
-        """Make the distribution of data given the output of the decoder."""
+        """Make the distribution of the data given the output of the decoder."""
 
     def transform(self, X: Any) -> np.ndarray:
         r"""Compute the features, the posterior mean :math:`\mu(x)`.
@@ -257,49 +270,50 @@ class BaseVAE(BaseGenerator):
     def _n_features_out(self) -> int:
         return self._architecture.n_components
 
-    def _start(self, X: Any, state: State) -> State:
+    def _initial_state(
+        self, rows: RowSource, y: np.ndarray | None, state: State
+    ) -> State:
         architecture = Architecture.of(self)
         if state:
             architecture.check_same(state["_architecture"])
             return dict(state)
-        unit_in, unit_out, more = self._look(X)
+        input_scaling, output_scaling, more = self._estimate_scaling(rows)
         with seeded(draw_seed(self.random_state_)):
-            weights = _to_arrays(architecture.start(unit_in, unit_out))
+            networks = architecture.initial_networks(input_scaling, output_scaling)
+        weights = to_arrays(networks)
         return {"weights_": weights, "_architecture": architecture, **more}
 
     def _build_model(self, state: State) -> VAE:
         with seeded(0):  # what is drawn here is replaced
             networks = state["_architecture"].build()
-        weights = {k: torch.from_numpy(v) for k, v in state["weights_"].items()}
-        networks.load_state_dict(weights)
+        load_arrays(networks, state["weights_"])
         observation = self._build_observation(state)
         return VAE(networks["encoder"], networks["decoder"], observation)
 
     def _build_objective(self, state: State) -> NegativeELBO:
         return NegativeELBO(beta=self.beta, n_warmup=self.n_warmup_iter)
 
-    def _train(self, *args: Any, **kwargs: Any) -> None:
-        context: AbstractContextManager = nullcontext()
-        if self.compile:
-            import torch._dynamo  # takes seconds
+    @contextmanager
+    def _training_context(self, model: Any) -> Iterator[None]:
+        """Compile the networks, if that is asked for, and train."""
+        if not self.compile:
+            yield
+            return
+        import torch._dynamo  # takes seconds
 
-            # Networks that torch cannot compile here run as they are.
-            context = torch._dynamo.config.patch(suppress_errors=True)
-        with context:
-            super()._train(*args, **kwargs)
+        for network in (model.encoder, model.decoder):
+            if network._compiled_call_impl is None:
+                network.compile()
+        # Networks that torch cannot compile here run as they are.
+        with torch._dynamo.config.patch(suppress_errors=True):
+            yield
 
-    def _build_net(self, *args: Any) -> GenerativeNet:
-        net = super()._build_net(*args)
-        if self.compile:
-            net.module_.encoder.compile()
-            net.module_.decoder.compile()
-        return net
-
-    def _read(self, state: State, model: Any, objective: Any) -> State:
+    def _read_state(self, state: State, phase: Phase) -> State:
+        model: Any = phase.model
         networks = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
-        return state | {"weights_": _to_arrays(networks)}
+        return {"weights_": to_arrays(networks)}
 
-    def _optimizer(self) -> dict[str, Any]:
+    def _optimizer_arguments(self) -> dict[str, Any]:
         optimizer: dict[str, Any] = {
             "optimizer": torch.optim.AdamW,
             "optimizer__weight_decay": 0.0,
@@ -311,16 +325,9 @@ class BaseVAE(BaseGenerator):
             optimizer["optimizer__param_groups"] = groups
         return optimizer
 
-    def _conclude(self, X: Any, *, partial: bool) -> None:
-        mean = self._apply(VAE.forward, X)
+    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+        mean = self._apply(VAE.forward, rows)
         self.active_units_ = mean.var(axis=0, dtype=np.float64) > _ACTIVE
-
-
-def _to_arrays(networks: nn.Module) -> dict[str, np.ndarray]:
-    state = networks.state_dict()
-    return {
-        name: tensor.detach().cpu().numpy().copy() for name, tensor in state.items()
-    }
 
 
 def _mean_and_std(model: VAE, x: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from skgen.base._fitting import State
-from skgen.base._validation import binarized, column_means, warn_outside_unit_interval
+from skgen.base import State, binarized, warn_outside_unit_interval
 from skgen.nn import BernoulliObservation
-from skgen.vae._architecture import Unit
+from skgen.training import RowSource
+from skgen.vae._architecture import Scaling
 from skgen.vae._base import BaseVAE
 
 
@@ -238,19 +238,23 @@ class BernoulliVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
+    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
         # A feature that never is 1 may be 1 in the next row.
-        margin = 1 / (X.shape[0] + 2)
-        mean = torch.from_numpy(column_means(X).clip(margin, 1 - margin))
+        margin = 1 / (rows.shape[0] + 2)
+        mean = torch.from_numpy(
+            (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
+        )
         return (mean, None), (torch.logit(mean), None), {}
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")
 
-    def _validate_training_data(self, X: Any, *, reset: bool) -> Any:
-        X = super()._validate_training_data(X, reset=reset)
+    def _validate_training_data(
+        self, X: Any, y: Any, *, reset: bool
+    ) -> tuple[Any, None]:
+        X, _ = super()._validate_training_data(X, y, reset=reset)
         warn_outside_unit_interval(X)
-        return binarized(X, self.binarize)
+        return binarized(X, self.binarize), None
 
     def _validate_data(self, X: Any) -> Any:
         return binarized(super()._validate_data(X), self.binarize)

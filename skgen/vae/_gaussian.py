@@ -7,19 +7,19 @@ import numpy as np
 import torch
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
-from skorch.dataset import Dataset
 from torch import Tensor
 
-from skgen.base._fitting import State
-from skgen.base._generator import _CHUNK
+from skgen.base import Phase, State
 from skgen.nn import GaussianObservation
-from skgen.training import DeviceBatches
-from skgen.vae._architecture import Unit
+from skgen.training import RowSource
+from skgen.vae._architecture import Scaling
 from skgen.vae._base import BaseVAE
 from skgen.vae._model import VAE, posterior_average
 
 # The least noise variance that is learned, as a share of the variance of the data.
 _FLOOR = 1e-6
+# Numbers of a block of rows whose variance is computed at a time.
+_BLOCK_SIZE = 2**23
 
 
 class GaussianVAE(BaseVAE):
@@ -253,20 +253,24 @@ class GaussianVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _look(self, X: Any) -> tuple[Unit, Unit, State]:
-        mean, variance = _mean_and_variance(X)
+    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
+        mean, variance = _mean_and_variance(rows)
         scale = np.sqrt(variance.mean()) or 1.0  # 1 for constant data
-        unit = torch.from_numpy(mean), torch.tensor(scale)
+        scaling = torch.from_numpy(mean), torch.tensor(scale)
         floor = float(_FLOOR * scale**2)
-        return unit, unit, {"noise_variance_": variance, "_noise_floor": floor}
+        return scaling, scaling, {"noise_variance_": variance, "_noise_floor": floor}
 
-    def _start(self, X: Any, state: State) -> State:
-        state = super()._start(X, state)
+    def _initial_state(
+        self, rows: RowSource, y: np.ndarray | None, state: State
+    ) -> State:
+        state = super()._initial_state(rows, y, state)
         variance: Any = self.noise_variance
         if isinstance(variance, str):
             one = variance == "learned"
             variance = np.maximum(state["noise_variance_"], state["_noise_floor"])
-            variance = variance.mean() if one else np.broadcast_to(variance, X.shape[1])
+            variance = (
+                variance.mean() if one else np.broadcast_to(variance, rows.shape[1])
+            )
         state["noise_variance_"] = _plain(variance)
         return state
 
@@ -276,28 +280,28 @@ class GaussianVAE(BaseVAE):
         floor = state["_noise_floor"] if learned else None
         return GaussianObservation(variance, floor=floor)
 
-    def _read(self, state: State, model: Any, objective: Any) -> State:
-        state = super()._read(state, model, objective)
-        if model.observation.floor is not None:
-            variance = model.observation.variance.cpu().double().numpy()
-            state["noise_variance_"] = _plain(variance)
-        return state
+    def _read_state(self, state: State, phase: Phase) -> State:
+        trained = super()._read_state(state, phase)
+        observation: Any = phase.model.observation
+        if observation.floor is not None:
+            variance = observation.variance.cpu().double().numpy()
+            trained["noise_variance_"] = _plain(variance)
+        return trained
 
-    def _conclude(self, X: Any, *, partial: bool) -> None:
-        super()._conclude(X, partial=partial)
+    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+        super()._finalise(rows, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error = self._apply(_sum_of_squared_errors, X).sum(0) / X.shape[0]
+            error = self._apply(_sum_of_squared_errors, rows).sum(0) / rows.shape[0]
             observation = self._build_observation(self._state())
             best = observation.optimal_variance(torch.from_numpy(error)[None])
             self.noise_variance_ = _plain(best)
 
 
-def _mean_and_variance(X: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Over rows, in float64; the same bits for dense and for sparse X."""
+def _mean_and_variance(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
+    """Compute mean and variance of each column, float64, (n_features,) each."""
     scaler = StandardScaler()
-    rows, cpu = max(1, _CHUNK // X.shape[1]), torch.device("cpu")
-    for part, _ in DeviceBatches(Dataset(X), rows, device=cpu):
-        scaler.partial_fit(part.numpy())
+    for block in rows.blocks(max(1, _BLOCK_SIZE // rows.shape[1])):
+        scaler.partial_fit(block.numpy())
     return scaler.mean_, scaler.var_
 
 

@@ -1,4 +1,4 @@
-"""The variational autoencoder: model, evidence lower bound, objective."""
+"""The variational autoencoder: the model and the evidence lower bound."""
 
 from collections.abc import Callable
 
@@ -6,10 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skgen.nn._observation import Observation
+from skgen.nn import Observation
 from skgen.sampling import balanced_normal
-from skgen.training._objective import Objective
-from skgen.vae._kl import kl_standard_normal, kl_standard_normal_gradient
+from skgen.vae._kl import kl_standard_normal
 
 # Log-variances of the posterior are kept in [-20, 20]: far outside what a model
 # needs, and inside what float32 can take the exponential of.
@@ -154,84 +153,3 @@ def elbo(model: VAE, x: Tensor) -> Tensor:
     """Evidence lower bound of each row by `elbo_terms`, shape (n_samples,), nats."""
     reconstruction, kl = elbo_terms(model, x)
     return reconstruction - kl.sum(1)
-
-
-class NegativeELBO(Objective):
-    r"""Minus the evidence lower bound, with weight :math:`\beta` on its KL term.
-
-    .. math:: L(x) = -\log p(x \mid z) + \beta \sum_j \mathrm{KL}\left(q(z_j
-              \mid x) \,\|\, p(z_j)\right), \quad z = \mu(x) + \sigma(x)
-              \epsilon, \quad \epsilon \sim \mathcal{N}(0, I)
-
-    with one draw of :math:`\epsilon` a row: its gradient passes through z (the
-    reparameterisation trick; Kingma & Welling, 2014). :math:`\beta = 1` is the
-    bound on the likelihood (other values: Higgins et al., 2017). What is watched
-    is the bound, whatever :math:`\beta`.
-
-    Parameters
-    ----------
-    beta : float
-        Weight of the KL term.
-    n_warmup : int
-        Epochs over which the weight rises from 0 to `beta`, linearly.
-    """
-
-    def __init__(self, *, beta: float = 1.0, n_warmup: int = 0):
-        super().__init__()
-        self.beta = beta
-        self.n_warmup = n_warmup
-
-    @property
-    def capturable(self) -> bool:
-        """Whether the weight of the KL term, a number of Python, rests from now on."""
-        return self.epoch >= self.n_warmup
-
-    @property
-    def kl_weight(self) -> float:
-        """The weight of the KL term now."""
-        if self.epoch >= self.n_warmup:
-            return self.beta
-        return self.beta * self.epoch / self.n_warmup
-
-    def forward(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> None:
-        """Fill ``.grad`` with the gradient of the mean of `loss`."""
-        # The loss itself, of which nobody asks the value, is not computed: that would
-        # be the logarithms, and half of all passes over arrays as large as x. Autograd
-        # begins at the output of the networks.
-        x, mu, log_var, f = _draw(model, x, generator)
-        weight = self.kl_weight / len(x)
-        with torch.no_grad():
-            model.observation.adapt_(x, f)
-            by_mu, by_log_var = kl_standard_normal_gradient(mu, log_var)
-            gradients = {
-                f: model.observation.gradient(x, f).mul_(-1 / len(x)),
-                mu: weight * by_mu,
-                log_var: weight * by_log_var,
-            }
-        # A user's network may be frozen.
-        outputs = [output for output in gradients if output.requires_grad]
-        # Each layer goes back in the dtype that it came in.
-        with torch.autocast(x.device.type, enabled=False):
-            torch.autograd.backward(outputs, [gradients[output] for output in outputs])
-
-    def loss(self, model: VAE, x: Tensor, *, generator: torch.Generator) -> Tensor:
-        """Loss of each row in nats, shape (batch,), by one draw from q."""
-        x, mu, log_var, f = _draw(model, x, generator)
-        kl = kl_standard_normal(mu, log_var).sum(1)
-        return self.kl_weight * kl - model.observation.log_prob(x, f)
-
-    @torch.no_grad()
-    def evaluate(self, model: VAE, x: Tensor) -> Tensor:
-        r"""Negative evidence lower bound, with :math:`\beta = 1`."""
-        return -elbo(model, x)
-
-
-def _draw(
-    model: VAE, x: Tensor, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What is observed, mean and log-variance of q, and f(z) for one draw of z."""
-    x = model.observation.observe(x, generator=generator)
-    mu, log_var = model.posterior(x)
-    noise = torch.randn(mu.shape, generator=generator, dtype=mu.dtype, device=mu.device)
-    f = model.decode(torch.addcmul(mu, (0.5 * log_var).exp(), noise))
-    return x, mu, log_var, f

@@ -111,9 +111,9 @@ def bennett_variance(sigma, n):
 
 
 @REPETITIONS
-@pytest.mark.parametrize("cautious", [False, True])
+@pytest.mark.parametrize("conservative", [False, True])
 @pytest.mark.parametrize("sigma", [0.3, 1.0, 3.0])
-def test_bracket_holds_the_truth_as_often_as_stated(sigma, cautious, n):
+def test_bracket_holds_the_truth_as_often_as_stated(sigma, conservative, n):
     """At least so: both ends err on the safe side. n repetitions, 4.5 sigma.
 
     Power: with 100, brackets that hold the truth with probability 0.67 (those of half
@@ -122,7 +122,9 @@ def test_bracket_holds_the_truth_as_often_as_stated(sigma, cautious, n):
     inside = 0
     for seed in range(n):
         up, down = gaussian_work(3.0, sigma, (1, 1, 100), seed)
-        result = LogPartition.bracket(7.0, up, down, method="ais", cautious=cautious)
+        result = LogPartition.bracket(
+            7.0, up, down, method="ais", conservative=conservative
+        )
         assert result.lower <= result.estimate <= result.upper
         inside += result.lower <= 10 <= result.upper
     assert inside / n > CONFIDENCE - 4.5 * math.sqrt(0.95 * 0.05 / n)
@@ -142,12 +144,12 @@ def test_a_cautious_bracket_holds_with_modes_in_wrong_proportions():
     up, light = gaussian_work(-4.0, 0.3, (1, 1, 100))
     _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))
     down = torch.where(torch.arange(100) < 50, light, heavy + 4)
-    rash, cautious = (
-        LogPartition.bracket(0.0, up, down, method="ais", cautious=c)
+    rash, conservative = (
+        LogPartition.bracket(0.0, up, down, method="ais", conservative=c)
         for c in (False, True)
     )
     assert rash.upper < -3
-    assert cautious.lower < 0 < cautious.upper
+    assert conservative.lower < 0 < conservative.upper
 
 
 def test_effective_sample_size_by_its_definition():
@@ -174,28 +176,32 @@ def test_a_cautious_bracket_takes_the_half_that_knows_more():
     _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))
     down = torch.where(torch.arange(100) < 25, heavy + 1, light)
     assert down.mean() < -0.5
-    result = LogPartition.bracket(0.0, up, down, method="ais", cautious=True)
+    result = LogPartition.bracket(0.0, up, down, method="ais", conservative=True)
     assert result.lower < 0 < result.upper
 
 
-@pytest.mark.parametrize("cautious", [False, True])
+@pytest.mark.parametrize("conservative", [False, True])
 @pytest.mark.parametrize("n_chains", [2, 3, 4, 5])
-def test_few_chains(n_chains, cautious):
+def test_few_chains(n_chains, conservative):
     up, down = gaussian_work(0.0, 1.0, (1, 1, n_chains))
-    result = LogPartition.bracket(0.0, up, down, method="ais", cautious=cautious)
+    result = LogPartition.bracket(
+        0.0, up, down, method="ais", conservative=conservative
+    )
     assert math.isfinite(result.standard_error)
     assert -math.inf < result.lower < result.upper < math.inf
 
 
-@pytest.mark.parametrize("cautious", [False, True])
-def test_ends_are_those_of_intervals_of_95_percent(cautious):
+@pytest.mark.parametrize("conservative", [False, True])
+def test_ends_are_those_of_intervals_of_95_percent(conservative):
     up, down = gaussian_work(3.0, 1.0, (1, 1, 400), seed=1)
-    result = LogPartition.bracket(2.0, up, down, method="ais", cautious=cautious)
+    result = LogPartition.bracket(
+        2.0, up, down, method="ais", conservative=conservative
+    )
     w, y = np.exp(up.numpy().ravel()), down.numpy().ravel()
     quantile = stats.norm.ppf(0.975)
     low = np.log(w.mean()) - quantile * stats.sem(w) / w.mean()
     assert result.lower == pytest.approx(2 + low, abs=1e-5)
-    if cautious:
+    if conservative:
         halves = np.split(y, 2)
         high = max(half.mean() + quantile * stats.sem(half) for half in halves)
     else:

@@ -7,17 +7,9 @@ import torch
 from scipy.signal import convolve2d
 from torch import nn
 
-from skgen.nn import (
-    Standardize,
-    Unstandardize,
-    check_network,
-    conv_decoder,
-    conv_encoder,
-    mlp,
-    quiet_log_variances,
-    reset_parameters,
-    seeded,
-)
+from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
+from skgen.nn._networks import check_network, reset_parameters, shrink_log_variances
+from skgen.nn._seeding import seeded
 
 
 def test_mlp():
@@ -76,7 +68,7 @@ def test_start_of_the_networks():
     assert weight.std().item() == pytest.approx((2 / 250) ** 0.5, rel=0.05)
     assert encoder[0].bias.abs().max() == 0
     before = encoder[-1].weight.detach().clone()
-    quiet_log_variances(encoder)
+    shrink_log_variances(encoder)
     torch.testing.assert_close(encoder[-1].weight[:4], before[:4])
     torch.testing.assert_close(encoder[-1].weight[4:], 0.01 * before[4:])
 

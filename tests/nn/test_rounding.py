@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from skgen.nn import rounded_products, seeded
-from skgen.nn._rounding import carrier
+from skgen.nn._rounding import matmul_dtype, rounded_products
+from skgen.nn._seeding import seeded
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 # Half the distance of two neighbours among the numbers with 8 bits, at 1.
@@ -31,19 +31,19 @@ def test_a_cpu_multiplies_bfloat16_only_where_it_has_instructions(
     processor, names, expected
 ):
     processor(*names)
-    assert carrier(torch.bfloat16, CPU) == expected
+    assert matmul_dtype(torch.bfloat16, CPU) == expected
 
 
 def test_a_gpu_and_other_dtypes_are_multiplied_as_they_are(processor):
     processor()
-    assert carrier(torch.bfloat16, GPU) == torch.bfloat16
-    assert carrier(torch.float16, CPU) == torch.float16
-    assert carrier(torch.float32, CPU) == torch.float32
+    assert matmul_dtype(torch.bfloat16, GPU) == torch.bfloat16
+    assert matmul_dtype(torch.float16, CPU) == torch.float16
+    assert matmul_dtype(torch.float32, CPU) == torch.float32
 
 
 def test_a_torch_that_cannot_tell_multiplies_as_it_is_told(monkeypatch):
     monkeypatch.delattr(torch.cpu, "get_capabilities")
-    assert carrier(torch.bfloat16, CPU) == torch.bfloat16
+    assert matmul_dtype(torch.bfloat16, CPU) == torch.bfloat16
 
 
 def by_hand(x):

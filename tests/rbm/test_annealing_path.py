@@ -1,4 +1,4 @@
-"""The path along which means stay alike, against enumeration."""
+"""The path along which means change little, against enumeration."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,9 @@ from oracles import EnumeratedRBM
 from rbm_helpers import module_of, oracle_of
 from scipy.special import expit, logit
 
-from skgen.rbm._annealing_path import balanced_lines
+from skgen.rbm._annealing_path import moment_matched_paths
 from skgen.rbm._scaled import TemperedRBM
+from skgen.rbm._units import BernoulliUnits
 from skgen.sampling import gibbs
 
 
@@ -17,13 +18,13 @@ def means(oracle):
     return p @ oracle.V, p @ expit(oracle.V @ oracle.W.T + oracle.c)
 
 
-def ends(lines):
-    return [lines[0](0.0), *(line(1.0) for line in lines)]
+def ends(paths):
+    return [paths[0](0.0), *(path(1.0) for path in paths)]
 
 
 @pytest.fixture(scope="module")
 def ladder():
-    """A machine of units that are rarely on, and the ladder down from it."""
+    """A model of units that are rarely 1, and the points of its path."""
     rng = np.random.RandomState(0)
     W = rng.normal(0, 1.5, (5, 8))
     oracle = EnumeratedRBM(W, np.full(5, -2.0), np.full(8, -1.5))
@@ -33,33 +34,34 @@ def ladder():
     with torch.no_grad():
         v = torch.zeros(2000, 8, dtype=torch.float64)
         v = gibbs(model, v, 50, generator=generator)
-        lines = balanced_lines(model, base, v, n_steps=2000, generator=generator)
-    return oracle, base, ends(lines)
+        units = BernoulliUnits(base)
+        paths = moment_matched_paths(model, units, v, n_steps=2000, generator=generator)
+    return oracle, base, ends(paths)
 
 
-def test_ends_are_bits_and_the_machine(ladder):
-    oracle, base, rungs = ladder
-    assert rungs[0].beta == 0
-    np.testing.assert_array_equal(rungs[0].visible_bias, base)
+def test_ends_are_independent_units_and_the_model(ladder):
+    oracle, base, knots = ladder
+    assert knots[0].beta == 0
+    np.testing.assert_array_equal(knots[0].visible.bias, base)
     np.testing.assert_allclose(
-        expit(rungs[0].hidden_bias.numpy()), means(oracle)[1], atol=0.005
+        expit(knots[0].hidden.bias.numpy()), means(oracle)[1], atol=0.005
     )
-    assert rungs[-1].beta == 1
-    np.testing.assert_array_equal(rungs[-1].visible_bias.detach(), oracle.b)
-    np.testing.assert_array_equal(rungs[-1].hidden_bias.detach(), oracle.c)
-    betas = [rung.beta for rung in rungs]
+    assert knots[-1].beta == 1
+    np.testing.assert_array_equal(knots[-1].visible.bias.detach(), oracle.b)
+    np.testing.assert_array_equal(knots[-1].hidden.bias.detach(), oracle.c)
+    betas = [knot.beta for knot in knots]
     assert betas == sorted(betas)
 
 
 def test_means_stay_where_they_are(ladder):
     """Here both ends have the same means; temperatures alone move them by far."""
-    oracle, base, rungs = ladder
+    oracle, base, knots = ladder
     model, top = module_of(oracle), means(oracle)
-    for rung in rungs[:-1]:
-        for mean, wanted in zip(means(oracle_of(rung, oracle)), top, strict=True):
+    for knot in knots[:-1]:
+        for mean, wanted in zip(means(oracle_of(knot, oracle)), top, strict=True):
             np.testing.assert_allclose(mean, wanted, atol=0.02)
     with torch.no_grad():
-        cooled = TemperedRBM(model, base, rungs[2].beta)
+        cooled = TemperedRBM(model, BernoulliUnits(base), knots[2].beta)
         hidden = means(oracle_of(cooled, oracle))[1]
     assert abs(hidden - top[1]).max() > 0.05
 
@@ -71,9 +73,10 @@ def test_means_go_straight_in_their_logits(ladder):
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         v = gibbs(model, torch.zeros(2000, 8).double(), 50, generator=generator)
-        lines = balanced_lines(model, base, v, n_steps=2000, generator=generator)
+        units = BernoulliUnits(base)
+        paths = moment_matched_paths(model, units, v, n_steps=2000, generator=generator)
     top = logit(means(oracle)[0])
-    for rung in ends(lines)[1:-1]:
-        wanted = (1 - rung.beta) * base.numpy() + rung.beta * top
-        got = means(oracle_of(rung, oracle))[0]
+    for knot in ends(paths)[1:-1]:
+        wanted = (1 - knot.beta) * base.numpy() + knot.beta * top
+        got = means(oracle_of(knot, oracle))[0]
         np.testing.assert_allclose(got, expit(wanted), atol=0.02)

@@ -531,7 +531,7 @@ def test_fit_of_sparse_data_never_densifies_it(monkeypatch):
         ("n_gibbs_steps", 0),
         ("n_chains", 0),
         ("n_temperatures", 1),
-        ("keep_rungs", "yes"),
+        ("keep_trajectory", "yes"),
         ("binarize", "round"),
         ("centered", "yes"),
         ("momentum", 1.0),

@@ -39,10 +39,10 @@ def test_free_energy_is_exact_where_softplus_is_cut():
 
 
 def test_hidden_conditional(oracle):
-    p = module_of(oracle).hidden_probability(torch.tensor(oracle.V)).detach().numpy()
+    p = module_of(oracle).hidden_mean(torch.tensor(oracle.V)).detach().numpy()
     np.testing.assert_allclose(p, oracle.p_h_given_v @ oracle.H, atol=1e-10)
 
 
 def test_visible_conditional(oracle):
-    p = module_of(oracle).visible_probability(torch.tensor(oracle.H)).detach().numpy()
+    p = module_of(oracle).visible_mean(torch.tensor(oracle.H)).detach().numpy()
     np.testing.assert_allclose(p, oracle.p_v_given_h.T @ oracle.V, atol=1e-10)

@@ -37,9 +37,10 @@ every_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 
 @every_precision
 @pytest.mark.parametrize(
-    ("keep_rungs", "learning_rate", "n_iter"), [(False, 1.0, 100), (True, 0.5, 200)]
+    ("keep_trajectory", "learning_rate", "n_iter"),
+    [(False, 1.0, 100), (True, 0.5, 200)],
 )
-def test_bars_and_stripes_of_three(keep_rungs, learning_rate, n_iter, precision):
+def test_bars_and_stripes_of_three(keep_trajectory, learning_rate, n_iter, precision):
     """The same two ladders; the gap is 0.04 to 0.05 nats.
 
     Independent bits have a gap of 3.6 nats, and half as many updates leave 0.09.
@@ -48,7 +49,7 @@ def test_bars_and_stripes_of_three(keep_rungs, learning_rate, n_iter, precision)
     optimum = -4 * np.log(2) + np.log(2) / 4
     model = tempered(
         32,
-        keep_rungs=keep_rungs,
+        keep_trajectory=keep_trajectory,
         learning_rate=learning_rate,
         n_iter=n_iter,
         batch_size=64,
@@ -61,15 +62,16 @@ def test_bars_and_stripes_of_three(keep_rungs, learning_rate, n_iter, precision)
 @pytest.mark.slow
 @every_precision
 @pytest.mark.parametrize(
-    ("keep_rungs", "learning_rate", "n_iter"), [(False, 0.3, 300), (True, 0.1, 800)]
+    ("keep_trajectory", "learning_rate", "n_iter"),
+    [(False, 0.3, 300), (True, 0.1, 800)],
 )
-def test_bars_and_stripes_of_four(keep_rungs, learning_rate, n_iter, precision):
+def test_bars_and_stripes_of_four(keep_trajectory, learning_rate, n_iter, precision):
     """Two ladders: temperatures, and the trajectory of the training."""
     X = make_bars_and_stripes(4)
     optimum = -5 * np.log(2) + np.log(2) / 8
     model = tempered(
         32,
-        keep_rungs=keep_rungs,
+        keep_trajectory=keep_trajectory,
         learning_rate=learning_rate,
         n_iter=n_iter,
         batch_size=64,

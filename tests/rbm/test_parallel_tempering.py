@@ -17,7 +17,7 @@ from rbm_helpers import module_of
 from scipy import stats
 
 from skgen.rbm._parallel_tempering import ParallelTempering
-from skgen.rbm._trajectory import Trajectory, copy_of
+from skgen.rbm._trajectory import Trajectory
 
 BASE = np.array([0.5, -0.5, 1.0, 0.0])
 
@@ -105,7 +105,7 @@ def test_trajectory_is_a_ladder(oracle, generator):
 
 def test_a_rung_that_is_kept_gets_chains(oracle, generator):
     model = module_of(oracle)
-    trajectory = Trajectory([copy_of(model)])
+    trajectory = Trajectory([copy.deepcopy(model)])
     objective = ParallelTempering(
         torch.zeros(2, 50, 3, dtype=torch.float64),
         None,
@@ -147,6 +147,6 @@ def test_one_step_in_place_is_one_of_sgd(oracle):
                 objective(model, rows, generator=generator)
                 for p in model.parameters():
                     p -= 0.1 * p.grad
-        after.append(copy_of(model))
+        after.append(copy.deepcopy(model))
     for a, b in zip(after[0].parameters(), after[1].parameters(), strict=True):
         torch.testing.assert_close(a, b)

@@ -22,7 +22,7 @@ def oracle():
 @pytest.fixture(scope="module")
 def model():
     """A trained machine with rungs, of 64 + 12 units."""
-    return rbm(12, n_iter=30, keep_rungs=True).fit(SMALL)
+    return rbm(12, n_iter=30, keep_trajectory=True).fit(SMALL)
 
 
 @pytest.mark.parametrize(("n", "m"), [(6, 5), (4, 8), (7, 7)])
@@ -80,7 +80,7 @@ def test_too_large_for_enumeration():
 
 
 def test_no_rungs():
-    with pytest.raises(ValueError, match="Fit with keep_rungs=True, or take"):
+    with pytest.raises(ValueError, match="Fit with keep_trajectory=True, or take"):
         rbm(4).fit(SMALL).log_partition_function("trajectory")
 
 
@@ -198,7 +198,7 @@ def test_binarize_sample():
 @pytest.mark.cuda
 @pytest.mark.parametrize("algorithm", ["pcd", "pt"])
 def test_on_a_gpu(algorithm):
-    model = rbm(12, device="cuda", keep_rungs=True, algorithm=algorithm).fit(SMALL)
+    model = rbm(12, device="cuda", keep_trajectory=True, algorithm=algorithm).fit(SMALL)
     exact = model.log_partition_function("exact").estimate
     for method in METHODS[1:]:
         result = model.log_partition_function(method)

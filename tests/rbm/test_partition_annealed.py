@@ -12,7 +12,8 @@ from scipy import stats
 from skgen.likelihood import LogPartition, log_mean_exp
 from skgen.rbm._partition_annealed import annealed_log_weights, log_partition_annealed
 from skgen.rbm._partition_exact import log_partition_exact
-from skgen.rbm._scaled import TemperedRBM, log_partition_of_bits
+from skgen.rbm._scaled import TemperedRBM, log_partition_of_independent_units
+from skgen.rbm._units import BernoulliUnits
 from skgen.sampling import bernoulli
 
 
@@ -51,7 +52,7 @@ def results(runs):
         with torch.inference_mode():
             result = log_partition_annealed(
                 model,
-                base_bias,
+                BernoulliUnits(base_bias),
                 n_chains=runs.n_chains,
                 n_temperatures=runs.n_temperatures,
                 generator=torch.Generator().manual_seed(seed),
@@ -103,7 +104,7 @@ def weights_of(oracle, betas, base_bias, n_chains, generator, start=None):
     bias = torch.tensor(base_bias)
     if start is None:
         start = bernoulli(torch.sigmoid(bias).expand(n_chains, -1), generator=generator)
-    models = [TemperedRBM(model, bias, beta) for beta in betas]
+    models = [TemperedRBM(model, BernoulliUnits(bias), beta) for beta in betas]
     with torch.no_grad():
         return annealed_log_weights(models, start, generator=generator)
 
@@ -114,7 +115,7 @@ def test_mean_weight_is_the_ratio_of_partition_functions(generator):
     base = np.array([0.5, -0.5, 1.0, 0.0, -1.0])
     log_z0 = EnumeratedRBM(np.zeros((4, 5)), np.zeros(4), base).log_z
     bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
-    assert log_partition_of_bits(bits).item() == pytest.approx(log_z0)
+    assert log_partition_of_independent_units(bits).item() == pytest.approx(log_z0)
     log_w = weights_of(oracle, [0.0, 0.4, 0.8, 1.0], base, 400_000, generator)
     ratio = np.exp(oracle.log_z - log_z0)
     w = log_w.exp().numpy()
@@ -175,7 +176,7 @@ def test_a_machine_that_forward_annealing_gets_wrong(generator):
     """Along temperatures, forward alone is sure and wrong; the bracket is wide."""
     oracle, base = bimodal(), np.full(12, -4.0)
     bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
-    log_z0 = log_partition_of_bits(bits).item()
+    log_z0 = log_partition_of_independent_units(bits).item()
     betas = np.linspace(0, 1, 1001).tolist()
     up = weights_of(oracle, betas, base, 100, generator)
     w = (up - up.max()).exp()
@@ -187,7 +188,7 @@ def test_a_machine_that_forward_annealing_gets_wrong(generator):
     start = torch.tensor(oracle.V[rows])
     down = -weights_of(oracle, betas[::-1], base, None, generator, start)
     result = LogPartition.bracket(
-        log_z0, up[None, None], down[None, None], method="ais", cautious=True
+        log_z0, up[None, None], down[None, None], method="ais", conservative=True
     )
     assert result.lower < oracle.log_z < result.upper
     assert result.upper - result.lower > 4
@@ -207,8 +208,10 @@ def test_bracket_holds_where_chains_know_the_heavy_mode(n_heavy, generator):
         "n_path_steps": 200,
     }
     with torch.no_grad():
-        result = log_partition_annealed(model, base_bias, chains=chains, **arguments)
-        blind = log_partition_annealed(model, base_bias, **arguments)
+        result = log_partition_annealed(
+            model, BernoulliUnits(base_bias), chains=chains, **arguments
+        )
+        blind = log_partition_annealed(model, BernoulliUnits(base_bias), **arguments)
     assert result.lower < oracle.log_z < result.upper
     # What no chain has seen, nothing can show.
     assert blind.upper < oracle.log_z - 1
@@ -229,7 +232,10 @@ def test_single_precision_sums_in_double(n_steps, n_visible, error):
         half = torch.full((400, n_visible), 0.5, dtype=dtype)
         v = bernoulli(half, generator=generator)
         with torch.no_grad():
-            models = [TemperedRBM(model, base, k / n_steps) for k in range(n_steps + 1)]
+            models = [
+                TemperedRBM(model, BernoulliUnits(base), k / n_steps)
+                for k in range(n_steps + 1)
+            ]
             log_w = annealed_log_weights(models, v, generator=generator)
         assert log_w.dtype == torch.float64
         results.append(log_mean_exp(log_w[None]).item())

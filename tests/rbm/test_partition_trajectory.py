@@ -8,8 +8,8 @@ from rbm_helpers import module_of, random_rbm
 from scipy import stats
 
 from skgen.rbm._partition_exact import log_partition_exact
-from skgen.rbm._partition_trajectory import log_partition_trajectory, trajectory_lines
-from skgen.rbm._scaled import between
+from skgen.rbm._partition_trajectory import log_partition_trajectory, trajectory_paths
+from skgen.rbm._units import BernoulliUnits
 
 N_MACHINES = 30
 
@@ -29,7 +29,7 @@ def thirty():
             detour.hidden_bias += 0.3
             result = log_partition_trajectory(
                 [weak, detour, model],
-                base_bias,
+                BernoulliUnits(base_bias),
                 n_chains=60,
                 n_steps=60,
                 generator=generator,
@@ -55,7 +55,7 @@ def test_lines_go_from_bits_through_every_machine():
     """Energies of joint states at both ends of each line."""
     oracles = [EnumeratedRBM.random(4, 3, seed=s) for s in (1, 2)]
     bias = torch.tensor([0.5, -0.5, 1.0, 0.0], dtype=torch.float64)
-    lines = trajectory_lines([module_of(o) for o in oracles], bias)
+    lines = trajectory_paths([module_of(o) for o in oracles], BernoulliUnits(bias))
     assert len(lines) == 2
     v = torch.tensor(oracles[0].V)
     with torch.no_grad():

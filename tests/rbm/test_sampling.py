@@ -20,7 +20,7 @@ def oracle():
 
 @pytest.fixture(scope="module")
 def with_rungs():
-    return rbm(10, n_iter=40, keep_rungs=True, n_chains=50).fit(
+    return rbm(10, n_iter=40, keep_trajectory=True, n_chains=50).fit(
         np.tile(PATTERNS, (20, 1))
     )
 
@@ -84,7 +84,7 @@ def test_law_of_tempering_along_rungs(with_rungs, n):
 
 
 def test_rungs_are_a_ladder(with_rungs):
-    rungs = with_rungs.rungs_
+    rungs = with_rungs.trajectory_
     n_rungs = len(rungs["components_"])
     assert 2 <= n_rungs <= 30
     assert rungs["components_"].shape == (n_rungs, 10, 9)
@@ -106,18 +106,18 @@ def test_rungs_are_a_ladder(with_rungs):
 
 @pytest.mark.parametrize("algorithm", ["pcd", "pt"])
 def test_rungs_go_on_with_a_warm_fit(algorithm):
-    kwargs = {"keep_rungs": True, "algorithm": algorithm, "n_iter": 10}
+    kwargs = {"keep_trajectory": True, "algorithm": algorithm, "n_iter": 10}
     data = np.tile(PATTERNS, (10, 1))
     model = rbm(8, **kwargs).fit(data)
-    before = model.rungs_["components_"]
+    before = model.trajectory_["components_"]
     model.partial_fit(data).partial_fit(data)
-    after = model.rungs_["components_"]
+    after = model.trajectory_["components_"]
     assert len(after) >= len(before)
     np.testing.assert_array_equal(after[: len(before)], before)
     if algorithm == "pt":
         assert len(model.h_samples_) == len(after) + 1
-    model.set_params(keep_rungs=False, algorithm="pcd").partial_fit(data)
-    assert not hasattr(model, "rungs_")
+    model.set_params(keep_trajectory=False, algorithm="pcd").partial_fit(data)
+    assert not hasattr(model, "trajectory_")
 
 
 def test_tempering_is_the_default_where_there_are_rungs(with_rungs):
@@ -135,7 +135,7 @@ def test_rungs_need_persistent_chains():
     with pytest.raises(
         ValueError, match=r"algorithm='cd'.*Set algorithm='pcd' or 'pt'"
     ):
-        rbm(algorithm="cd", keep_rungs=True).fit(SMALL)
+        rbm(algorithm="cd", keep_trajectory=True).fit(SMALL)
 
 
 def test_chains_of_parallel_tempering():

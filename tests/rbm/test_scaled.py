@@ -14,8 +14,8 @@ def assert_same(scaled, model, oracle):
     v, h = torch.tensor(oracle.V), torch.tensor(oracle.H)
     with torch.no_grad():
         for method, x in [
-            ("hidden_probability", v),
-            ("visible_probability", h),
+            ("hidden_mean", v),
+            ("visible_mean", h),
             ("free_energy", v),
         ]:
             np.testing.assert_allclose(

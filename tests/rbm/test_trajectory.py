@@ -8,8 +8,7 @@ from rbm_helpers import module_of
 
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM
-from skgen.rbm._scaled import between
-from skgen.rbm._trajectory import Trajectory, copy_of
+from skgen.rbm._trajectory import Trajectory
 
 
 @pytest.fixture
@@ -70,7 +69,7 @@ def test_what_is_kept_is_a_copy(oracle, generator):
 
 def test_looks_are_rare_while_nothing_changes(oracle, generator):
     model = module_of(oracle)
-    trajectory = Trajectory([copy_of(model)])
+    trajectory = Trajectory([copy.deepcopy(model)])
     looks = []
     acceptance = trajectory._acceptance
     trajectory._acceptance = lambda *args: looks.append(1) or acceptance(*args)

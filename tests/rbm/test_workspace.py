@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from skgen.rbm._model import BernoulliRBM
-from skgen.rbm._workspace import Machine, add_product_
+from skgen.rbm._workspace import ComputeParameters, add_product_
 
 
 def multiplied(products):
@@ -12,14 +12,14 @@ def multiplied(products):
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(60, 40, generator=generator)
     model = BernoulliRBM(weight, torch.zeros(60), torch.zeros(40))
-    machine = Machine(model, products)
+    machine = ComputeParameters(model, products)
     model.weight.data.mul_(0.3)
     machine.update_()
     v = torch.rand(50, 40, generator=generator)
     h = (torch.rand(50, 60, generator=generator) < 0.3).float()
     return (
-        machine.hidden_probability(v, out=torch.empty(50, 60)),
-        machine.visible_probability(h, out=torch.empty(50, 40)),
+        machine.hidden_mean(v, out=torch.empty(50, 60)),
+        machine.visible_mean(h, out=torch.empty(50, 40)),
         add_product_(torch.zeros(60, 40), h - 0.1, v, products),
     )
 

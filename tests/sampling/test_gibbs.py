@@ -20,27 +20,28 @@ ALPHA = 1e-3
 
 
 class TooSteep:
-    """A wrong model: conditionals of 1.1 times the fields."""
+    """A wrong model: conditionals of 1.1 times the inputs."""
 
     def __init__(self, model):
         self.model = model
+        self.visible, self.hidden = model.visible, model.hidden
 
-    def hidden_probability(self, v):
-        return torch.sigmoid(1.1 * torch.logit(self.model.hidden_probability(v)))
+    def hidden_mean(self, v):
+        return torch.sigmoid(1.1 * torch.logit(self.model.hidden_mean(v)))
 
-    def visible_probability(self, h):
-        return torch.sigmoid(1.1 * torch.logit(self.model.visible_probability(h)))
+    def visible_mean(self, h):
+        return torch.sigmoid(1.1 * torch.logit(self.model.visible_mean(h)))
 
 
 class MeanField(TooSteep):
     """A wrong model: v is drawn given the mean of h instead of a draw of it."""
 
-    def hidden_probability(self, v):
-        self.mean = self.model.hidden_probability(v)
+    def hidden_mean(self, v):
+        self.mean = self.model.hidden_mean(v)
         return self.mean.clone()
 
-    def visible_probability(self, h):
-        return self.model.visible_probability(self.mean)
+    def visible_mean(self, h):
+        return self.model.visible_mean(self.mean)
 
 
 @pytest.fixture

@@ -13,13 +13,14 @@ from rbm_helpers import module_of
 from scipy import stats
 
 from skgen.rbm._scaled import TemperedRBM
+from skgen.rbm._units import BernoulliUnits
 from skgen.sampling import (
     bernoulli,
-    climb,
-    differences,
-    exchange_,
+    build_ladder,
+    free_energy_differences,
     gibbs,
     metropolis_hastings,
+    swap_neighbours_,
     tempering,
 )
 
@@ -40,8 +41,8 @@ def test_swap_is_in_detailed_balance(ladder):
     i, j = (k.ravel() for k in np.meshgrid(range(8), range(8)))
     x, y = (torch.tensor(oracles[0].V[k]) for k in (i, j))
     with torch.no_grad():
-        there = differences(*models, x, y).acceptance.numpy()
-        back = differences(*models, y, x).acceptance.numpy()
+        there = free_energy_differences(*models, x, y).acceptance.numpy()
+        back = free_energy_differences(*models, y, x).acceptance.numpy()
     log_p, log_q = (oracle.log_p_v for oracle in oracles)
     np.testing.assert_allclose(
         np.exp(log_p[i] + log_q[j]) * there,
@@ -60,7 +61,7 @@ def test_swaps_happen_as_often_as_they_should(ladder, generator):
     x, y = np.argsort(ratio)[[5, 3]]
     v = V[[x, y]][:, None].repeat(1, N, 1)
     with torch.no_grad():
-        found = exchange_(models, v, 0, generator=generator)
+        found = swap_neighbours_(models, v, 0, generator=generator)
     p = np.exp(ratio[y] - ratio[x])
     assert 0.02 < p < 0.98
     np.testing.assert_allclose(found.acceptance, p)
@@ -96,7 +97,9 @@ def p_values_after(swap, oracles, generator):
 def test_swap_leaves_both_laws_invariant(ladder, generator):
     oracles, models = ladder
     values = p_values_after(
-        lambda v: exchange_(models, v, 0, generator=generator), oracles, generator
+        lambda v: swap_neighbours_(models, v, 0, generator=generator),
+        oracles,
+        generator,
     )
     assert min(values) > ALPHA
 
@@ -113,9 +116,9 @@ def test_pairs_of_each_parity(ladder, generator):
     models = [*ladder[1], *ladder[1], ladder[1][0]]
     v = torch.zeros(5, 3, 3, dtype=torch.float64)
     with torch.no_grad():
-        assert exchange_(models, v, 0, generator=generator).up.shape == (2, 3)
-        assert exchange_(models, v, 1, generator=generator).up.shape == (2, 3)
-        alone = exchange_(models[:1], v[:1], 0, generator=generator)
+        assert swap_neighbours_(models, v, 0, generator=generator).up.shape == (2, 3)
+        assert swap_neighbours_(models, v, 1, generator=generator).up.shape == (2, 3)
+        alone = swap_neighbours_(models[:1], v[:1], 0, generator=generator)
     assert alone.up.shape == (0, 3)
 
 
@@ -144,7 +147,10 @@ def test_two_far_modes(generator, base):
     assert p_on == pytest.approx(1 / (1 + np.exp(-1)))
     n_chains = 2000
     base_bias = torch.full((12,), base, dtype=torch.float64)
-    models = [TemperedRBM(model, base_bias, beta) for beta in np.linspace(0, 1, 9)]
+    models = [
+        TemperedRBM(model, BernoulliUnits(base_bias), beta)
+        for beta in np.linspace(0, 1, 9)
+    ]
     with torch.no_grad():
         v = bernoulli(
             torch.sigmoid(base_bias).expand(n_chains, -1), generator=generator
@@ -164,7 +170,9 @@ def test_law_at_every_rung(generator):
     W, c, b = oracle.params
     b0 = np.array([0.5, -0.5, 1.0, 0.0])
     betas = [0.0, 0.4, 0.7, 1.0]
-    models = [TemperedRBM(model, torch.tensor(b0), beta) for beta in betas]
+    models = [
+        TemperedRBM(model, BernoulliUnits(torch.tensor(b0)), beta) for beta in betas
+    ]
     v = torch.zeros(4, N, 4, dtype=torch.float64)
     with torch.no_grad():
         ends = tempering(models, v, 60, generator=generator)
@@ -210,8 +218,8 @@ def climbed(oracle, base, n_chains, generator, **kwargs):
     model = module_of(oracle)
     with torch.no_grad():
         p = torch.sigmoid(base_bias).expand(n_chains, -1)
-        return climb(
-            [lambda beta: TemperedRBM(model, base_bias, beta)],
+        return build_ladder(
+            [lambda beta: TemperedRBM(model, BernoulliUnits(base_bias), beta)],
             bernoulli(p, generator=generator),
             generator=generator,
             **kwargs,
@@ -257,14 +265,16 @@ def test_lines_are_followed_one_by_one(generator):
     model = module_of(oracle)
     bias = torch.zeros(6, dtype=torch.float64)
     lines = [
-        lambda t: TemperedRBM(model, bias, t / 2),
-        lambda t: TemperedRBM(model, bias, (1 + t) / 2),
+        lambda t: TemperedRBM(model, BernoulliUnits(bias), t / 2),
+        lambda t: TemperedRBM(model, BernoulliUnits(bias), (1 + t) / 2),
     ]
     v = bernoulli(torch.full((5000, 6), 0.5, dtype=torch.float64), generator=generator)
     with torch.no_grad():
-        models, states = climb(lines, v, generator=generator)
-        whole, _ = climb(
-            [lambda t: TemperedRBM(model, bias, t)], v, generator=generator
+        models, states = build_ladder(lines, v, generator=generator)
+        whole, _ = build_ladder(
+            [lambda t: TemperedRBM(model, BernoulliUnits(bias), t)],
+            v,
+            generator=generator,
         )
     betas = [m.beta for m in models]
     assert betas == sorted(betas)
@@ -275,11 +285,11 @@ def test_lines_are_followed_one_by_one(generator):
 
 
 def test_independent_bits_at_the_bottom():
-    """TemperedRBM at 0 is what `climb` is told to start from."""
+    """TemperedRBM at 0 is what `build_ladder` is told to start from."""
     oracle = EnumeratedRBM.random(3, 2, seed=1)
     p = np.array([0.2, 0.5, 0.9])
     bias = torch.logit(torch.tensor(p))
-    bottom = TemperedRBM(module_of(oracle), bias, 0.0)
+    bottom = TemperedRBM(module_of(oracle), BernoulliUnits(bias), 0.0)
     with torch.no_grad():
         log_p = -bottom.free_energy(torch.tensor(oracle.V)).numpy()
     law = np.exp(log_p) / np.exp(log_p).sum()

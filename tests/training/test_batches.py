@@ -5,8 +5,18 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from skgen.training import DeviceBatches, _batches, to_tensor
-from skgen.training._batches import PinnedRows, fits
+from skgen.training import (
+    Batch,
+    DeviceBatches,
+    RowSource,
+    WeightedDataset,
+    _batches,
+    _rows,
+    row_source,
+    to_tensor,
+)
+from skgen.training._batches import some_rows
+from skgen.training._rows import PinnedBuffer, fits
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 X = np.arange(21.0).reshape(7, 3)
@@ -19,7 +29,7 @@ def dataset(request):
 
 
 def rows(batches):
-    return [batch.numpy() for batch, y in batches if y is None]
+    return [batch.x.numpy() for batch in batches if batch.y is batch.weight is None]
 
 
 def test_all_rows_in_order(dataset):
@@ -39,7 +49,7 @@ def test_shuffled_anew_each_pass(dataset, generator):
 
 @pytest.mark.parametrize("theirs", [None, torch.empty(3, 3, dtype=torch.float64)])
 def test_batches_are_gathered_in_memory_that_is_kept(theirs):
-    """That of whoever sets `room`, or that of the iterator."""
+    """That of whoever sets `buffer`, or that of the iterator."""
 
     def batches():
         generator = torch.Generator().manual_seed(0)
@@ -47,8 +57,8 @@ def test_batches_are_gathered_in_memory_that_is_kept(theirs):
         return DeviceBatches(dataset, 3, device=CPU, generator=generator)
 
     gathered = batches()
-    gathered.room = lambda n: None if theirs is None else theirs[:n]
-    seen = [(x.data_ptr(), x.clone()) for x, _ in gathered]
+    gathered.buffer = lambda n: None if theirs is None else theirs[:n]
+    seen = [(x.data_ptr(), x.clone()) for x, *_ in gathered]
     np.testing.assert_array_equal(
         torch.cat([x for _, x in seen]), np.concatenate(rows(batches()))
     )
@@ -105,13 +115,13 @@ def test_more_batches_than_are_split_at_a_time(shuffle, generator, monkeypatch):
 def test_nothing_is_copied_on_the_cpu():
     x = torch.tensor(X)
     batches = DeviceBatches(Dataset(x), 3, device=CPU)
-    first, _ = next(iter(batches))
-    assert batches.X is x
+    first = next(iter(batches)).x
+    assert batches.rows.X is x
     assert first.data_ptr() == x.data_ptr()
 
 
 class SlowCopies:
-    """As PinnedRows, with copies that only happen when somebody waits for them."""
+    """As PinnedBuffer, with copies that only happen when somebody waits for them."""
 
     made: list["SlowCopies"]
 
@@ -136,13 +146,13 @@ class SlowCopies:
 @pytest.fixture
 def buffers(monkeypatch):
     SlowCopies.made = []
-    monkeypatch.setattr(_batches, "PinnedRows", SlowCopies)
+    monkeypatch.setattr(_rows, "PinnedBuffer", SlowCopies)
     return SlowCopies.made
 
 
 def streamed(batches, buffers):
     """All rows, when the copies have ended."""
-    got = [batch for batch, _ in batches]
+    got = [batch.x for batch in batches]
     for buffer in buffers:
         buffer.wait()
     return torch.cat(got).numpy()
@@ -151,7 +161,7 @@ def streamed(batches, buffers):
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 4, 7, 10])
 def test_streams_rows_in_order(buffers, batch_size):
     batches = DeviceBatches(Dataset(torch.tensor(X)), batch_size, device=CUDA)
-    assert batches.X.device == CPU
+    assert batches.rows.device == CPU
     np.testing.assert_array_equal(streamed(batches, buffers), X)
     # Two buffers take turns; a single batch needs but one.
     n_batches = len(batches)
@@ -180,7 +190,7 @@ def test_streams_the_rows_that_it_would_give_on_the_cpu(buffers, subset):
 
 def test_prepares_the_next_batch_while_the_last_is_not_there_yet(buffers):
     batches = iter(DeviceBatches(Dataset(torch.tensor(X)), 2, device=CUDA))
-    first, second = next(batches)[0], next(batches)[0]
+    first, second = next(batches).x, next(batches).x
     assert first.isnan().all()
     next(batches)
     np.testing.assert_array_equal(first, X[:2])
@@ -189,10 +199,10 @@ def test_prepares_the_next_batch_while_the_last_is_not_there_yet(buffers):
 
 def test_passes_at_once_share_no_buffer(buffers):
     batches = DeviceBatches(Dataset(torch.tensor(X)), 3, device=CUDA)
-    for (one, _), (other, _) in zip(batches, batches, strict=True):
+    for one, other in zip(batches, batches, strict=True):
         for buffer in buffers:
             buffer.wait()
-        np.testing.assert_array_equal(one, other)
+        np.testing.assert_array_equal(one.x, other.x)
     assert len(buffers) == 4
 
 
@@ -215,15 +225,15 @@ def test_streams_to_a_gpu(shuffle):
         batches = DeviceBatches(
             Dataset(x.to(place)), 512, device=CUDA, generator=generator
         )
-        found[place] = [batch for batch, _ in batches]
-        assert batches.X.device.type == place.type
+        found[place] = [batch.x for batch in batches]
+        assert batches.rows.device.type == place.type
     assert all(batch.is_cuda for batch in found[CPU])
     assert torch.equal(torch.cat(found[CPU]), torch.cat(found[CUDA]))
 
 
 @pytest.mark.cuda
 def test_a_copy_does_not_wait_for_the_gpu():
-    buffer = PinnedRows((1000, 1000), torch.float32, CUDA)
+    buffer = PinnedBuffer((1000, 1000), torch.float32, CUDA)
     assert buffer.rows.is_pinned()
     buffer.wait()
     buffer.rows.fill_(1.0)
@@ -255,3 +265,88 @@ def test_to_tensor_takes_read_only_memory_without_a_copy():
 
 def test_to_tensor_takes_any_strides():
     np.testing.assert_array_equal(to_tensor(X[::-1, ::2], CPU).numpy(), X[::-1, ::2])
+
+
+# Conditions and weights
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_conditions_and_weights_go_with_their_rows(kind, shuffle, generator):
+    y, weight = torch.tensor(10 * X[:, :1]), torch.tensor(X[:, 0] + 1)
+    dataset = Subset(WeightedDataset(KINDS[kind](X), y, weight), [6, 0, 2, 4])
+    shuffled = {"generator": generator} if shuffle else {}
+    seen = list(DeviceBatches(dataset, 3, device=CPU, **shuffled))
+    assert all(isinstance(batch, Batch) for batch in seen)
+    x, y, weight = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    torch.testing.assert_close(y, 10 * x[:, :1], rtol=0, atol=0)
+    # Divided by their mean over the data, 10.
+    torch.testing.assert_close(weight, (x[:, 0] + 1) / 10)
+    expected = X[[6, 0, 2, 4]]
+    if shuffle:
+        x, expected = x.sort(dim=0).values, np.sort(expected, axis=0)
+    np.testing.assert_array_equal(x, expected)
+
+
+def test_some_rows_have_their_conditions():
+    dataset = Dataset(torch.tensor(X), torch.arange(7))
+    few = some_rows(dataset, 3, CPU)
+    np.testing.assert_array_equal(few.x, X[[0, 2, 4]])
+    assert few.y.tolist() == [0, 2, 4]
+    np.testing.assert_array_equal(some_rows(dataset, 99, CPU).x, X)
+
+
+# Sources of rows
+
+
+class Squares(RowSource):
+    """A kind of storage of its own: rows that are computed when they are gathered."""
+
+    def __init__(self, n):
+        self.shape, self.dtype = (n, 2), torch.float64
+
+    def gather(self, index, *, out=None):
+        i = torch.arange(self.shape[0])[index].double()
+        return torch.stack([i, i**2], dim=1)
+
+
+SOURCES = {
+    **{kind: (make(X), X) for kind, make in KINDS.items()},
+    "memmap": (X, X),  # replaced by a file below
+    "own": (Squares(7), np.stack([np.arange(7.0), np.arange(7.0) ** 2], 1)),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request, tmp_path):
+    table, expected = SOURCES[request.param]
+    if request.param == "memmap":
+        np.save(tmp_path / "X.npy", X)
+        table = np.load(tmp_path / "X.npy", mmap_mode="r")
+    return row_source(table), expected
+
+
+def test_a_source_gathers_rows_and_iterates_over_blocks(source):
+    rows, expected = source
+    assert rows.shape == expected.shape
+    assert rows.dtype == torch.float64
+    index = torch.tensor([5, 0, 5])
+    np.testing.assert_array_equal(rows.gather(index), expected[index])
+    np.testing.assert_array_equal(rows.gather(slice(2, 4)), expected[2:4])
+    blocks = list(rows.blocks(3))
+    assert [len(block) for block in blocks] == [3, 3, 1]
+    np.testing.assert_array_equal(torch.cat(blocks), expected)
+
+
+def test_selected_rows_of_any_source(source):
+    rows, expected = source
+    some = rows.select([4, 1, 6]).select([2, 0])
+    np.testing.assert_array_equal(torch.cat(list(some.blocks(1))), expected[[6, 4]])
+    np.testing.assert_array_equal(some.gather(torch.tensor([1])), expected[[4]])
+
+
+def test_any_source_is_trained_on(source, generator):
+    rows, expected = source
+    batches = DeviceBatches(Dataset(rows), 2, device=CPU, generator=generator)
+    got = torch.cat([batch.x for batch in batches])
+    np.testing.assert_array_equal(got[got[:, 0].argsort()], expected)

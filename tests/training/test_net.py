@@ -1,14 +1,18 @@
 """GenerativeNet with a toy family: a mean that is learned by autograd."""
 
-from typing import ClassVar
-
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from skgen.training import GenerativeNet, Objective
+from skgen.training import (
+    GenerativeNet,
+    Objective,
+    StopEarly,
+    WatchLoss,
+    WeightedDataset,
+)
 
 X = np.random.RandomState(0).normal(3.0, 1.0, (25, 2)).astype(np.float32)
 
@@ -25,32 +29,25 @@ class Mean(nn.Module):
 class SquaredError(Objective):
     """-log N(x | mean, 1) up to a constant."""
 
-    def forward(self, model, x, *, generator):
-        return 0.5 * model(x).square().sum(1)
+    def loss(self, model, batch, *, generator):
+        return 0.5 * model(batch.x).square().sum(1)
 
-    def evaluate(self, model, x):
-        return self(model, x, generator=None)
+    def evaluate(self, model, batch):
+        return self.loss(model, batch, generator=None)
 
 
-class SquaredErrorInPlace(SquaredError):
-    descends = True
+class SquaredErrorInClosedForm(SquaredError):
+    """The same step without autograd, in place unless somebody looks at gradients."""
 
-    def descend_(
-        self,
-        model,
-        x,
-        *,
-        learning_rate,
-        weight_decay,
-        momentum,
-        velocity,
-        generator,
-    ):
-        assert weight_decay == 0
-        gradient = -model(x).mean(0)
-        if velocity is not None:
-            gradient = velocity[0].mul_(momentum).add_(gradient)
-        model.mean.sub_(gradient, alpha=learning_rate)
+    @torch.no_grad()
+    def training_step(self, model, batch, step):
+        gradient = -model(batch.x).mean(0)
+        if step.gradients_are_watched:
+            model.mean.grad = gradient
+            step.apply_gradients()
+        else:
+            group = step.optimizers["optimizer"].param_groups[0]
+            model.mean.sub_(gradient, alpha=group["lr"])
 
 
 def make(objective=None, callbacks=(), seed=0, **kwargs):
@@ -86,7 +83,9 @@ class Listener(Callback):
         self.heard = []
 
     def on_batch_end(self, net, batch=None, training=None, y_pred=None, **kwargs):
-        self.heard.append((len(batch[0]), training, tuple(y_pred.shape)))
+        x, y = batch
+        assert y is None
+        self.heard.append((len(x), training, tuple(y_pred.shape)))
 
 
 class GradientListener(Callback):
@@ -97,7 +96,7 @@ class GradientListener(Callback):
         self.norms.append([p.grad.norm().item() for _, p in named_parameters])
 
 
-@pytest.mark.parametrize("objective", [SquaredError, SquaredErrorInPlace])
+@pytest.mark.parametrize("objective", [SquaredError, SquaredErrorInClosedForm])
 @pytest.mark.parametrize("listener", [None, Listener, GradientListener])
 def test_step_whoever_listens(objective, listener):
     net = make(objective(), [listener()] if listener else [])
@@ -113,27 +112,6 @@ def test_linear_schedule():
     assert net.optimizer_.param_groups[0]["lr"] == 0.1  # ready for the next fit
 
 
-def test_momentum_in_place_is_that_of_the_optimizer():
-    net = make(SquaredErrorInPlace(), optimizer__momentum=0.9).fit(X)
-    reference = make(SquaredError(), optimizer__momentum=0.9).fit(X)
-    for a, b in zip(velocities(net), velocities(reference), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5)
-    heavy, plain = (n.module_.mean.detach() for n in (net, make().fit(X)))
-    np.testing.assert_allclose(heavy, reference.module_.mean.detach(), rtol=1e-5)
-    assert not np.allclose(plain, heavy)
-    # The velocity goes on where it was, whoever listens from now on.
-    net.callbacks_.append(("listener", GradientListener()))
-    net.partial_fit(X)
-    reference.partial_fit(X)
-    np.testing.assert_allclose(
-        net.module_.mean.detach(), reference.module_.mean.detach(), rtol=1e-5
-    )
-
-
-def velocities(net):
-    return [state["momentum_buffer"] for state in net.optimizer_.state.values()]
-
-
 def test_batches_are_told_only_to_those_who_listen():
     listener = Listener()
     net = make(callbacks=[listener], max_epochs=1).fit(X)
@@ -145,7 +123,7 @@ def test_batches_are_told_only_to_those_who_listen():
 
 def test_gradients_are_told_to_those_who_listen():
     listener = GradientListener()
-    make(SquaredErrorInPlace(), [listener], max_epochs=1).fit(X)
+    make(SquaredErrorInClosedForm(), [listener], max_epochs=1).fit(X)
     assert len(listener.norms) == 3
     assert all(norm > 0 for norms in listener.norms for norm in norms)
 
@@ -164,10 +142,10 @@ def test_predict_and_forward():
 
 @pytest.mark.parametrize("n_batches", [1, 150])
 def test_divergence_is_seen_at_once(n_batches):
-    class Explodes(SquaredErrorInPlace):
+    class Explodes(SquaredErrorInClosedForm):
         calls = 0
 
-        def descend_(self, model, x, **kwargs):
+        def training_step(self, model, batch, step):
             self.calls += 1
             if self.calls >= n_batches + 2:
                 with torch.no_grad():
@@ -182,8 +160,8 @@ def test_divergence_is_seen_at_once(n_batches):
 
 
 def test_interrupt_in_an_epoch_is_marked():
-    class Interrupts(SquaredErrorInPlace):
-        def descend_(self, model, x, **kwargs):
+    class Interrupts(SquaredErrorInClosedForm):
+        def training_step(self, model, batch, step):
             raise KeyboardInterrupt
 
     net = make(Interrupts()).fit(X)
@@ -191,68 +169,12 @@ def test_interrupt_in_an_epoch_is_marked():
     assert not make().fit(X).interrupted_
 
 
-class Replayer:
-    """Stands where `GraphedStep` does: takes steps and counts them."""
-
-    made: ClassVar[list] = []
-
-    def __init__(self, step, *, generator):
-        self.step, self.generator, self.n_steps = step, generator, 0
-        self.made.append(self)
-
-    def __call__(self, x):
-        self.n_steps += 1
-        self.step(x)
-
-
-class Capturable(SquaredErrorInPlace):
-    capturable = True
-
-
-@pytest.fixture
-def graphs(monkeypatch):
-    monkeypatch.setattr("skgen.training._net.capturable", lambda device: True)
-    monkeypatch.setattr("skgen.training._net.GraphedStep", Replayer)
-    monkeypatch.setattr(Replayer, "made", [])
-    return Replayer.made
-
-
-@pytest.mark.parametrize("objective", [SquaredErrorInPlace, Capturable])
-def test_one_graph_takes_the_steps_of_all_epochs(graphs, objective):
-    """Its learning rate is a tensor that the schedule moves in place."""
-    linear = {"learning_rate_schedule": "linear"}
-    net = make(objective(), graphs=True, **linear).fit(X)
-    expected = by_hand(schedule=lambda t: 1 - t)
-    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
-    assert [g.n_steps for g in graphs] == ([9] if objective.capturable is True else [])
-    assert float(net.optimizer_.param_groups[0]["lr"]) == pytest.approx(0.1)
-    net.partial_fit(X)
-    assert len(graphs) == (2 if objective.capturable is True else 0)
-
-
-@pytest.mark.parametrize("listener", [Listener, GradientListener])
-def test_no_graph_where_somebody_listens(graphs, listener):
-    make(Capturable(), [listener()], graphs=True).fit(X)
-    assert not graphs
-
-
-def test_no_graph_unless_it_is_asked_for(graphs):
-    make(Capturable()).fit(X)
-    assert not graphs
-
-
-def test_an_error_names_a_learning_rate_that_is_a_tensor(graphs):
-    net = make(Capturable(), graphs=True, lr=1e30)
-    with pytest.raises(ValueError, match=r"Lower learning_rate \(got 1e\+30\)"):
-        net.fit(X)
-
-
 class Products(SquaredError):
     """Writes down a matrix product while it trains."""
 
-    def forward(self, model, x, *, generator):
-        self.seen = x @ x.T
-        return super().forward(model, x, generator=generator)
+    def loss(self, model, batch, *, generator):
+        self.seen = batch.x @ batch.x.T
+        return super().loss(model, batch, generator=generator)
 
 
 @pytest.mark.parametrize(
@@ -265,12 +187,12 @@ class Products(SquaredError):
 )
 def test_products_are_rounded_in_training(processor, products, instructions, dtype):
     processor(instructions)
-    net = make(Products(), products=products).fit(X)
+    net = make(Products(), factor_dtype=products).fit(X)
     seen = net.criterion_.seen
     assert seen.dtype == dtype
     assert torch.equal(seen, seen.bfloat16().to(dtype)) == (products is not None)
     np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
-    net.score(X)  # which calls forward as well
+    net.score(X)  # which calls `loss` as well
     assert not torch.equal(net.criterion_.seen, net.criterion_.seen.bfloat16().float())
 
 
@@ -280,3 +202,184 @@ def test_data_moves_to_the_device_only_if_it_fits(monkeypatch, there):
     net = make().initialize()
     net.device = "meta"
     assert net.get_dataset(X).X.device.type == ("meta" if there else "cpu")
+
+
+def test_weights_are_repeated_rows():
+    """One full mini-batch: integer weights give the step of repeated rows, exactly."""
+    weight = torch.arange(25) % 4
+    repeated = np.repeat(X, weight, axis=0)
+    one_step = {"max_epochs": 1, "batch_size": 100}
+    net = make(**one_step).fit(WeightedDataset(torch.tensor(X), None, weight.float()))
+    expected = make(**one_step).fit(repeated).module_.mean.detach()
+    torch.testing.assert_close(net.module_.mean.detach(), expected)
+    unweighted = make(**one_step).fit(X).module_.mean.detach()
+    assert not torch.allclose(unweighted, expected, rtol=1e-3)
+
+
+def test_an_objective_without_evaluation_is_trained_but_not_scored():
+    class Blind(SquaredError):
+        def evaluate(self, model, batch):
+            return None
+
+    net = make(Blind(), [("watch", WatchLoss())]).fit(X)
+    np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
+    assert "train_loss" not in net.history[-1]
+    with pytest.raises(ValueError, match="Blind has no loss to evaluate"):
+        net.score(X)
+
+
+def test_an_objective_defines_a_loss_or_a_step():
+    class Neither(Objective):
+        pass
+
+    with pytest.raises(NotImplementedError, match="neither loss nor training_step"):
+        make(Neither()).fit(X)
+
+
+class TwoMeans(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.left, self.right = Mean(), Mean()
+
+    def forward(self, x):
+        return self.left(x) * self.right(x)
+
+
+class EachItsOwn(Objective):
+    """Both means by the same product; each optimizer moves its own only."""
+
+    def training_step(self, model, batch, step):
+        for name in ("left_optimizer", "right_optimizer"):
+            step.minimize(model(batch.x).square().sum(1), optimizer=name)
+
+
+def two_optimizers(**kwargs):
+    return GenerativeNet(
+        TwoMeans(),
+        EachItsOwn(),
+        generator=torch.Generator().manual_seed(0),
+        optimizers={
+            "left_optimizer": (torch.optim.SGD, "left.*"),
+            "right_optimizer": (torch.optim.Adam, "right.*"),
+        },
+        train_split=None,
+        verbose=0,
+        max_epochs=1,
+        **{"lr": 1e-3, "batch_size": 100, "right_optimizer__lr": 0.0} | kwargs,
+    )
+
+
+def test_each_named_optimizer_steps_its_own_parameters():
+    net = two_optimizers().fit(X)
+    assert type(net.left_optimizer_) is torch.optim.SGD
+    assert type(net.right_optimizer_) is torch.optim.Adam
+    # d/dl of mean |(x - l)(x - r)|^2 at l = r = 0 is -2 x^3.
+    step = 1e-3 * 2 * np.mean(X.astype(np.float64) ** 3, axis=0)
+    np.testing.assert_allclose(net.module_.left.mean.detach(), step, rtol=1e-5)
+    assert net.module_.right.mean.abs().max() == 0  # of learning rate 0
+    moved = two_optimizers(right_optimizer__lr=0.5).fit(X)
+    np.testing.assert_allclose(moved.module_.right.mean.abs().detach(), 0.5, rtol=1e-4)
+    assert moved.module_.right.mean.grad is not None
+    assert len(moved._param_groups()) == 2
+
+
+def test_schedules_and_set_params_reach_every_optimizer():
+    net = two_optimizers(learning_rate_schedule="linear").initialize()
+    net.set_params(left_optimizer__lr=0.25)
+    assert net.left_optimizer_.param_groups[0]["lr"] == 0.25
+    rates = []
+
+    class Rates(Callback):
+        def on_batch_begin(self, net, **kwargs):
+            rates.append([group["lr"] for group in net._param_groups()])
+
+    net.callbacks_.append(("rates", Rates()))
+    net.set_params(batch_size=13, right_optimizer__lr=1e-3)
+    net.partial_fit(X)
+    np.testing.assert_allclose(rates, [[0.25, 1e-3], [0.125, 5e-4]])
+
+
+def test_gradients_are_told_for_each_optimizer():
+    heard = []
+
+    class Names(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            heard.append([name for name, _ in named_parameters])
+
+    two_optimizers(callbacks=[Names()]).fit(X)
+    assert heard == [["left.mean"], ["right.mean"]]
+
+
+class Average(SquaredError):
+    """Keeps the average of the model over all steps, which answers for it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("total", torch.zeros(2))
+        self.n_steps = 0
+
+    def after_step(self, model):
+        self.total += model.mean.detach()
+        self.n_steps += 1
+
+    def inference_model(self, model):
+        averaged = Mean()
+        averaged.mean.data.copy_(self.total / self.n_steps)
+        return averaged
+
+
+def test_an_average_of_the_model_is_watched():
+    net = make(Average()).fit(X)
+    assert net.criterion_.n_steps == 9
+    average = (net.criterion_.total / 9).numpy()
+    expected = -0.5 * np.mean(np.sum((X - average) ** 2, axis=1))
+    assert net.score(X) == pytest.approx(expected, rel=1e-5)
+    plain = -0.5 * np.mean(np.sum((X - net.module_.mean.detach().numpy()) ** 2, axis=1))
+    assert net.score(X) != pytest.approx(plain, rel=1e-3)
+
+
+class Counts(SquaredError):
+    """Its state is newer than the model if early stopping forgets it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("n_steps", torch.zeros(()))
+
+    def after_step(self, model):
+        self.n_steps += 1
+
+    def evaluate(self, model, batch):
+        # The best epoch is the second: 6 steps of 3 an epoch.
+        return super().evaluate(model, batch) * 0 + (self.n_steps - 6).abs()
+
+
+def test_early_stopping_restores_the_objective_with_the_model():
+    stop = StopEarly(monitor="train_loss", patience=3, load_best=True)
+    net = make(Counts(), [("watch", WatchLoss()), ("stop", stop)], max_epochs=20).fit(X)
+    assert len(net.history) == 5
+    assert net.criterion_.n_steps == 6
+    expected = by_hand(epochs=2)
+    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
+
+
+def test_phases_count_their_own_epochs():
+    """Two nets share a history; a warm-up of each counts its own epochs."""
+    seen = {"one": [], "two": []}
+
+    class Notes(SquaredError):
+        n_warmup = 1
+
+        def __init__(self, name):
+            super().__init__()
+            self.name = name
+
+        def training_step(self, model, batch, step):
+            seen[self.name].append(self.epoch)
+            super().training_step(model, batch, step)
+
+    one = make(Notes("one"), phase="one", max_epochs=2).fit(X)
+    two = make(Notes("two"), phase="two", max_epochs=2).initialize()
+    two.history = one.history
+    two.partial_fit(X)
+    assert one.history[:, "phase"] == ["one", "one", "two", "two"]
+    assert seen["one"] == seen["two"] == pytest.approx(np.arange(6) / 3)

@@ -16,11 +16,12 @@ from skgen.nn import (
     Standardize,
     Unstandardize,
     mlp,
-    reset_parameters,
-    rounded_products,
-    seeded,
 )
-from skgen.vae._model import VAE, NegativeELBO, elbo
+from skgen.nn._networks import reset_parameters
+from skgen.nn._rounding import rounded_products
+from skgen.nn._seeding import seeded
+from skgen.vae._model import VAE, elbo
+from skgen.vae._objective import NegativeELBO
 
 
 def source():

@@ -19,7 +19,8 @@ from skgen.nn import (
     mlp,
 )
 from skgen.vae._importance import importance_weighted_bound
-from skgen.vae._model import VAE, NegativeELBO, elbo, elbo_terms
+from skgen.vae._model import VAE, elbo, elbo_terms
+from skgen.vae._objective import NegativeELBO
 
 CANCER = StandardScaler().fit_transform(load_breast_cancer().data)
 WINE = StandardScaler().fit_transform(load_wine().data)

@@ -1,0 +1,164 @@
+"""What an estimator can do beyond `fit`, `sample` and `score`: one mixin each.
+
+A model that cannot do a thing honestly does not have the methods for it. The contract
+tests choose what they try of an estimator by these classes.
+"""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import (
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    _fit_context,
+)
+from sklearn.utils import check_array, check_consistent_length
+from sklearn.utils._metadata_requests import UNUSED
+from sklearn.utils.validation import check_is_fitted
+
+
+class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
+    """Mixin of models that compute features of data, and data of features."""
+
+    # H is data: it takes no part in scikit-learn's metadata routing.
+    __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
+
+    @property
+    @abstractmethod
+    def _n_features_out(self) -> int:
+        """Number of features that `transform` returns."""
+
+    @abstractmethod
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute features, shape (n_samples, n_components), in the dtype of X."""
+
+    @abstractmethod
+    def inverse_transform(self, H: Any) -> np.ndarray:
+        """Compute the mean of the data given features, (n_samples, n_features)."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+    def _validate_components(self, H: Any) -> np.ndarray:
+        """Validate what `inverse_transform` takes; its dtype stays."""
+        check_is_fitted(self)
+        H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
+        n_components = self._n_features_out
+        if H.shape[1] != n_components:
+            raise ValueError(
+                f"Got H with {H.shape[1]} columns, but expected {n_components}, one "
+                "for each component, as transform returns."
+            )
+        return H
+
+
+class LikelihoodMixin(ABC):
+    """Mixin of models whose `score_samples` is in nats, and that have a likelihood."""
+
+    @abstractmethod
+    def log_likelihood(self, X: Any) -> np.ndarray:
+        """Compute or estimate log p(x) of each row, in nats, shape (n_samples,)."""
+
+
+class ImputerMixin(ABC):
+    """Mixin of models that know the law of some values of a row given the others.
+
+    Their `sample` takes rows as ``given``, in which NaN marks what is to be drawn.
+    """
+
+    @abstractmethod
+    def impute(self, X: Any) -> np.ndarray:
+        """Replace NaN by means given the other values, (n_samples, n_features)."""
+
+
+class ConditionalMixin(ABC):
+    """Mixin of models of p(x | y), for which y is data.
+
+    It comes before `BaseGenerator` among the base classes. Objectives find y in
+    `skgen.training.Batch`, of shape (batch, n_conditions).
+    """
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self: Any, X: Any, y: Any) -> Any:
+        """Fit the model of X given y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions)
+            What the model is conditioned on.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        warm = self.warm_start and self.__sklearn_is_fitted__()
+        return self._fit(X, y, n_iter=self.n_iter, warm=warm)
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self: Any, X: Any, y: Any) -> Any:
+        """Continue the fit by one pass over X and y in mini-batches.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions)
+            What the model is conditioned on.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+        """
+        warm = self.__sklearn_is_fitted__()
+        return self._fit(X, y, n_iter=1, warm=warm, partial=True)
+
+    def _validate_training_data(
+        self: Any, X: Any, y: Any, *, reset: bool
+    ) -> tuple[Any, np.ndarray]:
+        parent: Any = super()
+        X, _ = parent._validate_training_data(X, y, reset=reset)
+        return X, self._validate_conditions(y, X)
+
+    def _validate_conditions(self, y: Any, X: Any) -> np.ndarray:
+        """Validate conditions of valid data, shape (n_samples, n_conditions)."""
+        if y is None:
+            raise ValueError(
+                f"Got y=None, but {type(self).__name__} requires y: the values that X "
+                "is conditioned on. Pass one for each row of X."
+            )
+        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
+        check_consistent_length(X, y)
+        return y.reshape(len(y), -1)
+
+    @abstractmethod
+    def score_samples(self, X: Any, y: Any) -> np.ndarray:
+        """Score each row given its condition, higher is better, (n_samples,)."""
+
+    def score(self, X: Any, y: Any) -> float:
+        """Compute the mean of `score_samples` over X and y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Data.
+        y : array-like of shape (n_samples,) or (n_samples, n_conditions)
+            What the model is conditioned on.
+
+        Returns
+        -------
+        score : float
+            Mean score of a row, higher is better.
+        """
+        return float(np.mean(self.score_samples(X, y), dtype=np.float64))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        tags.target_tags.required = True
+        return tags

@@ -1,0 +1,108 @@
+"""The fitted state of a Bernoulli RBM."""
+
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+from scipy.special import expit, logit
+from torch import Tensor
+
+from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._units import BernoulliUnits
+
+PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
+
+
+class RBMState(dict):
+    """The fitted attributes of a Bernoulli RBM by name, and what follows from them.
+
+    They are the arrays `PARAMETERS`, of which a model is made, and as far as there has
+    been a training ``h_samples_``, ``trajectory_``, ``mean_`` and
+    ``n_samples_seen_``; see `skgen.BernoulliRBMGPU`.
+    """
+
+    def model(self) -> BernoulliRBM:
+        """Make the model, with memory of its own, on the CPU.
+
+        Raises
+        ------
+        ValueError
+            If the shapes of the parameters, which may be assigned, do not match.
+        """
+        weight, c, b = (
+            np.asarray(self[name], np.result_type(self[name], np.float32))
+            for name in PARAMETERS
+        )
+        shapes = weight.shape[:1], weight.shape[1:]
+        if weight.ndim != 2 or (c.shape, b.shape) != shapes:
+            raise ValueError(
+                f"Got components_ of shape {weight.shape}, intercept_hidden_ of shape "
+                f"{c.shape} and intercept_visible_ of shape {b.shape}, but expected "
+                "(n_components, n_features), (n_components,) and (n_features,)."
+            )
+        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
+        # updates in place are up to a third slower there.
+        return BernoulliRBM(*(torch.tensor(array) for array in (weight, c, b)))
+
+    def trajectory_models(self) -> list[BernoulliRBM]:
+        """Make the models that were kept in training, the oldest first."""
+        kept = self.get("trajectory_", {})
+        n_models = len(kept["components_"]) if kept else 0
+        return [
+            RBMState((name, kept[name][r]) for name in PARAMETERS).model()
+            for r in range(n_models)
+        ]
+
+    def ladder_models(self, like: Tensor) -> list[BernoulliRBM]:
+        """Make the models kept in training, if any, and after them the trained one.
+
+        Parameters
+        ----------
+        like : Tensor
+            A tensor of their dtype, on their device.
+        """
+        models = [*self.trajectory_models(), self.model()]
+        return [model.to(like.device, like.dtype) for model in models]
+
+    def visible_means(self) -> np.ndarray:
+        """Means of the visible units over the data, away from 0 and 1."""
+        if "mean_" not in self:
+            # Parameters from elsewhere: the biases are all there is.
+            return expit(np.asarray(self["intercept_visible_"], dtype=np.float64))
+        margin = 1 / (self["n_samples_seen_"] + 2)
+        return np.clip(self["mean_"], margin, 1 - margin)
+
+    def independent_units(self, like: Tensor) -> BernoulliUnits:
+        """Independent visible units with the means of the data.
+
+        Parameters
+        ----------
+        like : Tensor
+            A tensor of their dtype, on their device.
+        """
+        return BernoulliUnits(torch.from_numpy(logit(self.visible_means())).to(like))
+
+    def checksum(self) -> int:
+        """Tell these parameters from others, as they may be assigned."""
+        total = 0
+        for name in PARAMETERS:
+            total = crc32(np.ascontiguousarray(self[name]).tobytes(), total)
+        return total
+
+
+def parameter_arrays(model: BernoulliRBM) -> dict[str, Any]:
+    """Copy the parameters of a model into arrays, by the names of the state."""
+    return {
+        name: parameter.detach().cpu().numpy().copy()
+        for name, parameter in zip(PARAMETERS, model.parameters(), strict=True)
+    }
+
+
+def check_width(X: Any, components: np.ndarray) -> None:
+    """Check the width of X against the weights, which may be assigned."""
+    if X.shape[1] != components.shape[1]:
+        raise ValueError(
+            f"Got X with {X.shape[1]} features, but expected {components.shape[1]}, "
+            "the number of columns of components_."
+        )
