@@ -1,13 +1,12 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from skgen.nn import BernoulliObservation
-from skgen.rbm._gradient_ascent import InPlaceSGD, steps_in_place
+from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
 from skgen.rbm._model import RBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._trajectory import Trajectory
@@ -73,6 +72,8 @@ class ContrastiveDivergence(Objective):
         None means not at all.
     """
 
+    differentiates = False
+
     chains: Tensor | None
     visible_offset: Tensor | None
     hidden_offset: Tensor | None
@@ -97,14 +98,13 @@ class ContrastiveDivergence(Objective):
         self.register_buffer("visible_offset", visible_offset)
         self.register_buffer("hidden_offset", hidden_offset)
         self._bits: RandomBits | None = None
+        self._step: TrainingStep | None = None
         self._sgd: InPlaceSGD | None = None
-        self._current: Workspace | None = None
         self._workspaces: dict[tuple[int, int, int], Workspace] = {}
 
     def batch_buffer(self, model: RBM, n_rows: int) -> Tensor:
         """Return where the data of the positive phase are, (n_rows, n_visible)."""
-        self._current = self._workspace_of(model, n_rows)
-        return self._current.data
+        return self._workspace_of(model, n_rows).data
 
     def get_extra_state(self) -> list[dict[str, Tensor]]:
         """Return the parameters of the models kept along the training."""
@@ -133,28 +133,21 @@ class ContrastiveDivergence(Objective):
                 model._apply(fn, *args, **kwargs)
         return super()._apply(fn, *args, **kwargs)
 
-    @torch.no_grad()
     def training_step(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         """Step along the estimated gradient; only the weights decay.
 
         Where the optimizer is plain stochastic gradient descent and no callback looks
-        at gradients, the parameters are moved in place.
+        at gradients, the parameters are moved in place. The caller switches recording
+        for autograd off, as the net does where an objective does not differentiate.
         """
-        optimizer: Any = step.optimizers["optimizer"]
-        in_place = steps_in_place(optimizer, model.parameters())
-        if step.gradients_are_watched or not in_place:
+        if step is not self._step:  # a new epoch
+            self._step, self._sgd = step, in_place_sgd(model, step)
+        if self._sgd is None:
             self.fill_gradients_(model, batch, generator=step.generator)
             step.apply_gradients()
             return
-        if self._sgd is None or self._sgd.optimizer is not optimizer:
-            self._sgd = InPlaceSGD(optimizer, model.parameters())
-        left, right, biases = self._gradient(
-            model, batch, self._sgd.scale, step.generator
-        )
-        add_product = partial(
-            add_product_, left=left, right=right, factor_dtype=self.factor_dtype
-        )
-        self._sgd.step(add_product, biases)
+        gradient = self._gradient(model, batch, self._sgd.scale, step.generator)
+        self._sgd.step(*gradient, factor_dtype=self.factor_dtype)
 
     @torch.no_grad()
     def fill_gradients_(
@@ -212,9 +205,7 @@ class ContrastiveDivergence(Objective):
 
     def _observe(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:
         """Return the workspace for a mini-batch, with its data in place."""
-        space = self._current
-        if space is None or x is not space.data:
-            space = self._workspace_of(model, len(x))
+        space = self._workspace_of(model, x.shape[0])
         observed = self.observation.observe(x, generator=bits)
         if observed is not space.data:
             space.data.copy_(observed)

@@ -1,26 +1,42 @@
 """The update of an RBM: stochastic gradient ascent, in place."""
 
-from collections.abc import Callable, Iterable
-
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD
+
+from skgen.rbm._workspace import add_product_
+from skgen.training._step import TrainingStep
 
 # Velocities that decay to zero would become denormal numbers, with which a CPU computes
 # a hundred times as slowly. Beside any weight, this velocity is nothing.
 _SMALLEST_VELOCITY = 1e-30
 
 
-def steps_in_place(optimizer: Optimizer, parameters: Iterable[nn.Parameter]) -> bool:
-    """Whether `InPlaceSGD` does what an optimizer would do for all parameters."""
-    return (
-        type(optimizer) is SGD
-        and not any(
-            group["nesterov"] or group["dampening"] or group["maximize"]
-            for group in optimizer.param_groups
-        )
-        and all(parameter.requires_grad for parameter in parameters)
+def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
+    """Return what steps a model in place, where that does the same as its optimizer.
+
+    Parameters
+    ----------
+    model : nn.Module
+        The model.
+    step : TrainingStep
+        The training step, with the optimizer.
+
+    Returns
+    -------
+    sgd : InPlaceSGD or None
+        None where the optimizer is not plain stochastic gradient descent, a callback
+        reads the gradients, or a parameter is frozen.
+    """
+    optimizer, parameters = step.optimizers["optimizer"], list(model.parameters())
+    plain = type(optimizer) is SGD and not any(
+        group["nesterov"] or group["dampening"] or group["maximize"]
+        for group in optimizer.param_groups
     )
+    moves = all(parameter.requires_grad for parameter in parameters)
+    if not plain or not moves or step.gradients_are_watched:
+        return None
+    return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
 
 
 class InPlaceSGD:
@@ -35,65 +51,80 @@ class InPlaceSGD:
     ----------
     optimizer : torch.optim.SGD
         The optimizer. The first of its groups holds the weights, which alone decay.
-    parameters : iterable of nn.Parameter
+    parameters : list of nn.Parameter
         The parameters of the model, the weights first.
     """
 
-    def __init__(self, optimizer: SGD, parameters: Iterable[nn.Parameter]):
-        self.optimizer = optimizer
-        self.parameters = list(parameters)
+    def __init__(self, optimizer: SGD, parameters: list[nn.Parameter]):
+        self.weight, *self.others = parameters
+        self.group = optimizer.param_groups[0]
+        self.velocities: list[Tensor] = []
+        if self.group["momentum"]:
+            self.velocities = [_velocity(optimizer, p) for p in parameters]
         optimizer.zero_grad(set_to_none=True)
         # Without gradients this moves nothing; it tells schedulers of torch that the
         # optimizer has begun.
         optimizer.step()
 
     @property
-    def group(self) -> dict:
-        """The group of the weights, with its learning rate, momentum and decay."""
-        return self.optimizer.param_groups[0]
-
-    @property
     def scale(self) -> float:
-        """Factor of a likelihood gradient in what `step` is given."""
-        return -1.0 if self.group["momentum"] else self.group["lr"]
+        """Factor of the likelihood gradient in what `step` is given."""
+        return -1.0 if self.velocities else self.group["lr"]
 
-    def step(self, product: Callable[[Tensor], Tensor], biases: list[Tensor]) -> None:
+    def step(
+        self,
+        left: Tensor,
+        right: Tensor,
+        biases: list[Tensor],
+        *,
+        factor_dtype: torch.dtype | None,
+    ) -> None:
         """Take a step along a gradient of the likelihood, multiplied by `scale`.
 
         Parameters
         ----------
-        product : callable
-            ``product(x)`` adds the gradient of the weights to x in place.
+        left, right : Tensor of shape (k, n_hidden) and (k, n_visible)
+            The gradient of the weights is ``left.T @ right``.
         biases : list of Tensor
             Gradients of the other parameters.
+        factor_dtype : torch.dtype or None
+            As in `add_product_`.
         """
-        group, (weight, *others) = self.group, self.parameters
-        rate, decay, momentum = group["lr"], group["weight_decay"], group["momentum"]
-        if not momentum:
-            if decay:
-                weight.mul_(1 - rate * decay)
-            product(weight)
-            for parameter, gradient in zip(others, biases, strict=True):
-                parameter.add_(gradient)
+        rate, decay = self.group["lr"], self.group["weight_decay"]
+        if self.velocities:
+            self._accelerate(left, right, biases, factor_dtype)
+            parameters = self.weight, *self.others
+            for parameter, velocity in zip(parameters, self.velocities, strict=True):
+                parameter.add_(velocity, alpha=-rate)
             return
-        of_weight, *of_others = self._velocities()
+        if decay:
+            self.weight.mul_(1 - rate * decay)
+        add_product_(self.weight, left, right, factor_dtype)
+        for parameter, gradient in zip(self.others, biases, strict=True):
+            parameter.add_(gradient)
+
+    def _accelerate(
+        self,
+        left: Tensor,
+        right: Tensor,
+        biases: list[Tensor],
+        factor_dtype: torch.dtype | None,
+    ) -> None:
+        """Add a gradient to the velocities, which decay."""
+        momentum, decay = self.group["momentum"], self.group["weight_decay"]
+        of_weight, *of_others = self.velocities
         smallest = of_weight.new_full((), _SMALLEST_VELOCITY)
         torch.add(smallest, of_weight, alpha=momentum, out=of_weight)
         if decay:
-            of_weight.add_(weight, alpha=decay)
-        product(of_weight)
+            of_weight.add_(self.weight, alpha=decay)
+        add_product_(of_weight, left, right, factor_dtype)
         for velocity, gradient in zip(of_others, biases, strict=True):
             velocity.mul_(momentum).add_(gradient)
-        velocities = of_weight, *of_others
-        for parameter, velocity in zip(self.parameters, velocities, strict=True):
-            parameter.add_(velocity, alpha=-rate)
 
-    def _velocities(self) -> list[Tensor]:
-        """Running sums of gradients, where the optimizer keeps them."""
-        velocities = []
-        for parameter in self.parameters:
-            state = self.optimizer.state[parameter]
-            if state.get("momentum_buffer") is None:
-                state["momentum_buffer"] = torch.zeros_like(parameter.detach())
-            velocities.append(state["momentum_buffer"])
-        return velocities
+
+def _velocity(optimizer: SGD, parameter: nn.Parameter) -> Tensor:
+    """The running sum of gradients of a parameter, where the optimizer keeps it."""
+    state = optimizer.state[parameter]
+    if state.get("momentum_buffer") is None:
+        state["momentum_buffer"] = torch.zeros_like(parameter.detach())
+    return state["momentum_buffer"]

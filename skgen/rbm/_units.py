@@ -143,6 +143,8 @@ class BernoulliUnits(Units):
         out: Tensor | None = None,
     ) -> Tensor:
         """Draw bits, given the probabilities of 1; see `Units.sample`."""
+        if isinstance(generator, RandomBits):
+            return generator.bernoulli(mean, out=out)
         return bernoulli(mean, generator=generator, out=out)
 
     def interpolate(self, other: Units, t: float) -> "BernoulliUnits":

@@ -99,7 +99,7 @@ class DeviceBatches:
         for index in self._indices():
             out = None
             if direct and self.buffer is not None and isinstance(index, Tensor):
-                out = self._buffer_for(len(index))
+                out = self._buffer_for(index.shape[0])
             x = rows.gather(index, out=out)
             if y is None and weight is None:
                 yield Batch(x)

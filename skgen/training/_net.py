@@ -202,18 +202,19 @@ class GenerativeNet(NeuralNet):
         n_trained = self._epochs_trained()
         moves = objective.n_warmup or self.learning_rate_schedule != "constant"
         self._move_on(n_trained)
-        for count, batch in enumerate(batches):
-            if moves:
-                self._move_on(n_trained + count / len(batches))
-            if listens:
-                self._notify_begin(batch, training=True)
-            self._batch = batch
-            objective.training_step(model, batch, step)
-            objective.after_step(model)
-            if listens:
-                self._notify_end(batch, training=True)
-            if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
-                self._check_finite()
+        with torch.set_grad_enabled(objective.differentiates):
+            for count, batch in enumerate(batches):
+                if moves:
+                    self._move_on(n_trained + count / len(batches))
+                if listens:
+                    self._notify_begin(batch, training=True)
+                step.batch = batch
+                objective.training_step(model, batch, step)
+                objective.after_step(model)
+                if listens:
+                    self._notify_end(batch, training=True)
+                if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
+                    self._check_finite()
         self._check_finite()
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
@@ -274,11 +275,11 @@ class GenerativeNet(NeuralNet):
             y_pred=y_pred,
         )
 
-    def _notify_gradients(self, named_parameters: list[Any]) -> None:
+    def _notify_gradients(self, named_parameters: list[Any], batch: Batch) -> None:
         self.notify(
             "on_grad_computed",
             named_parameters=named_parameters,
-            batch=(self._batch.x, self._batch.y),
+            batch=(batch.x, batch.y),
             training=True,
         )
 

@@ -41,6 +41,8 @@ class Objective(nn.Module, ABC):
 
     Attributes
     ----------
+    differentiates : bool
+        Whether the steps use autograd. The net does not record operations otherwise.
     n_warmup : int
         Number of epochs in which the objective still changes. Early stopping begins
         after them.
@@ -49,6 +51,7 @@ class Objective(nn.Module, ABC):
         sets it before each step, if `n_warmup` is not 0, and before each epoch.
     """
 
+    differentiates = True
     n_warmup = 0
     epoch = 0.0
 

@@ -100,7 +100,9 @@ class TensorRows(RowSource):
         """Return some rows; a slice of them is a view."""
         if isinstance(index, slice):
             return self.X[index]
-        return torch.index_select(self.X, 0, index.to(self.device), out=out)
+        if index.device != self.device:
+            index = index.to(self.device)
+        return torch.index_select(self.X, 0, index, out=out)
 
     def to(self, device: torch.device) -> RowSource:
         """Move rows from the CPU to a GPU by way of pinned memory."""

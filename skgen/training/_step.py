@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skgen.nn._rounding import rounded_products
+from skgen.training._objective import Batch
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -30,8 +31,8 @@ class TrainingStep:
         To what `rounding` rounds the factors of matrix products; None means not at
         all.
     on_gradients : callable or None
-        Called with the named parameters of an optimizer after each computation of
-        gradients, if a callback reads them.
+        Called with the named parameters of an optimizer and the mini-batch after each
+        computation of gradients, if a callback reads them.
 
     Attributes
     ----------
@@ -39,7 +40,11 @@ class TrainingStep:
         Source of randomness.
     optimizers : mapping of str to torch.optim.Optimizer
         The optimizers.
+    batch : Batch
+        The mini-batch of the step.
     """
+
+    batch: Batch
 
     def __init__(
         self,
@@ -48,7 +53,7 @@ class TrainingStep:
         *,
         generator: torch.Generator,
         factor_dtype: torch.dtype | None = None,
-        on_gradients: Callable[[NamedParameters], None] | None = None,
+        on_gradients: Callable[[NamedParameters, Batch], None] | None = None,
     ):
         self.optimizers = optimizers
         self.generator = generator
@@ -128,7 +133,7 @@ class TrainingStep:
     def apply_gradients(self, optimizer: str = "optimizer") -> None:
         """Show the gradients to callbacks, and step one optimizer along them."""
         if self._on_gradients is not None:
-            self._on_gradients(self._named_parameters[optimizer])
+            self._on_gradients(self._named_parameters[optimizer], self.batch)
         self.optimizers[optimizer].step()
 
 
