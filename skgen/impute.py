@@ -15,7 +15,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgen.base import draw_seed
+from skgen.base._fitting import draw_seed
 from skgen.rbm import BernoulliRBMGPU
 
 # Gibbs steps that fill in what is missing between two passes of training.
@@ -26,31 +26,31 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
     r"""Fill in missing values by their means under a generative model.
 
     The model learns from incomplete rows: passes of training alternate with draws
-    of what is missing from the model, given what is known (stochastic EM [1]_). Then
-    each missing value is estimated by its conditional mean, which has the least
-    expected squared error.
+    of the missing values from the model, given the known ones (stochastic EM [1]_).
+    Then each missing value is estimated by its conditional mean, which has the
+    smallest expected squared error.
 
-    Each feature is coded in `n_levels` bits: bit k says whether a value, scaled to
-    [0, 1] by the smallest and the largest one that is known, is above
-    :math:`(k - \frac{1}{2}) / n_\text{levels}`. The mean of its bits is the value,
-    to within half a level, and so is the mean of their probabilities. Known values
-    are never changed.
+    Each feature is encoded by `n_levels` bits: bit k is 1 if the value, scaled to
+    [0, 1] by the smallest and the largest known value of the feature, is above
+    :math:`(k - \frac{1}{2}) / n_\text{levels}`. The mean of these bits, or of their
+    probabilities, is the value to within half a level. Known values are never
+    changed.
 
     Parameters
     ----------
     estimator : estimator or None, default=None
-        The model: a machine with `fit`, `sample` with ``given`` and `impute`. Its
-        `n_iter` are the epochs of one round. None means ``BernoulliRBMGPU(256,
+        The model: an estimator with `fit`, `sample` with ``given``, and `impute`. Its
+        `n_iter` is the number of epochs of one round. None means ``BernoulliRBMGPU(256,
         batch_size=50, n_iter=4)``.
     n_levels : int, default=4
-        Bits that a feature is coded in; 1 for binary features.
+        Number of bits by which a feature is encoded; 1 for binary features.
     max_iter : int, default=40
-        Rounds of training and filling in. The learning rate falls linearly over
-        them, from that of `estimator` to zero.
+        Number of rounds of training and imputation. The learning rate falls linearly
+        over them, from that of `estimator` to zero.
     n_gibbs_steps : int, default=200
-        Steps of block Gibbs sampling with which `transform` estimates means.
+        Number of steps of block Gibbs sampling by which `transform` estimates means.
     random_state : int, RandomState instance or None, default=None
-        Determines training and imputation. `transform` takes the same seed each
+        Determines training and imputation. `transform` uses the same seed each
         time.
 
     Attributes
@@ -138,7 +138,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         unknown = np.flatnonzero(np.isnan(X).all(axis=0))
         if len(unknown):
             raise ValueError(
-                f"Got no known value of the features {unknown.tolist()}, but expected "
+                f"Got no known value of features {unknown.tolist()}, but expected "
                 "at least one of each. Drop these features."
             )
         rng = check_random_state(self.random_state)
@@ -166,7 +166,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         return self
 
     def transform(self, X: Any) -> np.ndarray:
-        """Fill in what is missing.
+        """Impute the missing values.
 
         Parameters
         ----------
@@ -176,7 +176,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Data with conditional means in the place of NaN.
+            Data in which NaN is replaced by conditional means.
         """
         check_is_fitted(self)
         X = self._validate(X, reset=False)
@@ -204,7 +204,7 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         )
 
     def _encode(self, X: np.ndarray) -> np.ndarray:
-        """Bits of each feature side by side, (n_samples, n_features * n_levels)."""
+        """Encode each feature by bits, (n_samples, n_features * n_levels)."""
         width = self.data_max_ - self.data_min_
         scaled = (X - self.data_min_) / np.where(width == 0, 1, width)
         levels = (np.arange(self.n_levels) + 0.5) / self.n_levels

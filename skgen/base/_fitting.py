@@ -11,19 +11,17 @@ from skorch.dataset import Dataset, ValidSplit
 from torch import nn
 
 from skgen.nn._seeding import seeded
-from skgen.training import (
-    PRECISIONS,
-    GenerativeNet,
-    Objective,
+from skgen.training import GenerativeNet, Objective
+from skgen.training._callbacks import (
     Progress,
     StopEarly,
     WatchLoss,
     copy_callbacks,
-    matmul_precision,
-    resolve_device,
-    row_source,
     watches_held_out_rows,
 )
+from skgen.training._device import resolve_device
+from skgen.training._precision import PRECISIONS, matmul_precision
+from skgen.training._rows import row_source
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
@@ -91,7 +89,7 @@ class Fitting:
         self.partial = partial
         self.nets = nets if warm else {}
         self.device = resolve_device(estimator.device)
-        self.history = estimator.__dict__.get("history_") if warm else None
+        self.history: Any = estimator.__dict__.get("history_") if warm else None
 
     def run(self, X: Any, y: Any = None) -> None:
         """Train on valid data.

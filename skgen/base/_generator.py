@@ -25,16 +25,12 @@ from skgen.base._fitting import (
 )
 from skgen.base._validation import validated
 from skgen.base._weights import to_arrays
-from skgen.training import (
-    PRECISIONS,
-    SCHEDULES,
-    GenerativeNet,
-    Objective,
-    RowSource,
-    check_callbacks,
-    resolve_device,
-    row_source,
-)
+from skgen.training import GenerativeNet, Objective, RowSource
+from skgen.training._callbacks import check_callbacks
+from skgen.training._device import resolve_device
+from skgen.training._precision import PRECISIONS
+from skgen.training._rows import row_source
+from skgen.training._schedules import SCHEDULES
 
 # Numbers of a block of data that inference moves to the device at a time.
 _BLOCK_SIZE = 2**23

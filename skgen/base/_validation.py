@@ -10,7 +10,7 @@ import torch
 from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
-from skgen.training import to_tensor
+from skgen.training._rows import to_tensor
 
 
 def validated(estimator: Any, X: Any, **params: Any) -> Any:

@@ -1,4 +1,4 @@
-"""What an estimate of a partition function is, and how ratios are averaged."""
+"""Estimates of partition functions with their errors, and averages of ratios."""
 
 from dataclasses import dataclass
 from math import inf
@@ -22,11 +22,11 @@ class LogPartition:
     estimate : float
         The estimate.
     lower, upper : float
-        A bracket that holds the exact value with 95 % confidence, as far as the
-        chains at the model have reached all its modes. Forward annealing tends to
-        underestimate log Z and reverse annealing to overestimate it, so that
-        annealing that fails shows by a wide bracket. Along a trajectory it holds
-        only if the exchange of states mixes, which it does not show.
+        A bracket that contains the exact value with 95 % confidence, provided that
+        the chains of the model have reached all its modes. Forward annealing tends to
+        underestimate log Z and reverse annealing to overestimate it, so that the
+        bracket is wide where annealing fails. Along a trajectory the bracket is valid
+        only if the exchange of states mixes, and it does not show whether it does.
     standard_error : float
         Standard error of `estimate`.
     effective_sample_size : float
@@ -45,7 +45,7 @@ class LogPartition:
 
     @classmethod
     def exact(cls, log_z: float) -> "LogPartition":
-        """Wrap a value without error."""
+        """Return an exact value as an estimate without error."""
         return cls(log_z, log_z, log_z, 0.0, inf, "exact")
 
     @classmethod
@@ -58,28 +58,27 @@ class LogPartition:
         method: str,
         conservative: bool = False,
     ) -> "LogPartition":
-        r"""Estimate log Z from weights of both directions.
+        r"""Estimate log Z from log weights of both directions.
 
         Parameters
         ----------
         log_z0 : float
             Exact log Z of the model at the bottom.
         up : Tensor of shape (n_steps, n_draws, n_chains)
-            Logs x of weights whose mean, over draws from the model below, is the
-            ratio of partition functions, one ratio a step of the ladder. Chains
-            are independent.
+            Log weights x. The mean of :math:`e^x`, over draws from the lower model of
+            a step of the ladder, is the ratio of partition functions of this step.
+            Chains are independent.
         down : Tensor of shape (n_steps, n_draws, n_chains)
-            The same functional y of draws from the model above, where the mean of
+            The same function y of draws from the upper model, for which the mean of
             :math:`e^{-y}` is the inverse ratio.
         method : str
-            What to call it.
+            Name of the method.
         conservative : bool
-            Whether the upper end is a mean of y, which is at least the log of the
+            Whether the upper end is the mean of y, which is at least the log of the
             ratio by Jensen's inequality, instead of :math:`-\log \langle e^{-y}
-            \rangle`. Where draws from the model above have the modes in wrong
-            proportions, the latter takes the mode that forward weights see as well
-            for the whole. It is the larger one of the means of either half of the
-            chains, which may have started in different places.
+            \rangle`. The latter can be far too low where draws from the upper model
+            have the modes in wrong proportions. The mean is taken over each half of the
+            chains, which may have started at different places, and the larger is used.
 
         Returns
         -------
@@ -109,7 +108,7 @@ class LogPartition:
 
 
 def _upper_mean(down: Tensor) -> float:
-    """Upper end of the confidence interval of the mean weight, over chains."""
+    """Upper end of the confidence interval of the mean log weight, over chains."""
     each = down.mean(1).sum(0)
     mean = each.mean().item()
     return mean + _Z * _spread_of_sum((each - mean) / len(each))
@@ -124,8 +123,8 @@ def log_mean_exp(x: Tensor) -> Tensor:
 def bennett(up: Tensor, down: Tensor) -> Tensor:
     r"""Solve for the log of a ratio of partition functions by Bennett's method.
 
-    With as many weights x of draws from the model below as y from the one above,
-    the estimate L solves
+    With equally many log weights x of draws from the lower model and y of draws from
+    the upper one, the estimate L solves
 
     .. math:: \sum_i \sigma(x_i - L) = \sum_j \sigma(L - y_j)
 
@@ -135,9 +134,9 @@ def bennett(up: Tensor, down: Tensor) -> Tensor:
     Parameters
     ----------
     up : Tensor of shape (n_steps, ...)
-        Logs x of weights, one ratio a step.
+        Log weights x of draws from the lower model of each step.
     down : Tensor of shape (n_steps, ...)
-        Logs y of weights, of the same number.
+        Log weights y of draws from the upper model, equally many.
 
     Returns
     -------

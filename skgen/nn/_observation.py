@@ -1,4 +1,4 @@
-"""What a decoder's output says about data: the distribution p(x | z)."""
+"""Observation models: the distribution of data given the output of a decoder."""
 
 from abc import ABC, abstractmethod
 from math import log, pi
@@ -16,8 +16,8 @@ _VARIANCE_RATE = 0.05
 class Observation(nn.Module, ABC):
     """Distribution of data x given the output f of a decoder.
 
-    All features are independent given f, which has their shape. It has no parameters
-    that descend along gradients.
+    All features are independent given f, which has their shape. An observation model
+    has no parameters that are trained by gradients.
     """
 
     def observe(
@@ -26,15 +26,15 @@ class Observation(nn.Module, ABC):
         *,
         generator: torch.Generator | RandomBits | None,  # noqa: ARG002
     ) -> Tensor:
-        """Turn data into what is observed.
+        """Compute what is observed of data, such as bits of probabilities.
 
         Parameters
         ----------
         x : Tensor of shape (batch, n_features)
             Data.
         generator : torch.Generator, RandomBits or None
-            Source of randomness, if something is drawn; None means that what is
-            observed of a row is a function of the row.
+            Source of randomness, if something is drawn; None means that random
+            numbers are a function of the row, so that they are always the same.
 
         Returns
         -------
@@ -44,7 +44,7 @@ class Observation(nn.Module, ABC):
         return x
 
     def adapt_(self, x: Tensor, f: Tensor) -> None:
-        """Move parameters that have a closed form towards it, in training."""
+        """Update parameters that have a closed form, from one mini-batch."""
 
     @abstractmethod
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
@@ -52,7 +52,7 @@ class Observation(nn.Module, ABC):
 
     @abstractmethod
     def gradient(self, x: Tensor, f: Tensor) -> Tensor:
-        """Gradient of log p(x | f) by f, in new memory, shape (batch, n_features)."""
+        """Gradient of log p(x | f) with respect to f, a new tensor of its shape."""
 
     @abstractmethod
     def mean(self, f: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class GaussianObservation(Observation):
     variance : Tensor of shape () or (n_features,)
         Noise variance :math:`\sigma^2`, one for all features or one each.
     floor : float or None
-        The least variance that is learned; None means that `variance` is fixed.
+        Lower limit of a learned variance; None means that `variance` is fixed.
     """
 
     variance: Tensor
@@ -97,7 +97,7 @@ class GaussianObservation(Observation):
 
     @torch.no_grad()
     def adapt_(self, x: Tensor, f: Tensor) -> None:
-        """Take the running mean of the squared errors one mini-batch on."""
+        """Update the running mean of the squared errors by one mini-batch."""
         if self.floor is not None:
             best = self.optimal_variance(F.mse_loss(f, x, reduction="none"))
             self.variance.lerp_(best, _VARIANCE_RATE)
@@ -135,8 +135,8 @@ class BernoulliObservation(Observation):
     Parameters
     ----------
     sampled : bool
-        Whether a value in (0, 1) is the probability of a bit, which is observed.
-        Otherwise it stands in the formula as it is.
+        Whether a value in (0, 1) is the probability of a bit, which is drawn.
+        Otherwise the value itself is used in the formula.
     """
 
     def __init__(self, *, sampled: bool = False):
@@ -146,7 +146,7 @@ class BernoulliObservation(Observation):
     def observe(
         self, x: Tensor, *, generator: torch.Generator | RandomBits | None
     ) -> Tensor:
-        """Draw bits, if they are sampled: anew, or without a generator those of x."""
+        """Draw bits if `sampled`; without a generator they are a function of x."""
         if not self.sampled:
             return x
         if generator is None:

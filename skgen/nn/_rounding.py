@@ -1,4 +1,4 @@
-"""Rounded factors of matrix products, at the speed that the hardware has for them."""
+"""Matrix products with rounded factors, in the dtype that is fastest for them."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# What torch calls the instructions of CPUs that multiply bfloat16.
+# Names in torch of the instructions of CPUs that multiply bfloat16.
 _BFLOAT16 = ("amx_bf16", "avx512_bf16", "bf16", "sve_bf16")
 # Functions and methods of torch whose factors `torch.autocast` rounds on a CPU.
 _PRODUCTS = {
@@ -54,11 +54,11 @@ def rounded(x: Tensor, factor_dtype: torch.dtype) -> Tensor:
 def rounded_products(
     factor_dtype: torch.dtype, device: torch.device
 ) -> AbstractContextManager:
-    """Let torch round the factors of matrix products, and what they give, inside.
+    """Return a context in which torch rounds factors and results of matrix products.
 
-    That is `torch.autocast`, and where the CPU has no instructions for it the same
-    numbers in float32. Products of a backward pass are rounded likewise, wherever
-    it runs.
+    This is `torch.autocast`; where the CPU has no instructions for the dtype, it is a
+    context that computes the same numbers in float32. The products of the backward
+    pass of what was evaluated in it are rounded, too.
 
     Parameters
     ----------

@@ -12,13 +12,8 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skgen.base import (
-    BaseGenerator,
-    EncoderMixin,
-    ImputerMixin,
-    LikelihoodMixin,
-    binarized,
-)
+from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base._validation import binarized
 from skgen.likelihood import LogPartition
 from skgen.nn import BernoulliObservation
 from skgen.rbm._model import RBM

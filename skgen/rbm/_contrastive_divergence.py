@@ -41,10 +41,10 @@ class ContrastiveDivergence(Objective):
     its mean given v, in the negative one given the final v. Each phase is averaged
     over its own rows.
 
-    The centered gradient (Melchior, Fischer & Wiskott, 2016) is that of the
-    same likelihood in coordinates where the offsets :math:`\mu, \lambda`, the
-    means of v and h over data, are taken off the units, written in the plain
-    coordinates again:
+    The centered gradient (Melchior, Fischer & Wiskott, 2016) is the gradient of the
+    same likelihood in coordinates in which offsets :math:`\mu, \lambda`, the means
+    of v and h over the data, are subtracted from the units, written in the original
+    coordinates:
 
     .. math:: \nabla_W = \partial_W - \lambda\, \partial_b^\top
               - \partial_c\, \mu^\top, \quad
@@ -62,8 +62,8 @@ class ContrastiveDivergence(Objective):
     n_steps : int
         Gibbs steps a mini-batch.
     sampled : bool
-        Whether a value in (0, 1) is the probability of a bit, drawn anew each time.
-        Otherwise it stands in the formulas as it is.
+        Whether a value in (0, 1) is the probability of a bit, which is drawn each
+        time. Otherwise the value itself is used in the formulas.
     trajectory : Trajectory or None
         What keeps models along the training, if anything; it needs persistent chains.
     factor_dtype : torch.dtype or None
@@ -136,9 +136,18 @@ class ContrastiveDivergence(Objective):
     def training_step(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         """Step along the estimated gradient; only the weights decay.
 
-        Where the optimizer is plain stochastic gradient descent and no callback looks
-        at gradients, the parameters are moved in place. The caller switches recording
+        Where the optimizer is plain stochastic gradient descent and no callback reads
+        the gradients, the parameters are moved in place. The caller switches recording
         for autograd off, as the net does where an objective does not differentiate.
+
+        Parameters
+        ----------
+        model : RBM
+            The model that is trained, changed in place.
+        batch : Batch
+            The mini-batch.
+        step : TrainingStep
+            Gives the source of randomness and the optimizer.
         """
         if step is not self._step:  # a new epoch
             self._step, self._sgd = step, in_place_sgd(model, step)

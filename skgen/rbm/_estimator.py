@@ -10,21 +10,17 @@ from scipy.special import expit, logit
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 
 from skgen._deprecation import renamed_parameter, warn_renamed_parameter
-from skgen.base import (
-    BaseGenerator,
-    Phase,
-    State,
-    binarized,
-    draw_seed,
-    warn_outside_unit_interval,
-)
+from skgen.base import BaseGenerator, Phase
+from skgen.base._fitting import State, draw_seed
+from skgen.base._validation import binarized, warn_outside_unit_interval
 from skgen.rbm._base import BaseRBM
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM, initial_parameters
 from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width, parameter_arrays
 from skgen.rbm._trajectory import Trajectory
-from skgen.training import PRECISIONS, RowSource
+from skgen.training import RowSource
+from skgen.training._precision import PRECISIONS
 
 _DEPRECATED = ["boolean", Hidden(StrOptions({"deprecated"}))]
 
@@ -93,38 +89,39 @@ class BernoulliRBMGPU(BaseRBM):
         that they are always the same, and `transform` uses the values as they are.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
-        the pseudo-likelihood there has not risen by `tol` for
-        `n_iter_no_change` epochs. The best parameters seen are restored.
+        their pseudo-likelihood has not increased by `tol` for
+        `n_iter_no_change` epochs. The parameters and chains of the best epoch are
+        restored.
     validation_fraction : float, default=0.1
-        Share of the rows held out, if `early_stopping` or if one of `callbacks`
-        watches held-out rows.
+        Fraction of the rows that is held out, with `early_stopping` or if one of
+        `callbacks` uses held-out rows.
     n_iter_no_change : int, default=10
-        Epochs without improvement that `early_stopping` waits.
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        The least rise of the pseudo-likelihood, in nats per sample, that
-        `early_stopping` takes for one.
+        The smallest increase of the pseudo-likelihood, in nats per sample, that
+        counts as an improvement for `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
-        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, and
-        are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
+        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, which
+        are in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
         subset, 128 rows or 0.5 % of the training rows if that is more; with more
         than 64 features, estimated from 64 of them. A pickle
         of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
-        "auto" means "cuda" if there is such a device, else "cpu". A fitted
-        estimator whose device is missing answers on the CPU.
+        "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
+        estimator uses the CPU where its device is missing.
     precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
         Precision of training. With "bfloat16" the factors of matrix products are
-        rounded to it, while parameters and sums are float32: faster where the
-        hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
-        lets a CUDA device round float32 factors to 10 bits. `transform`,
-        `score_samples` and the like compute in the dtype of their input.
+        rounded to bfloat16, while parameters and sums are float32; it is faster only
+        where the hardware multiplies bfloat16 (GPUs, CPUs with AMX). With "tf32" a
+        CUDA device rounds float32 factors to 10 bits. `transform`, `score_samples`
+        and the other methods compute in the dtype of their input.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last solution.
+        Whether `fit` continues from the last solution.
     verbose : int, default=0
-        If not 0, shows epoch, pseudo-likelihood and remaining time: a progress
-        bar in a terminal or notebook, elsewhere a line an epoch.
+        If not 0, epoch, pseudo-likelihood and remaining time are shown: as a progress
+        bar in a terminal or notebook, elsewhere as one line for each epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, shuffling, chains and samples. An int gives
         identical results each time on one machine and device.

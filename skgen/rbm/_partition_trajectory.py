@@ -17,7 +17,7 @@ from skgen.sampling import build_ladder, move_replicas_, swap_neighbours_, tempe
 def trajectory_paths(
     models: Sequence[BernoulliRBM], base: Units
 ) -> list[Callable[[float], Any]]:
-    """Paths from independent units through models kept in training.
+    """Make paths from independent units through models kept in training.
 
     Parameters
     ----------

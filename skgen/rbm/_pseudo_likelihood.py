@@ -28,28 +28,28 @@ def pseudo_log_likelihood(
               = \sum_i \log \sigma\left(F(v^{(i)}) - F(v)\right)
 
     (Besag, 1975), where :math:`v^{(i)}` is `v` with unit i flipped,
-    :math:`v_i \to 1 - v_i`. A flip moves the field :math:`a_j` of hidden unit j by
+    :math:`v_i \to 1 - v_i`. A flip changes the input :math:`a_j` of hidden unit j by
     :math:`d_{ij} = (1 - 2 v_i) W_{ji}`, so that all flips of one row cost
-    O(n_visible · n_hidden): with the fields :math:`a = W v + c`,
+    O(n_visible · n_hidden): with the inputs :math:`a = W v + c`,
 
     .. math:: F(v^{(i)}) - F(v) = -(1 - 2 v_i) b_i - \log \prod_j
               \left(\sigma(-a_j) + \sigma(a_j) e^{d_{ij}}\right).
 
-    The factors are sums of positive terms, which lose no digits, and a logarithm is
-    taken of several of them at a time, as many as the range of the dtype allows.
+    The factors are sums of positive terms, without cancellation, and the logarithm is
+    taken of products of several factors, as many as the range of the dtype allows.
     Where `v` are bits, d has one value for 0 and one for 1: the product over a group
-    of hidden units is their mean of :math:`e^{\pm \sum_j h_j W_{ji}}` given `v`, a
-    matrix product over the states of the group.
+    of hidden units is the mean of :math:`e^{\pm \sum_j h_j W_{ji}}` over their states
+    given `v`, a matrix product.
 
     Parameters
     ----------
     model : BernoulliRBM
-        The model.
+        The model, of which the hidden units are binary.
     v : Tensor of shape (n_samples, n_visible)
-        Visible states. Values in between 0 and 1 flip to 1 − v as well.
+        Visible states. Values between 0 and 1 are flipped to 1 − v as well.
     units : Tensor of shape (n_units,), dtype=int64, or None
         If given, only the conditionals of these visible units are computed, and their
-        mean stands for that of all: an estimate, at a share of the cost.
+        mean is used for all: an estimate, at a fraction of the cost.
 
     Returns
     -------
@@ -121,8 +121,9 @@ def _by_tiles_(
 ) -> None:
     """Take the sums over j off `delta`, for any values: all terms are formed.
 
-    `logs` has fields (rows, 1, hidden) and shifts d (rows, columns, hidden) as
-    arguments, and returns logarithms of which the sum over the last axis is wanted.
+    ``logs(inputs, shifts)`` takes inputs of shape (rows, 1, hidden) and shifts d of
+    shape (rows, columns, hidden), and returns logarithms, which are summed over the
+    last axis.
     """
     weight = weight.T.contiguous()
     n_hidden = a.shape[1]
@@ -133,18 +134,18 @@ def _by_tiles_(
             delta[rows, columns] -= logs(a[rows, None], shift).sum(2)
 
 
-def _log_of_products(field: Tensor, shift: Tensor, size: int) -> Tensor:
+def _log_of_products(inputs: Tensor, shift: Tensor, size: int) -> Tensor:
     """Logarithms of products of `size` factors each."""
-    factor = shift.exp_().mul_(torch.sigmoid(field)).add_(torch.sigmoid(-field))
+    factor = shift.exp_().mul_(torch.sigmoid(inputs)).add_(torch.sigmoid(-inputs))
     while size > 1:
         left, right = factor.tensor_split(2, dim=2)
         factor, size = left.mul_(right), size // 2
     return factor.log_()
 
 
-def _log_of_any(field: Tensor, shift: Tensor) -> Tensor:
+def _log_of_any(inputs: Tensor, shift: Tensor) -> Tensor:
     """Logarithms of factors, where exp(d) may overflow."""
-    return F.logsigmoid(-field) - F.logsigmoid(-(field + shift))
+    return F.logsigmoid(-inputs) - F.logsigmoid(-(inputs + shift))
 
 
 def _products(off: Tensor, on: Tensor) -> Tensor:
@@ -161,7 +162,7 @@ def _products(off: Tensor, on: Tensor) -> Tensor:
 
 
 def _padded(x: Tensor, size: int, dim: int) -> Tensor:
-    """Add units without couplings and fields, whose factor is 1, to fill groups."""
+    """Fill groups with units of weights and biases 0, whose factor is 1."""
     missing = -x.shape[dim] % size
     return F.pad(x, (0, missing) if dim == 1 else (0, 0, 0, missing))
 

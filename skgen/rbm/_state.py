@@ -23,17 +23,12 @@ class RBMState(dict):
     """
 
     def model(self) -> BernoulliRBM:
-        """Make the model, with memory of its own, on the CPU.
-
-        Raises
-        ------
-        ValueError
-            If the shapes of the parameters, which may be assigned, do not match.
-        """
+        """Make the model, with memory of its own, on the CPU."""
         weight, c, b = (
             np.asarray(self[name], np.result_type(self[name], np.float32))
             for name in PARAMETERS
         )
+        # They may have been assigned.
         shapes = weight.shape[:1], weight.shape[1:]
         if weight.ndim != 2 or (c.shape, b.shape) != shapes:
             raise ValueError(
@@ -55,18 +50,12 @@ class RBMState(dict):
         ]
 
     def ladder_models(self, like: Tensor) -> list[BernoulliRBM]:
-        """Make the models kept in training, if any, and after them the trained one.
-
-        Parameters
-        ----------
-        like : Tensor
-            A tensor of their dtype, on their device.
-        """
+        """Make the models kept in training and the trained one, as a tensor is."""
         models = [*self.trajectory_models(), self.model()]
         return [model.to(like.device, like.dtype) for model in models]
 
     def visible_means(self) -> np.ndarray:
-        """Means of the visible units over the data, away from 0 and 1."""
+        """Compute the means of the visible units over the data, away from 0 and 1."""
         if "mean_" not in self:
             # Parameters from elsewhere: the biases are all there is.
             return expit(np.asarray(self["intercept_visible_"], dtype=np.float64))
@@ -74,13 +63,7 @@ class RBMState(dict):
         return np.clip(self["mean_"], margin, 1 - margin)
 
     def independent_units(self, like: Tensor) -> BernoulliUnits:
-        """Independent visible units with the means of the data.
-
-        Parameters
-        ----------
-        like : Tensor
-            A tensor of their dtype, on their device.
-        """
+        """Make independent visible units with the means of the data, as a tensor is."""
         return BernoulliUnits(torch.from_numpy(logit(self.visible_means())).to(like))
 
     def checksum(self) -> int:

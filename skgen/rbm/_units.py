@@ -110,11 +110,6 @@ class BernoulliUnits(Units):
 
     .. math:: P(u = 1 \mid x) = \sigma(x), \quad
               \log \sum_{u} e^{x u} = \log(1 + e^x)
-
-    Parameters
-    ----------
-    bias : Tensor of shape (n_units,)
-        Biases b.
     """
 
     def energy(self, states: Tensor) -> Tensor:

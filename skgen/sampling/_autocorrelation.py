@@ -1,4 +1,4 @@
-"""How long a Markov chain remembers."""
+"""The autocorrelation time of Markov chains."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Random bits: Bernoulli draws at the cost of bits rather than of uniforms."""
+"""Random bits, for fewer random numbers than one uniform number for each bit."""
 
 from zlib import crc32
 
@@ -31,8 +31,8 @@ class RandomBits:
     seed is drawn from `generator`. On other devices, where random numbers are
     cheap, ``u`` is ``torch.rand``.
 
-    Numbers that are left from one call serve the next: a training step that
-    draws few bits pays no more for each than one that draws many.
+    Numbers that remain from one call are used by the next, so that a training step
+    with few draws pays no more for each than one with many.
 
     Parameters
     ----------
@@ -119,8 +119,8 @@ def bernoulli(
     p : Tensor
         Probabilities, float32 or float64. NaN gives 0.
     generator : torch.Generator or RandomBits
-        Source of randomness, on the device of `p`. Whoever draws often and few
-        saves time by a `RandomBits`.
+        Source of randomness, on the device of `p`. For many small draws, a
+        `RandomBits` saves time.
     out : Tensor or None
         Where the bits go, contiguous, of the shape of `p`, which may be `p` itself;
         None means a new tensor.

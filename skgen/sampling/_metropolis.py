@@ -52,10 +52,10 @@ def metropolis_hastings(
     Parameters
     ----------
     energy : callable
-        Energy in nats of states of shape (n_chains, ...), shape (n_chains,). The
-        free energy of a machine with hidden units is one.
+        ``energy(v)`` gives the energy in nats of states of shape (n_chains, ...), of
+        shape (n_chains,). It may be the free energy of a model with hidden units.
     v : Tensor of shape (n_chains, ...)
-        Where the chains start. It is not changed.
+        Initial states of the chains. It is not changed.
     n_steps : int
         Number of proposals to each chain; 0 returns `v`.
     generator : torch.Generator
@@ -68,7 +68,7 @@ def metropolis_hastings(
     Returns
     -------
     v : Tensor of shape (n_chains, ...)
-        Where the chains end.
+        Final states of the chains.
     """
     here = energy(v)
     for _ in range(n_steps):

@@ -1,4 +1,4 @@
-"""Callbacks of skorch: those of every fit, and how a user's are taken."""
+"""Callbacks of skorch: those of the package, and checks of those of the user."""
 
 import copy
 import sys
@@ -13,8 +13,8 @@ from skorch.dataset import Dataset
 
 from skgen.training._batches import some_rows
 
-# Rows that are watched: this many, or this share of the training data where that
-# is more. Scoring a row of an RBM costs more than learning from it.
+# Number of rows whose loss is recorded, or the share of the training data where that is
+# more. The score of a row of an RBM takes more time than a training step on it.
 _MIN_WATCHED = 128
 _WATCHED_SHARE = 0.005
 
@@ -24,8 +24,8 @@ class WatchLoss(Callback):
 
     Writes ``train_loss`` and, where rows are held out, ``valid_loss`` into the
     history (nats per sample, lower is better), each with skorch's ``…_best``.
-    The rows are the same in every epoch, and no random number is drawn: a fit
-    that is watched gives the same bits as one that is not.
+    The rows are the same in every epoch, and no random number is drawn, so that
+    training gives identical results with and without it.
     """
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
@@ -110,9 +110,9 @@ class Progress(Callback):
     Parameters
     ----------
     label : str
-        What stands before it: the name of the estimator.
+        The beginning of each line: the name of the estimator.
     score_name : str
-        What minus the loss is called.
+        Name of minus the loss.
     """
 
     def __init__(self, label: str, score_name: str):
@@ -151,10 +151,10 @@ class Progress(Callback):
 
 
 def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
-    """Copy a user's callbacks, which skorch would write to.
+    """Copy the callbacks of a user, as skorch sets attributes on them.
 
-    The copies are shallow: skorch sets attributes on a callback, while what it
-    was given (a summary writer, a dict of files) is the user's to share.
+    The copies are shallow: what a callback was given (a summary writer, a list) is
+    shared with the original.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
 
 
 def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
-    """Raise an error where callbacks are none of skorch's, or fight `schedule`."""
+    """Raise an error for callbacks that are not of skorch or contradict `schedule`."""
     for callback in _unnamed(callbacks):
         kind = callback if isinstance(callback, type) else type(callback)
         if not issubclass(kind, Callback):
@@ -192,7 +192,7 @@ def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
 
 
 def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
-    """Whether a callback reads a score of rows that are not trained on."""
+    """Whether a callback uses rows that are held out of training."""
     made = [c() if isinstance(c, type) else c for c in _unnamed(callbacks)]
     return any(
         str(getattr(c, "monitor", None)).startswith("valid")

@@ -86,7 +86,7 @@ class GenerativeNet(NeuralNet):
         self.built_from_: Any = None
 
     def get_all_learnable_params(self) -> Any:
-        """Names and values of the parameters of the model: an objective has none."""
+        """Give the named parameters of the model: an objective has none."""
         return self.module_.named_parameters()
 
     def initialize_optimizer(self, triggered_directly: Any = None) -> "GenerativeNet":
@@ -196,7 +196,7 @@ class GenerativeNet(NeuralNet):
         objective, model = self.criterion_, self.module_
         listens = self._listens_to_batches()
         if not listens:
-            # Nobody keeps a mini-batch.
+            # No callback keeps a mini-batch, so that memory can be used again.
             batches.buffer = partial(objective.batch_buffer, model)
         step = self._training_step()
         n_trained = self._epochs_trained()

@@ -8,7 +8,7 @@ import torch
 
 
 class Precision(NamedTuple):
-    """What `precision` means.
+    """Dtypes that a value of the parameter `precision` stands for.
 
     Attributes
     ----------
@@ -33,10 +33,10 @@ PRECISIONS: dict[str, Precision] = {
 
 @contextmanager
 def matmul_precision(precision: str) -> Iterator[None]:
-    """Let torch multiply float32 matrices as `precision` says, inside.
+    """Set how torch multiplies float32 matrices within a context.
 
-    It is a setting of torch for all threads, and is put back. "tf32" lets a CUDA
-    device round factors to 10 bits of mantissa; elsewhere it changes nothing.
+    This is a setting of torch for all threads, which is restored at the end. With
+    "tf32" a CUDA device rounds factors to 10 bits of mantissa; nothing else changes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How the learning rate moves during training."""
+"""Schedules of the learning rate."""
 
 from collections.abc import Callable
 from math import cos, pi
@@ -20,7 +20,7 @@ def _one_cycle(progress: float) -> float:
     return (1 + cos(pi * (progress - 0.3) / 0.7)) / 2
 
 
-# Factor of the learning rate at a share of the training done, in [0, 1].
+# Factor of the learning rate as a function of progress, which goes from 0 to 1.
 SCHEDULES: dict[str, Callable[[float], float] | None] = {
     "constant": None,
     "linear": _linear,

@@ -20,8 +20,8 @@ Scaling = tuple[Tensor, Tensor | None]
 class Architecture:
     """The networks of a variational autoencoder, as its parameters describe them.
 
-    A fitted estimator keeps the one that it was fitted with, whatever its
-    parameters are set to afterwards. See `skgen.GaussianVAE` for the attributes.
+    A fitted estimator keeps the architecture that it was fitted with, also if its
+    parameters are changed afterwards. See `skgen.GaussianVAE` for the attributes.
     """
 
     n_features: int
@@ -35,7 +35,7 @@ class Architecture:
 
     @classmethod
     def of(cls, estimator: Any) -> "Architecture":
-        """Take the parameters of an estimator, and check them."""
+        """Read and check the parameters of an estimator."""
         n_features, image_shape = estimator.n_features_in_, None
         if estimator.architecture == "conv":
             image_shape = _check_image_shape(estimator.image_shape, n_features)
@@ -63,7 +63,7 @@ class Architecture:
     def initial_networks(
         self, input_scaling: Scaling, output_scaling: Scaling
     ) -> nn.ModuleDict:
-        """Make encoder and decoder as training starts from them.
+        """Make encoder and decoder with the parameters that training starts from.
 
         Their parameters are drawn from the global generator of torch.
 
@@ -94,9 +94,9 @@ class Architecture:
         return networks
 
     def build(self) -> nn.ModuleDict:
-        """Make encoder and decoder, float64, with whatever parameters."""
-        # Those of the built-in networks are memory as it was found: to draw what
-        # is replaced would take time.
+        """Make encoder and decoder, float64, whose parameters are still to be set."""
+        # The parameters of the built-in networks are uninitialised memory, as it would
+        # take time to draw numbers that are replaced.
         encoder, decoder = self.encoder, self.decoder
         encoder = self._built_in_encoder if encoder is None else encoder
         decoder = self._built_in_decoder if decoder is None else decoder

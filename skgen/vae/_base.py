@@ -18,11 +18,10 @@ from skgen.base import (
     EncoderMixin,
     LikelihoodMixin,
     Phase,
-    State,
-    draw_seed,
     load_arrays,
     to_arrays,
 )
+from skgen.base._fitting import State, draw_seed
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._seeding import seeded
 from skgen.training import RowSource

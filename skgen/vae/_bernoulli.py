@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import torch
 from sklearn.utils._param_validation import StrOptions
 
-from skgen.base import State, binarized, warn_outside_unit_interval
+from skgen.base._fitting import State
+from skgen.base._validation import binarized, warn_outside_unit_interval
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Scaling
@@ -23,8 +24,8 @@ class BernoulliVAE(BaseVAE):
 
     and an approximate posterior :math:`q(z \mid x) = \mathcal{N}(\mu(x),
     \operatorname{diag} \sigma_q^2(x))` by another, the encoder. Both are trained
-    by stochastic gradient ascent of the evidence lower bound (ELBO) on the
-    log-likelihood, by the reparameterisation trick [1]_ [2]_. The score is the
+    by stochastic gradient ascent on the evidence lower bound (ELBO) of the
+    log-likelihood, with the reparameterisation trick [1]_ [2]_. The score is the
     ELBO in nats.
 
     Parameters
@@ -32,24 +33,23 @@ class BernoulliVAE(BaseVAE):
     n_components : int, default=16
         Number of latent variables.
     hidden_layer_sizes : tuple of int or int, default=(256,)
-        Widths of the hidden layers of the encoder; those of the decoder are reversed.
-        An empty tuple makes both linear.
+        Widths of the hidden layers of the encoder; the decoder has the same in reverse
+        order. An empty tuple makes both linear.
     activation : str, default="relu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "elu", "silu", "gelu" or "softplus".
     architecture : {"mlp", "conv"}, default="mlp"
-        "conv" puts two strided convolutions (32 and 64 channels, 3 × 3) before the
-        hidden layers of the encoder and their transposes behind those of the
+        With "conv", two strided convolutions (32 and 64 channels, 3 × 3) precede the
+        hidden layers of the encoder, and their transposes follow those of the
         decoder. It needs `image_shape`.
     image_shape : tuple of (int, int) or (int, int, int) or None, default=None
-        Height and width, or channels, height and width, of the images that the
-        rows of X are, for "conv".
+        Shape of the images in the rows of X, for "conv": height and width, or
+        channels, height and width.
     encoder : type of nn.Module, nn.Module or None, default=None
-        A network of one's own, of shape (batch, n_features) to (batch,
-        2 * n_components): means and after them log-variances of the posterior. A
-        class is called with the two widths, as `torch.nn.Linear` is; an instance is
-        copied, and training starts from its parameters. None means that of
-        `architecture`.
+        Another network, which maps (batch, n_features) to (batch, 2 * n_components):
+        the means of the posterior and after them its log-variances. A class is called
+        with the two widths, as `torch.nn.Linear` is; an instance is copied, and
+        training starts from its parameters. None means that of `architecture`.
     decoder : type of nn.Module, nn.Module or None, default=None
         Likewise, of shape (batch, n_components) to (batch, n_features): the logits
         of the bits given z.
@@ -61,76 +61,75 @@ class BernoulliVAE(BaseVAE):
         once and for all, by a rule that depends on the row alone, and `transform`,
         `encode` and `reconstruct` take the values as they are.
     beta : float, default=1.0
-        Weight of the KL term in training (β-VAE [3]_). It is no part of the score.
+        Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
     n_warmup_iter : int, default=0
-        Epochs over which the weight of the KL term rises from 0 to `beta`. Early
-        stopping begins after them.
+        Number of epochs over which the weight of the KL term rises from 0 to `beta`.
+        Early stopping begins after them.
     learning_rate : float, default=1e-3
         Learning rate of Adam.
     batch_size : int, default=128
-        Rows of data a mini-batch.
+        Number of rows of a mini-batch.
     n_iter : int, default=100
-        Passes over the training data.
+        Number of passes over the training data.
     weight_decay : float, default=0.0
-        Each step takes off ``learning_rate * weight_decay`` times the weights
+        Each step subtracts ``learning_rate * weight_decay`` times the weights
         (AdamW); biases do not decay.
     learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
-        "linear" lets the learning rate fall to zero over `n_iter`; "one_cycle"
-        lets it rise first, over 30 % of them.
+        With "linear" the learning rate falls to zero over `n_iter` epochs; with
+        "one_cycle" it rises during the first 30 % of them and then falls to zero.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
-        the ELBO there has not risen by `tol` for `n_iter_no_change` epochs. The
-        best parameters seen are restored.
+        their ELBO has not increased by `tol` for `n_iter_no_change` epochs. The
+        parameters of the best epoch are restored.
     validation_fraction : float, default=0.1
-        Share of the rows held out, if `early_stopping` or if one of `callbacks`
-        watches held-out rows.
+        Fraction of the rows that is held out, with `early_stopping` or if one of
+        `callbacks` uses held-out rows.
     n_iter_no_change : int, default=10
-        Epochs without improvement that `early_stopping` waits.
+        Number of epochs without improvement after which training stops.
     tol : float, default=1e-4
-        The least rise of the ELBO, in nats per sample, that `early_stopping`
-        takes for one.
+        The smallest increase of the ELBO, in nats per sample, that counts as an
+        improvement for `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
-        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, and
-        are found in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
+        Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, which
+        are in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
         or `early_stopping` the history has ``train_loss`` and, where rows are
         held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
         or 0.5 % of the training rows if that is more. A pickle of a fitted
         estimator has no callbacks.
     device : str or torch.device, default="auto"
-        "auto" means "cuda" if there is such a device, else "cpu". A fitted
-        estimator whose device is missing answers on the CPU.
+        "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
+        estimator uses the CPU where its device is missing.
     precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
         Precision of training. With "bfloat16" the factors of matrix products are
-        rounded to it, while parameters and sums are float32: faster where the
-        hardware multiplies bfloat16 (GPUs, CPUs with AMX), not elsewhere. "tf32"
-        lets a CUDA device round float32 factors to 10 bits. `transform`,
-        `score_samples` and the like compute in the dtype of their input.
+        rounded to bfloat16, while parameters and sums are float32; it is faster only
+        where the hardware multiplies bfloat16 (GPUs, CPUs with AMX). With "tf32" a
+        CUDA device rounds float32 factors to 10 bits. `transform`, `score_samples`
+        and the other methods compute in the dtype of their input.
     compile : bool, default=False
-        Whether `torch.compile` compiles the networks for training, where torch can,
-        and the steps of training are captured as a CUDA graph on a GPU. It takes a
-        minute, and has not been run on a GPU yet.
+        Whether the networks are compiled for training by `torch.compile`, where torch
+        can do so. Compilation takes a minute; it has not been tried on a GPU.
     warm_start : bool, default=False
-        Whether `fit` goes on from the last solution.
+        Whether `fit` continues from the last solution.
     verbose : int, default=0
-        If not 0, shows epoch, ELBO and remaining time: a progress bar in a
-        terminal or notebook, elsewhere a line an epoch.
+        If not 0, epoch, ELBO and remaining time are shown: as a progress bar in a
+        terminal or notebook, elsewhere as one line for each epoch.
     random_state : int, RandomState instance or None, default=None
         Determines initial weights, shuffling, the noise in training and
-        samples. An int gives the same bits each time on one machine and device.
+        samples. An int gives identical results each time on one machine and device.
 
     Attributes
     ----------
     weights_ : dict of str to ndarray
-        Parameters of encoder and decoder, by the names of torch. Beside the
-        weights they hold the units of the data: the encoder starts with, and the
-        decoder ends with, a fixed affine map.
+        Parameters of encoder and decoder, by the names of torch. Besides the weights
+        they hold the scaling of the data: the encoder starts with, and the decoder
+        ends with, a fixed affine map.
     active_units_ : ndarray of shape (n_components,), dtype=bool
         Latent variables that are used: the variance of their posterior mean over
         the training data is above 0.01 [4]_.
     n_iter_ : int
         Number of epochs run.
     history_ : skorch.history.History
-        A row an epoch.
+        One row for each epoch.
     net_ : skorch.NeuralNet
         The net that trained the model.
     device_ : str

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from skgen.vae._model import VAE
 
-# Numbers that a decoder gives at a time: they stay in the cache of a CPU.
+# Size of the output of a decoder that is computed at a time: it stays in the cache of a
+# CPU.
 _BLOCK = 2**18
 
 

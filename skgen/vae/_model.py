@@ -10,13 +10,13 @@ from skgen.nn import Observation
 from skgen.sampling import balanced_normal
 from skgen.vae._kl import kl_standard_normal
 
-# Log-variances of the posterior are kept in [-20, 20]: far outside what a model
-# needs, and inside what float32 can take the exponential of.
+# Log-variances of the posterior are kept in [-20, 20]: far beyond what a model needs,
+# and within the range in which float32 has an exponential.
 _MAX_LOG_VAR = 20.0
 # Points of the integral over the posterior: this many, or at least two a latent.
 _MIN_POINTS = 32
-# Numbers that a decoder gives at a time when a score is computed: they stay in the
-# cache of a CPU.
+# Size of the output of a decoder that is computed at a time for a score: it stays in
+# the cache of a CPU.
 _BLOCK = 2**18
 
 
@@ -29,8 +29,8 @@ class VAE(nn.Module):
 
     (Kingma & Welling, 2014; Rezende, Mohamed & Wierstra, 2014).
 
-    The networks may compute in a lower precision (`torch.autocast`): what they give
-    comes back in the dtype of what they got, and no other number is rounded.
+    The networks may compute in a lower precision (`torch.autocast`): their output is
+    converted to the dtype of their input, and no other number is rounded.
 
     Parameters
     ----------

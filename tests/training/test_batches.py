@@ -5,18 +5,9 @@ import torch
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
-from skgen.training import (
-    Batch,
-    DeviceBatches,
-    RowSource,
-    WeightedDataset,
-    _batches,
-    _rows,
-    row_source,
-    to_tensor,
-)
-from skgen.training._batches import some_rows
-from skgen.training._rows import PinnedBuffer, fits
+from skgen.training import Batch, RowSource, _batches, _rows
+from skgen.training._batches import DeviceBatches, WeightedDataset, some_rows
+from skgen.training._rows import PinnedBuffer, fits, row_source, to_tensor
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 X = np.arange(21.0).reshape(7, 3)

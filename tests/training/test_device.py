@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from skgen.training import resolve_device
+from skgen.training._device import resolve_device
 
 
 @pytest.mark.parametrize("available", [True, False])

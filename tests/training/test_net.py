@@ -6,13 +6,9 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from skgen.training import (
-    GenerativeNet,
-    Objective,
-    StopEarly,
-    WatchLoss,
-    WeightedDataset,
-)
+from skgen.training import GenerativeNet, Objective
+from skgen.training._batches import WeightedDataset
+from skgen.training._callbacks import StopEarly, WatchLoss
 
 X = np.random.RandomState(0).normal(3.0, 1.0, (25, 2)).astype(np.float32)
 
