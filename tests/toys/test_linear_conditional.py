@@ -1,5 +1,6 @@
 """A family of p(x | y) with averaged weights, in one file below 60 lines."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,14 @@ X = Y @ B.T + M + RNG.normal(size=(500, 3))
 
 def test_a_family_is_one_short_file():
     assert len(Path(linear_conditional.__file__).read_text().splitlines()) < 60
+
+
+def test_the_contributing_guide_shows_this_file():
+    code = Path(linear_conditional.__file__).read_text()
+    guide = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    assert len(blocks) == 2
+    assert all(block.strip() in code for block in blocks)
 
 
 def test_conditional_is_ordinary_least_squares():
