@@ -1,6 +1,11 @@
 """What every estimator shares: scikit-learn's interface, capabilities, fitting."""
 
-from skgen.base._capabilities import ConditionalMixin, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base._capabilities import (
+    ConditionalMixin,
+    EncoderMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+)
 from skgen.base._fitting import Phase
 from skgen.base._generator import BaseGenerator
 from skgen.base._weights import load_arrays, to_arrays

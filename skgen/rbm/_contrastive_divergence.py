@@ -12,8 +12,8 @@ from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import Workspace, add_product_
 from skgen.sampling import RandomBits
-from skgen.training._objective import Batch, Objective
-from skgen.training._step import TrainingStep
+from skgen.training._objective import Objective
+from skgen.training._step import Batch, TrainingStep
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01

@@ -2,9 +2,9 @@
 
 from skgen._deprecation import moved_names
 from skgen.training._net import GenerativeNet
-from skgen.training._objective import Batch, Objective
+from skgen.training._objective import Objective
 from skgen.training._rows import RowSource
-from skgen.training._step import TrainingStep
+from skgen.training._step import Batch, TrainingStep
 
 __all__ = [
     "Batch",

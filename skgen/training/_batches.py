@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as AnyDataset
 from torch.utils.data import Subset
 
-from skgen.training._objective import Batch
 from skgen.training._rows import Index, TensorRows, row_source
+from skgen.training._step import Batch
 
 # Mini-batches whose indices are made at a time: cheaper than one by one, and few
 # enough to need little memory.

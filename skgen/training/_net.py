@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from skgen.training._batches import DeviceBatches
-from skgen.training._objective import Batch
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
-from skgen.training._step import TrainingStep
+from skgen.training._step import Batch, TrainingStep
 
 # Mini-batches between two checks that the parameters are still finite.
 _BATCHES_A_CHECK = 100

@@ -1,31 +1,12 @@
 """The seam between a family of models and its training."""
 
 from abc import ABC
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from skgen.training._step import TrainingStep
-
-
-class Batch(NamedTuple):
-    """One mini-batch.
-
-    Attributes
-    ----------
-    x : Tensor of shape (batch, n_features)
-        Rows of the data.
-    y : Tensor of shape (batch, n_conditions) or None
-        What the model is conditioned on, if anything.
-    weight : Tensor of shape (batch,) or None
-        Sample weights, whose mean over the training data is 1.
-    """
-
-    x: Tensor
-    y: Tensor | None = None
-    weight: Tensor | None = None
+from skgen.training._step import Batch, TrainingStep
 
 
 class Objective(nn.Module, ABC):
@@ -76,7 +57,7 @@ class Objective(nn.Module, ABC):
             f"{type(self).__name__} defines neither loss nor training_step."
         )
 
-    def training_step(self, model: Any, batch: Batch, step: "TrainingStep") -> None:
+    def training_step(self, model: Any, batch: Batch, step: TrainingStep) -> None:
         """Take one training step: by default, minimise the mean of `loss`.
 
         Parameters

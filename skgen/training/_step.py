@@ -1,16 +1,34 @@
-"""One step of training: what an objective is given to take it with."""
+"""One step of training: what an objective is given to take it."""
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skgen.nn._rounding import rounded_products
-from skgen.training._objective import Batch
 
 NamedParameters = list[tuple[str, nn.Parameter]]
+
+
+class Batch(NamedTuple):
+    """One mini-batch.
+
+    Attributes
+    ----------
+    x : Tensor of shape (batch, n_features)
+        Rows of the data.
+    y : Tensor of shape (batch, n_conditions) or None
+        What the model is conditioned on, if anything.
+    weight : Tensor of shape (batch,) or None
+        Sample weights, whose mean over the training data is 1.
+    """
+
+    x: Tensor
+    y: Tensor | None = None
+    weight: Tensor | None = None
 
 
 class TrainingStep:

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skgen.training._objective import Batch, Objective
-from skgen.training._step import TrainingStep
+from skgen.training._objective import Objective
+from skgen.training._step import Batch, TrainingStep
 from skgen.vae._kl import kl_standard_normal, kl_standard_normal_gradient
 from skgen.vae._model import VAE, elbo
 
