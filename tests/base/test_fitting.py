@@ -1,0 +1,155 @@
+"""A fit of two phases, of which the second is trained on what the first leaves."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
+from skgen.training import Objective
+
+X = np.random.RandomState(0).normal([3.0, -1.0], [2.0, 0.5], size=(400, 2))
+
+
+class Location(nn.Module):
+    def __init__(self, n_features):
+        super().__init__()
+        self.location = nn.Parameter(torch.zeros(n_features))
+
+    def forward(self, x):
+        return x - self.location
+
+
+class SquaredError(Objective):
+    n_warmup = 1
+
+    def __init__(self):
+        super().__init__()
+        self.seen_epochs = set()
+
+    def loss(self, model, batch, *, generator):
+        self.seen_epochs.add(int(self.epoch))
+        return 0.5 * model(batch.x).square().sum(1)
+
+    def evaluate(self, model, batch):
+        return 0.5 * model(batch.x).square().sum(1)
+
+
+class MeanAndVariance(BaseGenerator):
+    """The mean of the data, and then the mean of its squared deviations."""
+
+    _required_state = _state_names = ("mean_", "variance_")
+    _parameter_constraints = BaseGenerator._constraints_of(
+        *("learning_rate", "batch_size", "n_iter", "random_state", "verbose"),
+        *("early_stopping", "warm_start", "learning_rate_schedule"),
+    )
+
+    def __init__(
+        self,
+        learning_rate=0.1,
+        batch_size=100,
+        n_iter=30,
+        random_state=None,
+        verbose=0,
+        early_stopping=False,
+        warm_start=False,
+        learning_rate_schedule="constant",
+    ):
+        self.learning_rate, self.batch_size = learning_rate, batch_size
+        self.n_iter, self.random_state, self.verbose = n_iter, random_state, verbose
+        self.early_stopping, self.warm_start = early_stopping, warm_start
+        self.learning_rate_schedule = learning_rate_schedule
+
+    def _initial_state(self, rows, y, state):
+        self._data = torch.cat(list(rows.blocks(1000))).numpy()
+        start = to_arrays(Location(rows.shape[1]))
+        return dict(state) or {"mean_": start, "variance_": start}
+
+    def _build_model(self, state, name="mean_"):
+        return load_arrays(Location(2), state[name])
+
+    def _build_objective(self, state):
+        return SquaredError()
+
+    def _phases(self, state):
+        yield Phase(self._build_model(state), SquaredError(), name="mean_")
+        # By now the state has the mean.
+        with np.errstate(over="ignore"):
+            rows = (self._data - state["mean_"]["location"]) ** 2
+        model = self._build_model(state, "variance_")
+        yield Phase(model, SquaredError(), name="variance_", rows=rows)
+
+    def _read_state(self, state, phase):
+        return {phase.name: to_arrays(phase.model)}
+
+    def _optimizer_arguments(self):
+        return {"optimizer": torch.optim.SGD}
+
+    def sample(self, n_samples=1, *, random_state=None):
+        raise AssertionError
+
+    def score_samples(self, X):
+        raise AssertionError
+
+
+def test_the_second_phase_goes_on_from_the_first():
+    model = MeanAndVariance(learning_rate=0.02, n_iter=200, random_state=0).fit(X)
+    np.testing.assert_allclose(model.mean_["location"], X.mean(0), atol=0.1)
+    # Of deviations from the mean; about 0 the second moments are 13 and 1.25.
+    np.testing.assert_allclose(model.variance_["location"], X.var(0), rtol=0.1)
+
+
+def test_each_phase_has_its_rows_of_history():
+    model = MeanAndVariance(n_iter=3, random_state=0, verbose=1)
+    model.fit(X)
+    assert model.history_[:, "phase"] == ["mean_"] * 3 + ["variance_"] * 3
+    assert model.n_iter_ == len(model.history_) == 6
+    assert all(np.isfinite(model.history_[:, "train_loss"]))
+    model.partial_fit(X)
+    assert model.history_[6:, "phase"] == ["mean_", "variance_"]
+    for net in model._nets.values():
+        assert net.history is model.history_
+    assert model.net_.phase == "variance_"
+
+
+def test_epochs_are_counted_for_each_phase():
+    """A warm-up, and with it early stopping, starts anew in each phase."""
+    model = MeanAndVariance(n_iter=3, random_state=0).fit(X)
+    for net in model._nets.values():
+        assert net.criterion_.seen_epochs == {0, 1, 2}
+    model.partial_fit(X)
+    for net in model._nets.values():
+        assert net.criterion_.seen_epochs == {3}
+
+
+def test_nets_keep_the_state_of_their_optimizers_in_a_warm_fit():
+    model = MeanAndVariance(n_iter=2, random_state=0, warm_start=True).fit(X)
+    nets = dict(model._nets)
+    model.fit(X)
+    assert model._nets == nets
+    model.set_params(learning_rate=0.01).fit(X)  # another parameter, new nets
+    assert all(model._nets[name] is not net for name, net in nets.items())
+
+
+def test_a_failure_in_the_second_phase_leaves_everything_as_it_was():
+    model = MeanAndVariance(n_iter=3, random_state=0).fit(X)
+    before = model.mean_["location"].copy(), model.variance_["location"].copy()
+    bad = X.copy()
+    bad[0] = 1e20  # its square, of the second phase, is not a finite float32
+    with pytest.raises(ValueError, match="diverged in epoch 4"):
+        model.fit(bad)
+    np.testing.assert_array_equal(model.mean_["location"], before[0])
+    np.testing.assert_array_equal(model.variance_["location"], before[1])
+    assert model.n_iter_ == 6
+
+
+def test_early_stopping_needs_a_loss_to_watch():
+    class Blind(MeanAndVariance):
+        def _phases(self, state):
+            class Unwatched(SquaredError):
+                evaluate = Objective.evaluate
+
+            yield Phase(self._build_model(state), Unwatched(), name="mean_")
+
+    with pytest.raises(ValueError, match="Blind has no loss that can be watched"):
+        Blind(early_stopping=True).fit(X)
