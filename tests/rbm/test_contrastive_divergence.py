@@ -13,8 +13,10 @@ from oracles import EnumeratedRBM, center
 from rbm_helpers import module_of
 
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
+from skgen.rbm._gradient_ascent import in_place_sgd
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+from skgen.training import Batch, TrainingStep
 
 N_CHAINS = 200_000
 # Entries are means of terms within an interval of length 1: error <= 1/2/sqrt(n).
@@ -36,7 +38,7 @@ def data_rows(oracle, n):
 
 
 def ascent(model, objective, rows, generator):
-    objective(model, rows, generator=generator)
+    objective.fill_gradients_(model, Batch(rows), generator=generator)
     return tuple(-p.grad.numpy() for p in model.parameters())
 
 
@@ -151,8 +153,8 @@ def test_oracle_of_centering_by_finite_differences(oracle):
     primed = [W, c + W @ mu, b + lam @ W]
 
     def likelihood(W, c_primed, b_primed):
-        machine = EnumeratedRBM(W, c_primed - W @ mu, b_primed - lam @ W)
-        return machine.mean_log_likelihood(p_data(oracle))
+        model = EnumeratedRBM(W, c_primed - W @ mu, b_primed - lam @ W)
+        return model.mean_log_likelihood(p_data(oracle))
 
     gradient = [np.zeros_like(p) for p in primed]
     for p, g in zip(primed, gradient, strict=True):
@@ -266,13 +268,13 @@ def test_tensors_of_another_batch_size_or_model_are_not_taken(oracle, persistent
 
 
 @pytest.mark.parametrize("persistent", [True, False])
-def test_rounded_products_in_expectation(oracle, generator, persistent):
+def test_rounded_factors_in_expectation(oracle, generator, persistent):
     """Factors in bfloat16, whose relative rounding is 2^-9: bias of a few thousandths.
 
     float16 of 10 bits would pass as well, 3 bits of mantissa would not.
     """
     chains = chains_from(oracle, oracle.p_h, N_CHAINS) if persistent else None
-    objective = ContrastiveDivergence(chains, None, None, products=torch.bfloat16)
+    objective = ContrastiveDivergence(chains, None, None, factor_dtype=torch.bfloat16)
     rows = data_rows(oracle, N_CHAINS)
     model = module_of(oracle)
     got = ascent(model, objective, rows, generator)
@@ -291,7 +293,7 @@ def test_rounded_products_in_expectation(oracle, generator, persistent):
 
 def test_what_is_watched_is_minus_the_pseudo_likelihood(oracle):
     loss = ContrastiveDivergence(None, None, None).evaluate(
-        module_of(oracle), torch.tensor(oracle.V)
+        module_of(oracle), Batch(torch.tensor(oracle.V))
     )
     np.testing.assert_allclose(
         -loss.numpy(), oracle.pseudo_log_likelihood(oracle.V), atol=1e-10
@@ -306,9 +308,9 @@ def test_what_is_watched_of_many_units_is_an_estimate_from_64(generator):
     v = torch.rand(200, 300, generator=generator).round()
     with torch.no_grad():
         exact = -pseudo_log_likelihood(model, v)
-    loss = ContrastiveDivergence(None, None, None).evaluate(model, v)
+    loss = ContrastiveDivergence(None, None, None).evaluate(model, Batch(v))
     assert loss.shape == (200,)
     assert not torch.allclose(loss, exact)
     assert loss.mean().item() == pytest.approx(exact.mean().item(), rel=0.03)
-    few = ContrastiveDivergence(None, None, None).evaluate(model, v[:3])
+    few = ContrastiveDivergence(None, None, None).evaluate(model, Batch(v[:3]))
     torch.testing.assert_close(few, loss[:3])

@@ -32,10 +32,10 @@ def test_free_energy(oracle):
 
 def test_free_energy_is_exact_where_softplus_is_cut():
     # torch's softplus is linear above 20, which is off by 2e-9 there.
-    field = 20.5
-    model = module_of(EnumeratedRBM([[field]], [0.0], [0.0]))
+    total_input = 20.5
+    model = module_of(EnumeratedRBM([[total_input]], [0.0], [0.0]))
     free_energy = model.free_energy(torch.ones(1, 1, dtype=torch.float64)).item()
-    assert abs(free_energy + logsumexp([0.0, field])) < 1e-14
+    assert abs(free_energy + logsumexp([0.0, total_input])) < 1e-14
 
 
 def test_hidden_conditional(oracle):

@@ -1,5 +1,7 @@
 """Parallel tempering as an objective, against enumerated gradients and laws."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -45,12 +47,12 @@ def test_gradient_in_equilibrium_is_that_of_the_likelihood(oracle, generator, k)
     got = ascent(module_of(oracle), objective, data_rows(oracle, 50), generator)
     exact = oracle.gradient(p_data(oracle))
     assert_means(got, exact)
-    # Chains of the rung below would be seen, and so would no chains at all.
+    # Chains of the replica below would be seen, and so would no chains at all.
     wrong = tempered(oracle, 0.5)
     assert distance(oracle.gradient(p_data(oracle), np.exp(wrong.log_p_v)), exact) > 50
 
 
-def test_every_rung_keeps_its_law(oracle, generator):
+def test_every_replica_keeps_its_law(oracle, generator):
     """Ten updates at learning rate 0, chi-square over hidden states."""
     betas = (0, 1 / 3, 2 / 3, 1)
     chains = in_equilibrium([tempered(oracle, b) for b in betas], N_CHAINS)
@@ -67,7 +69,7 @@ def test_every_rung_keeps_its_law(oracle, generator):
 
 
 def test_chains_cross_between_modes(generator):
-    """Two far modes: persistent chains of the machine alone never leave theirs."""
+    """Two far modes: persistent chains of the model alone never leave theirs."""
     n, weight = 12, 8.0
     softplus = np.logaddexp(0, [weight / 2, -weight / 2])
     oracle = EnumeratedRBM(
@@ -87,7 +89,7 @@ def test_chains_cross_between_modes(generator):
 
 
 def test_trajectory_is_a_ladder(oracle, generator):
-    """Rungs of another machine: the gradient is still that of the trained one."""
+    """A replica of another model: the gradient is still that of the trained one."""
     past = EnumeratedRBM.random(4, 3, seed=6, scale=0.5)
     chains = in_equilibrium([past, oracle], N_CHAINS)
     trajectory = Trajectory([module_of(past)])
@@ -103,7 +105,7 @@ def test_trajectory_is_a_ladder(oracle, generator):
     assert_means(got, oracle.gradient(p_data(oracle)))
 
 
-def test_a_rung_that_is_kept_gets_chains(oracle, generator):
+def test_a_model_that_is_kept_gets_chains(oracle, generator):
     model = module_of(oracle)
     trajectory = Trajectory([copy.deepcopy(model)])
     objective = ParallelTempering(
@@ -117,8 +119,8 @@ def test_a_rung_that_is_kept_gets_chains(oracle, generator):
         model.weight.mul_(-3)
     for _ in range(2):
         objective(model, data_rows(oracle, 5), generator=generator)
-        assert len(objective.chains) == len(trajectory.rungs) + 1
-    assert len(trajectory.rungs) > 1
+        assert len(objective.chains) == len(trajectory.models) + 1
+    assert len(trajectory.models) > 1
 
 
 def test_one_step_in_place_is_one_of_sgd(oracle):

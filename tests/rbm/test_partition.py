@@ -21,7 +21,7 @@ def oracle():
 
 @pytest.fixture(scope="module")
 def model():
-    """A trained machine with rungs, of 64 + 12 units."""
+    """A trained model with a trajectory, of 64 + 12 units."""
     return rbm(12, n_iter=30, keep_trajectory=True).fit(SMALL)
 
 
@@ -75,12 +75,12 @@ def test_auto_is_exact_where_it_can_be(oracle):
 
 def test_too_large_for_enumeration():
     wide = rbm(26, n_iter=1).fit(SMALL)
-    with pytest.raises(ValueError, match=r"26 hidden units.*at most 25.*method='ais'"):
+    with pytest.raises(ValueError, match=r"64 and 26 units.*at most 25.*method='ais'"):
         wide.log_partition_function("exact")
 
 
-def test_no_rungs():
-    with pytest.raises(ValueError, match="Fit with keep_trajectory=True, or take"):
+def test_no_trajectory():
+    with pytest.raises(ValueError, match="Fit with keep_trajectory=True, or use"):
         rbm(4).fit(SMALL).log_partition_function("trajectory")
 
 
@@ -142,7 +142,7 @@ def test_same_seed_same_estimate(model, method):
 
 @pytest.mark.usefixtures("short_path")
 def test_assigned_weights_without_a_fit(oracle):
-    """No data, no chains of training: annealing starts at the machine's fields."""
+    """No data, no chains of training: annealing starts at the model's biases."""
     result = assigned(oracle).log_partition_function("ais")
     assert result.lower < oracle.log_z < result.upper
 
@@ -187,7 +187,7 @@ def test_binarize_sample():
     possible = model.free_energy(states)
     nearest = np.abs(possible[None] - energies[:, None]).min(axis=1)
     np.testing.assert_allclose(nearest, 0, atol=1e-9)
-    # Bits of probability 1/2 carry no information, and no coupling is learned.
+    # Bits of probability 1/2 carry no information, and no weight is learned.
     half = np.full((500, 12), 0.5)
     learned = BernoulliRBMGPU(4, binarize="sample", n_iter=30, random_state=0).fit(half)
     coins = (np.random.RandomState(1).uniform(size=(5000, 12)) < 0.5).astype(float)

@@ -18,7 +18,7 @@ from skgen.sampling import bernoulli
 
 
 class Runs(NamedTuple):
-    """Estimates of `n` machines, and what is expected of them."""
+    """Estimates of `n` models, and what is expected of them."""
 
     n: int
     n_chains: int
@@ -45,7 +45,7 @@ def runs(request):
 
 @pytest.fixture(scope="module")
 def results(runs):
-    """Results and exact values of so many machines."""
+    """Results and exact values of so many models."""
     found = []
     for seed in range(runs.n):
         model, base_bias = random_rbm(seed)
@@ -65,7 +65,7 @@ def results(runs):
 def test_bracket_holds_the_exact_value_as_often_as_stated(runs, results):
     """95 % of them: fewer would come with probability 0.3 %.
 
-    Of 50 machines that is 42, of 24 it is 19, which brackets that hold the exact value
+    Of 50 models that is 42, of 24 it is 19, which brackets that hold the exact value
     with probability 0.5 reach with probability 0.3 %.
     """
     inside = sum(r.lower <= exact <= r.upper for r, exact in results)
@@ -81,7 +81,7 @@ def test_bracket_holds_the_exact_value_as_often_as_stated(runs, results):
 def test_standard_error_is_calibrated(runs, results):
     """Chi-square at level 0.2 %, and the mean of z within 3.5 standard errors.
 
-    Power: with 50 machines, a standard error of half or of twice the true one is
+    Power: with 50 models, a standard error of half or of twice the true one is
     rejected with probability 0.9998; with 24, with 0.97 and 0.88, one of a third or of
     three times the true one with 0.9998 and more.
     """
@@ -114,8 +114,8 @@ def test_mean_weight_is_the_ratio_of_partition_functions(generator):
     oracle = EnumeratedRBM.random(5, 4, seed=3)
     base = np.array([0.5, -0.5, 1.0, 0.0, -1.0])
     log_z0 = EnumeratedRBM(np.zeros((4, 5)), np.zeros(4), base).log_z
-    bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
-    assert log_partition_of_independent_units(bits).item() == pytest.approx(log_z0)
+    bits = TemperedRBM(module_of(oracle), BernoulliUnits(torch.tensor(base)), 0.0)
+    assert log_partition_of_independent_units(bits) == pytest.approx(log_z0)
     log_w = weights_of(oracle, [0.0, 0.4, 0.8, 1.0], base, 400_000, generator)
     ratio = np.exp(oracle.log_z - log_z0)
     w = log_w.exp().numpy()
@@ -172,11 +172,11 @@ def bimodal():
     return EnumeratedRBM(np.full((1, n), weight), [c], np.full(n, -weight / 2))
 
 
-def test_a_machine_that_forward_annealing_gets_wrong(generator):
+def test_a_model_that_forward_annealing_gets_wrong(generator):
     """Along temperatures, forward alone is sure and wrong; the bracket is wide."""
     oracle, base = bimodal(), np.full(12, -4.0)
-    bits = TemperedRBM(module_of(oracle), torch.tensor(base), 0.0)
-    log_z0 = log_partition_of_independent_units(bits).item()
+    bits = TemperedRBM(module_of(oracle), BernoulliUnits(torch.tensor(base)), 0.0)
+    log_z0 = log_partition_of_independent_units(bits)
     betas = np.linspace(0, 1, 1001).tolist()
     up = weights_of(oracle, betas, base, 100, generator)
     w = (up - up.max()).exp()
@@ -196,7 +196,7 @@ def test_a_machine_that_forward_annealing_gets_wrong(generator):
 
 @pytest.mark.parametrize("n_heavy", [50, 25])
 def test_bracket_holds_where_chains_know_the_heavy_mode(n_heavy, generator):
-    """The same machine, by chains of a training: all in that mode, or half of them."""
+    """The same model, by chains of a training: all in that mode, or half of them."""
     oracle = bimodal()
     model, base_bias = module_of(oracle), torch.full((12,), -4.0, dtype=torch.float64)
     chains = torch.zeros(50, 12, dtype=torch.float64)

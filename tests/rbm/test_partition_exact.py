@@ -22,7 +22,7 @@ def test_brute_force(shape, scale, block, monkeypatch):
 
 
 def test_independent_units():
-    # Without couplings Z factorises: 2^n times the product of (1 + e^b).
+    # Without weights Z factorises: 2^n times the product of (1 + e^b).
     b = np.linspace(-2, 2, 30)
     model = BernoulliRBM(
         torch.zeros(12, 30, dtype=torch.float64),
@@ -34,7 +34,7 @@ def test_independent_units():
         assert abs(log_partition_exact(model) - expected) < 1e-10
 
 
-def test_too_large_a_machine():
+def test_too_large_a_model():
     model = BernoulliRBM(torch.zeros(26, 40), torch.zeros(26), torch.zeros(40))
-    with pytest.raises(ValueError, match=r"40 visible and 26 hidden units.*at most 25"):
+    with pytest.raises(ValueError, match=r"40 and 26 units.*at most 25"):
         log_partition_exact(model)

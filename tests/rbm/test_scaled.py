@@ -1,4 +1,4 @@
-"""Machines between two, against enumeration."""
+"""Models between two, against enumeration."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from oracles import EnumeratedRBM
 from rbm_helpers import module_of, oracle_of
 
 from skgen.rbm._scaled import ScaledRBM, TemperedRBM
+from skgen.rbm._units import BernoulliUnits
 
 
 def assert_same(scaled, model, oracle):
@@ -23,27 +24,28 @@ def assert_same(scaled, model, oracle):
             )
 
 
-def test_scaled_machine_is_the_one_of_scaled_couplings():
+def test_scaled_model_is_the_one_of_scaled_weights():
     oracle = EnumeratedRBM.random(4, 3, seed=1)
     b, c = torch.linspace(-1, 1, 4).double(), torch.linspace(0, 2, 3).double()
-    scaled = ScaledRBM(module_of(oracle), 0.3, b, c)
+    scaled = ScaledRBM(module_of(oracle), 0.3, BernoulliUnits(b), BernoulliUnits(c))
     assert_same(scaled, module_of(oracle_of(scaled, oracle)), oracle)
 
 
-def test_tempered_machine_at_one_is_the_machine():
+def test_tempered_model_at_one_is_the_model():
     oracle = EnumeratedRBM.random(4, 3, seed=1)
     model = module_of(oracle)
-    tempered = TemperedRBM(model, torch.ones(4, dtype=torch.float64), 1.0)
+    base = BernoulliUnits(torch.ones(4, dtype=torch.float64))
+    tempered = TemperedRBM(model, base, 1.0)
     assert_same(tempered, model, oracle)
 
 
-def test_a_line_interpolates_energies():
+def test_a_path_interpolates_energies():
     oracle = EnumeratedRBM.random(4, 3, seed=1)
     zero = torch.zeros(4).double(), torch.zeros(3).double()
-    fields = torch.ones(4).double(), torch.ones(3).double() * 2
-    start = ScaledRBM(module_of(oracle), 0.2, *zero)
-    end = ScaledRBM(module_of(oracle), 1.0, *fields)
-    middle = start.toward(end, 0.25)
+    biases = torch.ones(4).double(), torch.ones(3).double() * 2
+    start = ScaledRBM(module_of(oracle), 0.2, *map(BernoulliUnits, zero))
+    end = ScaledRBM(module_of(oracle), 1.0, *map(BernoulliUnits, biases))
+    middle = start.interpolate(end, 0.25)
     assert middle.beta == pytest.approx(0.4)
-    np.testing.assert_allclose(middle.visible_bias, 0.25 * fields[0])
-    np.testing.assert_allclose(middle.hidden_bias, 0.25 * fields[1])
+    np.testing.assert_allclose(middle.visible.bias, 0.25 * biases[0])
+    np.testing.assert_allclose(middle.hidden.bias, 0.25 * biases[1])

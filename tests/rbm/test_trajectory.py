@@ -1,4 +1,6 @@
-"""When a machine is kept, and lines between machines."""
+"""When a model is kept, and models between two."""
+
+import copy
 
 import numpy as np
 import pytest
@@ -34,19 +36,20 @@ def exact_acceptance(one, other):
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.7, 0.4, 0.2, 0.0, -0.5])
-def test_a_machine_is_kept_below_an_acceptance_of_four_tenths(
+def test_a_model_is_kept_below_an_acceptance_of_four_tenths(
     oracle, generator, factor
 ):
     now = scaled(oracle, factor)
     trajectory = Trajectory([module_of(oracle)])
     with torch.no_grad():
-        # The first look starts the chains of the rung where those of training are.
+        # The first check starts the chains of the model kept where those of training
+        # are.
         trajectory._chains = draws(oracle)
         kept = trajectory.follow(module_of(now), draws(now), generator=generator)
     acceptance = exact_acceptance(oracle, now)
     assert abs(acceptance - 0.4) > 0.02, "too close to tell"
     assert kept == ([0, 1, 1] if acceptance < 0.4 else None)
-    assert len(trajectory.rungs) == (1 if kept is None else 2)
+    assert len(trajectory.models) == (1 if kept is None else 2)
 
 
 def test_acceptance_against_enumeration(oracle, generator):
@@ -64,37 +67,37 @@ def test_what_is_kept_is_a_copy(oracle, generator):
     with torch.no_grad():
         assert trajectory.follow(model, draws(oracle, 100), generator=generator)
         model.weight.zero_()
-    np.testing.assert_array_equal(trajectory.rungs[-1].weight.detach(), oracle.W)
+    np.testing.assert_array_equal(trajectory.models[-1].weight.detach(), oracle.W)
 
 
-def test_looks_are_rare_while_nothing_changes(oracle, generator):
+def test_checks_are_rare_while_nothing_changes(oracle, generator):
     model = module_of(oracle)
     trajectory = Trajectory([copy.deepcopy(model)])
-    looks = []
+    checks = []
     acceptance = trajectory._acceptance
-    trajectory._acceptance = lambda *args: looks.append(1) or acceptance(*args)
+    trajectory._acceptance = lambda *args: checks.append(1) or acceptance(*args)
     with torch.no_grad():
         for _ in range(1000):
             trajectory.follow(model, draws(oracle, 20), generator=generator)
-    assert 20 < len(looks) < 35
-    assert len(trajectory.rungs) == 1
+    assert 20 < len(checks) < 35
+    assert len(trajectory.models) == 1
 
 
-def test_rungs_move_with_the_objective_and_are_no_parameters(oracle):
+def test_models_move_with_the_objective_and_are_no_parameters(oracle):
     trajectory = Trajectory([module_of(oracle)])
     objective = ContrastiveDivergence(
         torch.zeros(3, 4), None, None, trajectory=trajectory
     )
     assert list(objective.parameters()) == []
     objective.to(torch.float32)
-    assert trajectory.rungs[0].weight.dtype == torch.float32
+    assert trajectory.models[0].weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
-def test_between(oracle, t):
+def test_interpolation(oracle, t):
     """Energies of joint states are interpolated."""
     one, two = oracle, EnumeratedRBM.random(5, 4, seed=4)
-    middle = between(module_of(one), module_of(two), t)
+    middle = module_of(one).interpolate(module_of(two), t)
     v, h = torch.tensor(one.V[::2]), torch.tensor(one.H)
     with torch.no_grad():
         energies = [m.energy(v, h) for m in (module_of(one), middle, module_of(two))]
@@ -103,9 +106,9 @@ def test_between(oracle, t):
 
 
 def test_at_most_64_are_kept(oracle, generator):
-    """Machines that jump about: the first and the last stay, others thin out."""
+    """Models that jump about: the first and the last stay, others thin out."""
     trajectory = Trajectory([module_of(oracle)])
-    blocks = [0, 1]  # what stands for the chains of the rungs and of the machine
+    blocks = [0, 1]  # what stands for the chains of the models and of the last one
     seen = 0
     with torch.no_grad():
         for step in range(1, 400):
@@ -117,9 +120,9 @@ def test_at_most_64_are_kept(oracle, generator):
                 seen += 1
                 blocks = [blocks[i] for i in parents]
                 blocks[-1] = step
-                assert len(blocks) == len(trajectory.rungs) + 1
-                np.testing.assert_allclose(trajectory.rungs[-1].weight.detach(), now.W)
+                assert len(blocks) == len(trajectory.models) + 1
+                np.testing.assert_allclose(trajectory.models[-1].weight.detach(), now.W)
     assert seen > 64
-    assert len(trajectory.rungs) <= 64
+    assert len(trajectory.models) <= 64
     assert blocks[0] == 0
-    np.testing.assert_array_equal(trajectory.rungs[0].weight.detach(), oracle.W)
+    np.testing.assert_array_equal(trajectory.models[0].weight.detach(), oracle.W)

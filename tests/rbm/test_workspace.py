@@ -7,20 +7,20 @@ from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._workspace import ComputeParameters, add_product_
 
 
-def multiplied(products):
+def multiplied(factor_dtype):
     """What a step of training multiplies, of grey values and of bits."""
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(60, 40, generator=generator)
     model = BernoulliRBM(weight, torch.zeros(60), torch.zeros(40))
-    machine = ComputeParameters(model, products)
+    parameters = ComputeParameters(model, factor_dtype)
     model.weight.data.mul_(0.3)
-    machine.update_()
+    parameters.update_()
     v = torch.rand(50, 40, generator=generator)
     h = (torch.rand(50, 60, generator=generator) < 0.3).float()
     return (
-        machine.hidden_mean(v, out=torch.empty(50, 60)),
-        machine.visible_mean(h, out=torch.empty(50, 40)),
-        add_product_(torch.zeros(60, 40), h - 0.1, v, products),
+        parameters.hidden_mean(v, out=torch.empty(50, 60)),
+        parameters.visible_mean(h, out=torch.empty(50, 40)),
+        add_product_(torch.zeros(60, 40), h - 0.1, v, factor_dtype),
     )
 
 

@@ -10,7 +10,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skgen import BernoulliVAE, GaussianVAE
-from skgen.training import SCHEDULES
+from skgen.training._schedules import SCHEDULES
 
 X = (load_digits().data / 16)[:300]
 BOTH = pytest.mark.parametrize("cls", [GaussianVAE, BernoulliVAE])
