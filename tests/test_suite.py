@@ -10,9 +10,9 @@ import pytest
 TESTS = Path(__file__).parent
 
 
-def smaller(name, slow, fast, *others):
+def smaller(name, slow, fast, *others, also=()):
     """Entries of a test whose size is its last parameter, for each of the others."""
-    return {f"{name}[{p}-{slow}]": [f"{name}[{p}-{fast}]"] for p in others}
+    return {f"{name}[{p}-{slow}]": [f"{name}[{p}-{fast}]", *also] for p in others}
 
 
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
@@ -53,7 +53,8 @@ TWINS = {
     "rbm/test_partition_annealed.py"
     "::test_bracket_holds_the_exact_value_as_often_as_stated[50]": [
         "rbm/test_partition_annealed.py"
-        "::test_bracket_holds_the_exact_value_as_often_as_stated[24]"
+        "::test_bracket_holds_the_exact_value_as_often_as_stated[24]",
+        "rbm/test_partition_annealed.py::test_brackets_are_narrow[24]",
     ],
     "rbm/test_partition_annealed.py::test_brackets_are_narrow[50]": [
         "rbm/test_partition_annealed.py::test_brackets_are_narrow[24]"
@@ -98,6 +99,9 @@ TWINS = {
         "likelihood/test_estimate.py::test_bracket_holds_the_truth_as_often_as_stated",
         *(300, 100),
         *("0.3-False", "1.0-False", "3.0-False", "0.3-True", "1.0-True", "3.0-True"),
+        also=[
+            "likelihood/test_estimate.py::test_ends_are_those_of_intervals_of_95_percent"
+        ],
     ),
     **smaller(
         "sampling/test_bits.py::test_small_probabilities_are_not_lost",
