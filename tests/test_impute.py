@@ -128,7 +128,7 @@ def test_constant_features():
 def test_a_feature_without_known_values():
     X = np.zeros((5, 3))
     X[:, 1] = np.nan
-    with pytest.raises(ValueError, match=r"no known value of the features \[1\]"):
+    with pytest.raises(ValueError, match=r"no known value of features \[1\]"):
         quick().fit(X)
 
 

@@ -76,6 +76,7 @@ def test_tf32_is_put_back_when_training_fails():
     assert torch.get_float32_matmul_precision() == before
 
 
+@pytest.mark.filterwarnings("ignore:The parameter compile of BernoulliRBMGPU")
 @every_estimator
 def test_compile_changes_nothing_here(kind, params, monkeypatch):
     """Networks are compiled by a backend that only traces; there is no GPU."""

@@ -8,8 +8,8 @@ import pytest
 from oracles import EnumeratedRBM
 from sklearn.datasets import load_digits
 
-from skgen import BernoulliRBMGPU
-from skgen.rbm._callbacks import AutocorrelationTime, FreeEnergyGap, LogLikelihood
+from skgen import BernoulliRBMGPU, GaussianVAE
+from skgen.callbacks import AutocorrelationTime, FreeEnergyGap, LogLikelihood
 
 X = (load_digits().data[:400] > 8).astype(np.float64)
 
@@ -157,3 +157,13 @@ def test_sparse_data():
     sparse = fit(LogLikelihood(every=1, held_out=True), data=sp.csr_array(X))
     name = "valid_log_likelihood"
     assert dense.history_[:, name] == sparse.history_[:, name]
+
+
+@pytest.mark.parametrize(
+    "callback", [FreeEnergyGap, AutocorrelationTime, LogLikelihood]
+)
+def test_another_model_than_an_rbm_is_an_error_that_says_so(callback):
+    vae = GaussianVAE(2, n_iter=1, callbacks=[callback()])
+    name = callback.__name__
+    with pytest.raises(TypeError, match=f"callback {name} for the training of a VAE"):
+        vae.fit(X)

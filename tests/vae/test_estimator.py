@@ -70,15 +70,15 @@ def test_error_of_the_score_over_seeds(monkeypatch):
 
     As many independent draws move it by ten times as much.
     """
-    from skgen.modules import _vae
+    from skgen.vae import _model
 
     model = quick(n_components=16, n_iter=60).fit(X)
-    balanced = _vae.balanced_normal
+    balanced = _model.balanced_normal
 
     def spread(points):
         scores = []
         for seed in range(8):
-            monkeypatch.setattr(_vae, "balanced_normal", points(seed))
+            monkeypatch.setattr(_model, "balanced_normal", points(seed))
             scores.append(model.score(X))
         return np.std(scores)
 
@@ -229,7 +229,7 @@ def test_threshold():
 
 
 def test_sampled_bits_are_new_in_every_epoch(monkeypatch):
-    from skgen.modules import BernoulliObservation
+    from skgen.nn import BernoulliObservation
 
     seen = []
     gradient = BernoulliObservation.gradient

@@ -1,13 +1,11 @@
 """The VAE under `torch.autocast`: layers in bfloat16, everything else in float32."""
 
-from contextlib import nullcontext
-from functools import partial
-
 import pytest
 import torch
 from oracles import PPCA
 from sklearn.datasets import load_wine
 from sklearn.preprocessing import StandardScaler
+from steps import gradient_step, take_step
 from torch import nn
 
 from skgen.nn import (
@@ -18,8 +16,8 @@ from skgen.nn import (
     mlp,
 )
 from skgen.nn._networks import reset_parameters
-from skgen.nn._rounding import rounded_products
 from skgen.nn._seeding import seeded
+from skgen.training import Batch
 from skgen.vae._model import VAE, elbo
 from skgen.vae._objective import NegativeELBO
 
@@ -60,7 +58,7 @@ def test_mixed_precision_rounds_layers_only(observation):
     """
     model = small(observation)
     x = torch.rand(200, 20, generator=source())
-    loss = NegativeELBO().loss(model, x, generator=source())
+    loss = NegativeELBO().loss(model, Batch(x), generator=source())
     loss.mean().backward()
     full = [p.grad for p in model.parameters()]
     seen = []
@@ -69,11 +67,12 @@ def test_mixed_precision_rounds_layers_only(observation):
         assert all(t.dtype == torch.float32 for t in model.posterior(x))
         z = torch.randn(7, 4, generator=source())
         assert model.conditional_mean(z).dtype == torch.float32
-        half = NegativeELBO().loss(model, x, generator=source())
-        model.zero_grad()
-        NegativeELBO()(model, x, generator=source())
+        half = NegativeELBO().loss(model, Batch(x), generator=source())
+    model.zero_grad()
+    gradient_step(NegativeELBO(), model, x, source(), factor_dtype=torch.bfloat16)
     hook.remove()
-    assert seen[0].dtype == torch.bfloat16
+    assert seen[0].dtype == seen[-1].dtype == torch.bfloat16
+    assert len(seen) == 3
     assert half.dtype == torch.float32
     assert 0 < abs(half.mean() / loss.mean() - 1) < 5e-3
     for p, expected in zip(model.parameters(), full, strict=True):
@@ -91,7 +90,7 @@ def test_plain_layers_come_back_in_the_dtype_of_the_data():
     with torch.autocast("cpu", torch.bfloat16):
         assert model.decoder(x[:, :2]).dtype == torch.bfloat16
         assert model.decode(x[:, :2]).dtype == torch.float32
-        NegativeELBO()(model, x, generator=source())
+        gradient_step(NegativeELBO(), model, x, source())
         assert torch.is_autocast_enabled("cpu")
     assert went_back == [False]
 
@@ -106,7 +105,7 @@ def test_nothing_is_copied_without_mixed_precision(observation):
     assert model.decode(out) is out
 
 
-def train_linear(X, n_steps, precision):
+def train_linear(X, n_steps, factor_dtype):
     """Mean ELBO, in float64, that a linear VAE reaches in a bare loop."""
     x = torch.tensor(X, dtype=torch.float32)
     n = x.shape[1]
@@ -117,10 +116,7 @@ def train_linear(X, n_steps, precision):
     decay = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0, n_steps)
     generator = source()
     for _ in range(n_steps):
-        optimizer.zero_grad()
-        with precision():
-            NegativeELBO()(model, x, generator=generator)
-        optimizer.step()
+        take_step(NegativeELBO(), model, x, generator, optimizer, None, factor_dtype)
         decay.step()
     with torch.no_grad():
         return elbo(model.double(), torch.from_numpy(X)).mean().item()
@@ -130,8 +126,7 @@ def train_linear(X, n_steps, precision):
 def test_mixed_precision_reaches_probabilistic_pca(processor, products):
     """Within 0.01 nats a feature of the optimum, as float32, and never above it."""
     processor("avx512_bf16" if products == "native" else "none")
-    to_bfloat16 = partial(rounded_products, torch.bfloat16, torch.device("cpu"))
-    precision = nullcontext if products == "float32" else to_bfloat16
+    factor_dtype = None if products == "float32" else torch.bfloat16
     X = StandardScaler().fit_transform(load_wine().data)
-    gap = PPCA(X, 4).best_mean_log_likelihood - train_linear(X, 600, precision)
+    gap = PPCA(X, 4).best_mean_log_likelihood - train_linear(X, 600, factor_dtype)
     assert 0 <= gap / X.shape[1] < 0.01

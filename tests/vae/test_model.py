@@ -8,6 +8,7 @@ from scipy import stats
 from sklearn.datasets import load_breast_cancer, load_wine
 from sklearn.decomposition import PCA, FactorAnalysis
 from sklearn.preprocessing import StandardScaler
+from steps import gradient_step
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,6 +19,7 @@ from skgen.nn import (
     Unstandardize,
     mlp,
 )
+from skgen.training import Batch
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._model import VAE, elbo, elbo_terms
 from skgen.vae._objective import NegativeELBO
@@ -283,7 +285,7 @@ def test_training_loss(observation, rows, beta, generator):
     x = rows[0]
     with torch.no_grad():
         loss = NegativeELBO(beta=beta).loss(
-            model, tensor(x).expand(N_DRAWS, 3), generator=generator
+            model, Batch(tensor(x).expand(N_DRAWS, 3)), generator=generator
         )
     mean, error = mean_and_error(loss)
     kl = oracle.kl(x).sum()
@@ -302,7 +304,7 @@ def test_gradient_of_the_training_loss(observation, rows, generator):
     parts = []
     for _ in range(200):
         model.zero_grad()
-        NegativeELBO()(model, tensor(x).expand(400, 3), generator=generator)
+        gradient_step(NegativeELBO(), model, tensor(x).expand(400, 3), generator)
         parts.append(torch.cat([p.grad.flatten() for p in model.parameters()]))
     parts = torch.stack(parts)
     mean, error = parts.mean(0), parts.std(0) / len(parts) ** 0.5
@@ -336,26 +338,43 @@ def seeded(seed=3):
 @CASES
 @pytest.mark.parametrize("frozen", [None, "encoder", "decoder"])
 def test_gradient_is_that_of_the_loss(observation, rows, frozen):
-    """What `forward` fills in without computing a loss, against autograd of `loss`."""
+    """What a step fills in without computing a loss, against autograd of `loss`."""
     model, _ = tiny(2, observation)
     if frozen is not None:
         getattr(model, frozen).requires_grad_(False)
     objective = NegativeELBO(beta=2.5, n_warmup=4)
     objective.epoch = 3.0
     x = tensor(rows)
-    got = gradients(model, lambda: objective(model, x, generator=seeded()))
-    loss = objective.loss(model, x, generator=seeded())
+    got = gradients(model, lambda: gradient_step(objective, model, x, seeded()))
+    loss = objective.loss(model, Batch(x), generator=seeded())
     expected = gradients(model, loss.mean().backward)
     assert sum(g is None for g in got) == (0 if frozen is None else 4)
     torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
 
 
+@CASES
+def test_gradient_of_a_weighted_batch(observation, rows):
+    """That of the weighted mean of the loss; without the weights it is another."""
+    model, _ = tiny(2, observation)
+    objective, x = NegativeELBO(beta=0.5), tensor(rows)
+    weight = torch.arange(len(x), dtype=x.dtype) / (len(x) - 1) * 2
+    assert weight.mean() == 1
+    got = gradients(
+        model, lambda: gradient_step(objective, model, x, seeded(), weight=weight)
+    )
+    loss = objective.loss(model, Batch(x), generator=seeded())
+    expected = gradients(model, (weight * loss).mean().backward)
+    torch.testing.assert_close(got, expected, rtol=1e-10, atol=1e-12)
+    plain = gradients(model, lambda: gradient_step(objective, model, x, seeded()))
+    assert not torch.allclose(got[0], plain[0], rtol=1e-2)
+
+
 def test_gradient_is_taken_at_the_variance_that_has_moved():
     model, _ = tiny(2, GaussianObservation(tensor(9.0), floor=1e-3))
     x = tensor(RNG.normal(size=(5, 3)))
-    got = gradients(model, lambda: NegativeELBO()(model, x, generator=seeded()))
+    got = gradients(model, lambda: gradient_step(NegativeELBO(), model, x, seeded()))
     assert model.observation.variance < 9
-    loss = NegativeELBO().loss(model, x, generator=seeded())
+    loss = NegativeELBO().loss(model, Batch(x), generator=seeded())
     torch.testing.assert_close(got, gradients(model, loss.mean().backward))
 
 
@@ -372,12 +391,12 @@ class Operations(TorchDispatchMode):
     [GaussianObservation(torch.ones(()), floor=0.1), BernoulliObservation()],
 )
 def test_training_never_waits_for_a_number(observation):
-    """No number goes to Python on the way: a GPU would stop, and no graph hold it."""
+    """No number goes to Python on the way, for which a GPU would have to stop."""
     encoder = nn.Sequential(Standardize(3), *mlp((3, 4, 4), "relu"))
     decoder = nn.Sequential(*mlp((2, 4, 3), "relu"), Unstandardize(3))
     model = VAE(encoder, decoder, observation)
     with Operations() as ran:
-        NegativeELBO()(model, torch.rand(5, 3), generator=seeded())
+        gradient_step(NegativeELBO(), model, torch.rand(5, 3), seeded())
         assert "_local_scalar_dense" not in ran.names
         assert "addmm" in ran.names
         torch.ones(()).item()  # which would be seen
@@ -397,7 +416,9 @@ def test_what_is_watched_is_the_bound_whatever_beta():
     model, _ = tiny(2, BernoulliObservation())
     x = tensor((RNG.uniform(size=(5, 3)) < 0.5).astype(float))
     for objective in (NegativeELBO(), NegativeELBO(beta=3.0, n_warmup=7)):
-        assert torch.equal(objective.evaluate(model, x), -elbo(model, x).detach())
+        assert torch.equal(
+            objective.evaluate(model, Batch(x)), -elbo(model, x).detach()
+        )
 
 
 def test_log_variances_are_clamped():
