@@ -6,6 +6,8 @@ second moment bound 1/4 a term. Seeds are fixed; a wrong estimator, listed besid
 each, lies tens of standard errors away.
 """
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -40,6 +42,21 @@ def data_rows(oracle, n):
 def ascent(model, objective, rows, generator):
     objective.fill_gradients_(model, Batch(rows), generator=generator)
     return tuple(-p.grad.numpy() for p in model.parameters())
+
+
+def training_step_of(model, generator, *, lr, weight_decay=0.0, **kwargs):
+    """A training step whose optimizer is plain SGD; only the weights decay."""
+    listener = kwargs.pop("on_gradients", None)
+    groups = [
+        {"params": [model.weight], "weight_decay": weight_decay},
+        {"params": [model.hidden_bias, model.visible_bias]},
+    ]
+    return TrainingStep(
+        {"optimizer": torch.optim.SGD(groups, lr=lr, **kwargs)},
+        list(model.named_parameters()),
+        generator=generator,
+        on_gradients=listener,
+    )
 
 
 def assert_means(got, expected, z=5.0):
@@ -189,7 +206,7 @@ def test_oracle_gradient_by_finite_differences(oracle):
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("persistent", [True, False])
 @pytest.mark.parametrize("kind", [float, torch.as_tensor])
-def test_descending_in_place_is_a_step_of_sgd(
+def test_a_training_step_in_place_is_a_step_of_sgd(
     oracle, persistent, centered, momentum, kind
 ):
     """Mini-batches of several sizes, and a learning rate that is a tensor, too."""
@@ -200,28 +217,54 @@ def test_descending_in_place_is_a_step_of_sgd(
             chains, *(offsets() if centered else (None, None)), n_steps=2
         )
         noise = torch.Generator().manual_seed(2)
-        groups = [
-            {"params": [model.weight], "weight_decay": 0.3},
-            {"params": [model.hidden_bias, model.visible_bias]},
-        ]
-        sgd = torch.optim.SGD(groups, lr=0.5, momentum=momentum)
-        velocity = [torch.zeros_like(p.detach()) for p in model.parameters()]
+        lr = 0.5 if i == 0 else kind(np.float64(0.5))
+        step = training_step_of(
+            model, noise, lr=lr, weight_decay=0.3, momentum=momentum
+        )
         for n in (10, 10, 5, 15, 10, 5):
             rows = data_rows(oracle, n)
             if i == 0:
-                objective(model, rows, generator=noise)
-                sgd.step()
+                objective.fill_gradients_(model, Batch(rows), generator=noise)
+                step.optimizers["optimizer"].step()
             else:
                 with torch.no_grad():
-                    objective.descend_(
-                        model,
-                        rows,
-                        learning_rate=kind(np.float64(0.5)),
-                        weight_decay=0.3,
-                        momentum=momentum,
-                        velocity=velocity if momentum else None,
-                        generator=noise,
-                    )
+                    objective.training_step(model, Batch(rows), step)
+                assert all(p.grad is None for p in model.parameters())
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
+        np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.7])
+def test_steps_in_place_and_by_gradients_take_turns(oracle, momentum):
+    """A learning rate that moves, and velocities that each goes on with."""
+    models = module_of(oracle), module_of(oracle)
+    ways = []
+    for in_turns, model in zip((False, True), models, strict=True):
+        objective = ContrastiveDivergence(
+            chains_from(oracle, oracle.p_h, 6), *offsets(), n_steps=2
+        )
+        noise = torch.Generator().manual_seed(2)
+        seen = []
+        step = training_step_of(
+            model,
+            noise,
+            lr=0.5,
+            weight_decay=0.3,
+            momentum=momentum,
+            on_gradients=lambda *args, seen=seen: seen.append(args),
+        )
+        silent = TrainingStep(
+            step.optimizers, list(model.named_parameters()), generator=noise
+        )
+        for k, rate in enumerate((0.5, 0.4, 0.3, 0.2, 0.1, 0.05)):
+            for group in step.optimizers["optimizer"].param_groups:
+                group["lr"] = rate
+            now = silent if in_turns and k // 2 != 1 else step
+            now.batch = Batch(data_rows(oracle, 10))
+            with torch.no_grad():
+                objective.training_step(model, now.batch, now)
+        ways.append(len(seen))
+    assert ways == [6, 2]
     for p, q in zip(*(m.parameters() for m in models), strict=True):
         np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
 
@@ -230,22 +273,185 @@ def test_a_velocity_that_fades_stays_a_normal_number():
     """Denormal ones, met after 126 halvings, would take several times as long."""
     model = BernoulliRBM(torch.zeros(3, 4), torch.zeros(3), torch.full((4,), -100.0))
     objective = ContrastiveDivergence(torch.zeros(10, 3), None, None)
-    velocity = [torch.ones_like(p.detach()) for p in model.parameters()]
-    noise = torch.Generator().manual_seed(0)
+    step = training_step_of(
+        model, torch.Generator().manual_seed(0), lr=0.5, momentum=0.5
+    )
+    state = step.optimizers["optimizer"].state
+    for p in model.parameters():
+        state[p]["momentum_buffer"] = torch.ones_like(p.detach())
+    velocity = [state[p]["momentum_buffer"] for p in model.parameters()]
     with torch.no_grad():
-        for _ in range(130):  # bits are 0, and so is the gradient of couplings
-            objective.descend_(
-                model,
-                torch.zeros(10, 4),
-                learning_rate=0.5,
-                weight_decay=0.0,
-                momentum=0.5,
-                velocity=velocity,
-                generator=noise,
-            )
+        for _ in range(130):  # bits are 0, and so is the gradient of the weights
+            objective.training_step(model, Batch(torch.zeros(10, 4)), step)
+    assert state[model.weight]["momentum_buffer"] is velocity[0]
     size = velocity[0].abs()
     assert torch.finfo(torch.float32).tiny < size.min()
     assert size.max() < 1e-20
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+@pytest.mark.parametrize("name", ["weight", "hidden_bias", "visible_bias"])
+def test_a_frozen_parameter_does_not_move(oracle, name, persistent):
+    """The others take the step that they take without it."""
+    models = module_of(oracle), module_of(oracle)
+    getattr(models[1], name).requires_grad_(False)
+    for model in models:
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(chains, None, None)
+        noise = torch.Generator().manual_seed(2)
+        step = training_step_of(model, noise, lr=0.5, weight_decay=0.3)
+        with torch.no_grad():
+            objective.training_step(model, Batch(data_rows(oracle, 10)), step)
+    frozen = dict(models[1].named_parameters())
+    before = dict(module_of(oracle).named_parameters())
+    for other, p in models[0].named_parameters():
+        assert not torch.equal(p, before[other])
+        expected = before[other] if other == name else p
+        np.testing.assert_allclose(
+            frozen[other].detach(), expected.detach(), atol=1e-12
+        )
+    assert torch.equal(frozen[name], before[name])
+    assert frozen[name].grad is None
+
+
+SGD_KWARGS = {
+    "plain": {},
+    "momentum": {"momentum": 0.7},
+    "nesterov": {"momentum": 0.7, "nesterov": True},
+    "dampening": {"momentum": 0.7, "dampening": 0.2},
+    "maximize": {"maximize": True},
+    "listener": {},
+}
+
+
+@pytest.mark.parametrize("kind", SGD_KWARGS)
+def test_only_plain_sgd_that_nobody_watches_is_in_place(oracle, kind):
+    """Otherwise a training step is `fill_gradients_` and a step of the optimizer."""
+    kwargs, seen = SGD_KWARGS[kind], []
+    models = module_of(oracle), module_of(oracle)
+    for i, model in enumerate(models):
+        objective = ContrastiveDivergence(None, None, None)
+        noise = torch.Generator().manual_seed(2)
+        listener = (lambda *args: seen.append(args)) if kind == "listener" else None
+        step = training_step_of(
+            model, noise, lr=0.5, weight_decay=0.3, on_gradients=listener, **kwargs
+        )
+        in_place = in_place_sgd(model, step) is not None
+        assert in_place == (kind in ("plain", "momentum"))
+        for _ in range(3):
+            step.batch = Batch(data_rows(oracle, 10))
+            if i == 0:
+                objective.fill_gradients_(model, step.batch, generator=noise)
+                step.optimizers["optimizer"].step()
+            else:
+                with torch.no_grad():
+                    objective.training_step(model, step.batch, step)
+                has_gradients = [p.grad is not None for p in model.parameters()]
+                assert has_gradients == [not in_place] * 3
+    for p, q in zip(*(m.parameters() for m in models), strict=True):
+        np.testing.assert_allclose(p.detach(), q.detach(), atol=1e-12)
+    assert len(seen) == (3 if kind == "listener" else 0)
+    for named_parameters, batch in seen:
+        assert [name for name, _ in named_parameters] == [
+            "weight",
+            "hidden_bias",
+            "visible_bias",
+        ]
+        assert torch.equal(batch.x, data_rows(oracle, 10))
+
+
+def test_another_optimizer_is_not_in_place(oracle):
+    """Adam, and a subclass of SGD, which may do anything."""
+
+    class Subclass(torch.optim.SGD):
+        pass
+
+    model = module_of(oracle)
+    for optimizer in (
+        torch.optim.Adam(model.parameters()),
+        Subclass(model.parameters(), lr=0.1),
+    ):
+        step = TrainingStep(
+            {"optimizer": optimizer},
+            list(model.named_parameters()),
+            generator=torch.Generator(),
+        )
+        assert in_place_sgd(model, step) is None
+
+
+def phases(model, objective, batch, seed):
+    """The gradient that a batch gives, and its negative phase.
+
+    Rows of data that weigh nothing leave the negative phase alone.
+    """
+    gradients = []
+    for weight in (batch.weight, torch.zeros(len(batch.x), dtype=torch.float64)):
+        twin = copy.deepcopy(objective)
+        noise = torch.Generator().manual_seed(seed)
+        twin.fill_gradients_(model, batch._replace(weight=weight), generator=noise)
+        gradients.append([-p.grad.numpy() for p in model.parameters()])
+    return gradients
+
+
+@pytest.mark.parametrize("persistent", [True, False])
+def test_weights_of_rows_are_repetitions_in_the_positive_phase(oracle, persistent):
+    """Integers of mean 1, a weight of 0 among them; to rounding."""
+    weights = torch.tensor([3, 0, 1, 0, 2, 1, 0, 1, 1, 1])
+    rows = torch.tensor(oracle.V[[0, 3, 3, 9, 14, 1, 7, 8, 12, 15]])
+    repeated = rows.repeat_interleave(weights, 0)
+    assert len(repeated) == len(rows)
+    positive = []
+    for batch in (
+        Batch(rows, None, weights.double()),
+        Batch(repeated, None, torch.ones(10, dtype=torch.float64)),
+        Batch(repeated),
+        Batch(rows),
+    ):
+        chains = chains_from(oracle, oracle.p_h, 6) if persistent else None
+        objective = ContrastiveDivergence(chains, None, None)
+        both, negative = phases(module_of(oracle), objective, batch, seed=2)
+        positive.append([g - n for g, n in zip(both, negative, strict=True)])
+    weighted, ones, expected, plain = positive
+    p_repeated = np.bincount(oracle.index(repeated), minlength=len(oracle.V)) / 10
+    exact = oracle.moments(p_repeated)
+    for w, o, e, m in zip(weighted, ones, expected, exact, strict=True):
+        np.testing.assert_allclose(w, e, atol=1e-12)
+        np.testing.assert_allclose(o, e, atol=1e-12)
+        np.testing.assert_allclose(w, m, atol=1e-12)
+    # Rows without their weights would be seen.
+    assert max(np.abs(w - p).max() for w, p in zip(weighted, plain, strict=True)) > 0.1
+
+
+@pytest.mark.parametrize("centered", [True, False])
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_step_with_weights_is_one_with_repeated_rows(oracle, in_place, centered):
+    """Of persistent chains, whose negative phase takes no rows; three steps."""
+    weights = torch.tensor([3, 0, 1, 0, 2, 1, 0, 1, 1, 1])
+    rows = torch.tensor(oracle.V[[0, 3, 3, 9, 14, 1, 7, 8, 12, 15]])
+    weighted = Batch(rows, None, weights.double())
+    repeated = Batch(rows.repeat_interleave(weights, 0))
+    results = []
+    # Batches without weights in between: those of before must not stay.
+    for batches in ([weighted, repeated, weighted], [repeated] * 3, [Batch(rows)] * 3):
+        model = module_of(oracle)
+        objective = ContrastiveDivergence(
+            chains_from(oracle, oracle.p_h, 6),
+            *(offsets() if centered else (None, None)),
+        )
+        noise = torch.Generator().manual_seed(2)
+        listener = None if in_place else lambda *args: None
+        step = training_step_of(
+            model, noise, lr=0.5, momentum=0.7, on_gradients=listener
+        )
+        for batch in batches:
+            step.batch = batch
+            with torch.no_grad():
+                objective.training_step(model, batch, step)
+        result = list(model.state_dict().values())
+        results.append([*result, objective.hidden_offset] if centered else result)
+    for w, e, plain in zip(*results, strict=True):
+        np.testing.assert_allclose(w, e, atol=1e-12)
+        assert (w - plain).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("persistent", [True, False])

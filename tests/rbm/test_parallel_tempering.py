@@ -14,12 +14,14 @@ from rbm.test_contrastive_divergence import (
     data_rows,
     distance,
     p_data,
+    training_step_of,
 )
 from rbm_helpers import module_of
 from scipy import stats
 
 from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._trajectory import Trajectory
+from skgen.training import Batch
 
 BASE = np.array([0.5, -0.5, 1.0, 0.0])
 
@@ -60,7 +62,7 @@ def test_every_replica_keeps_its_law(oracle, generator):
         chains, None, None, base_bias=torch.tensor(BASE), n_steps=1
     )
     for _ in range(10):
-        objective(module_of(oracle), data_rows(oracle, 5), generator=generator)
+        ascent(module_of(oracle), objective, data_rows(oracle, 5), generator)
     for beta, h in zip(betas, objective.chains, strict=True):
         exact = tempered(oracle, beta)
         index = (h.numpy() @ [4, 2, 1]).astype(int)
@@ -83,7 +85,7 @@ def test_chains_cross_between_modes(generator):
     objective = ParallelTempering(chains, None, None, base_bias=base_bias, n_steps=1)
     rows = torch.zeros(1, n, dtype=torch.float64)
     for _ in range(300):
-        objective(model, rows, generator=generator)
+        ascent(model, objective, rows, generator)
     on = int(objective.chains[-1].sum())
     assert stats.binomtest(on, 500, 0.5).pvalue > 1e-3
 
@@ -118,13 +120,13 @@ def test_a_model_that_is_kept_gets_chains(oracle, generator):
     with torch.no_grad():
         model.weight.mul_(-3)
     for _ in range(2):
-        objective(model, data_rows(oracle, 5), generator=generator)
+        ascent(model, objective, data_rows(oracle, 5), generator)
         assert len(objective.chains) == len(trajectory.models) + 1
     assert len(trajectory.models) > 1
 
 
 def test_one_step_in_place_is_one_of_sgd(oracle):
-    """`descend_` and `forward` with the same noise."""
+    """`training_step` and `fill_gradients_` with the same noise."""
     chains = in_equilibrium([tempered(oracle, b) for b in (0, 1)], 20)
     after = []
     for in_place in (True, False):
@@ -136,17 +138,11 @@ def test_one_step_in_place_is_one_of_sgd(oracle):
         rows = data_rows(oracle, 10)
         with torch.no_grad():
             if in_place:
-                objective.descend_(
-                    model,
-                    rows,
-                    learning_rate=0.1,
-                    weight_decay=0.0,
-                    momentum=0.0,
-                    velocity=None,
-                    generator=generator,
-                )
+                step = training_step_of(model, generator, lr=0.1)
+                objective.training_step(model, Batch(rows), step)
+                assert all(p.grad is None for p in model.parameters())
             else:
-                objective(model, rows, generator=generator)
+                objective.fill_gradients_(model, Batch(rows), generator=generator)
                 for p in model.parameters():
                     p -= 0.1 * p.grad
         after.append(copy.deepcopy(model))

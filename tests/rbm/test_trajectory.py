@@ -1,6 +1,7 @@
 """When a model is kept, and models between two."""
 
 import copy
+import io
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from rbm_helpers import module_of
 
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._trajectory import Trajectory
+from skgen.training import Batch
 
 
 @pytest.fixture
@@ -36,9 +39,7 @@ def exact_acceptance(one, other):
 
 
 @pytest.mark.parametrize("factor", [1.0, 0.7, 0.4, 0.2, 0.0, -0.5])
-def test_a_model_is_kept_below_an_acceptance_of_four_tenths(
-    oracle, generator, factor
-):
+def test_a_model_is_kept_below_an_acceptance_of_four_tenths(oracle, generator, factor):
     now = scaled(oracle, factor)
     trajectory = Trajectory([module_of(oracle)])
     with torch.no_grad():
@@ -91,6 +92,73 @@ def test_models_move_with_the_objective_and_are_no_parameters(oracle):
     assert list(objective.parameters()) == []
     objective.to(torch.float32)
     assert trajectory.models[0].weight.dtype == torch.float32
+
+
+def objective_of(algorithm, n_models, seed):
+    """An objective with so many models kept and chains that are coins."""
+    models = [EnumeratedRBM.random(5, 4, seed=seed + r) for r in range(n_models)]
+    shape = (n_models + 1, 20, 4) if algorithm == "pt" else (20, 4)
+    rng = np.random.RandomState(seed)
+    chains = torch.tensor(rng.randint(2, size=shape), dtype=torch.float64)
+    kwargs = {"trajectory": Trajectory([module_of(m) for m in models])}
+    if algorithm == "cd":
+        return ContrastiveDivergence(chains, None, None, **kwargs)
+    base_bias = torch.linspace(-1, 1, 5, dtype=torch.float64) * seed
+    return ParallelTempering(chains, None, None, base_bias=base_bias, **kwargs)
+
+
+def gradients(objective, model, rows, seed):
+    noise = torch.Generator().manual_seed(seed)
+    objective.fill_gradients_(model, Batch(rows), generator=noise)
+    return [p.grad for p in model.parameters()]
+
+
+@pytest.mark.parametrize("n_kept", [1, 2, 3])
+@pytest.mark.parametrize("algorithm", ["cd", "pt"])
+def test_saved_state_restores_models_and_chains(oracle, algorithm, n_kept):
+    """To an objective that has kept two models: fewer, as many and more.
+
+    It has taken two steps before, whose tensors must not be used any more: a step
+    from the restored state is the one from the state that was saved.
+    """
+    saved = objective_of(algorithm, n_kept, seed=10)
+    restored = objective_of(algorithm, 2, seed=20)
+    model, rows = module_of(oracle), torch.tensor(oracle.V[:10])
+    for seed in range(2):
+        gradients(restored, model, rows, seed)
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    assert len(restored.trajectory.models) == n_kept
+    for one, other in zip(
+        saved.trajectory.models, restored.trajectory.models, strict=True
+    ):
+        for p, q in zip(one.parameters(), other.parameters(), strict=True):
+            assert torch.equal(p, q)
+            assert p.data_ptr() != q.data_ptr()
+    assert torch.equal(saved.chains, restored.chains)
+    for g, e in zip(
+        gradients(restored, module_of(oracle), rows, 3),
+        gradients(saved, module_of(oracle), rows, 3),
+        strict=True,
+    ):
+        assert torch.equal(g, e)
+    assert torch.equal(saved.chains, restored.chains)
+
+
+def test_models_that_are_restored_are_followed(oracle, generator):
+    """Acceptance is with the last model restored, not with the one before."""
+    trajectory = Trajectory([module_of(scaled(oracle, -2.0))])
+    trajectory.restore([module_of(scaled(oracle, f)).state_dict() for f in (-2.0, 1.0)])
+    with torch.no_grad():
+        v = draws(oracle)
+        assert trajectory.follow(module_of(oracle), v, generator=generator) is None
+    assert len(trajectory.models) == 2
+    trajectory.restore([module_of(scaled(oracle, -2.0)).state_dict()])
+    with torch.no_grad():
+        parents = trajectory.follow(module_of(oracle), v, generator=generator)
+    assert parents == [0, 1, 1]
 
 
 @pytest.mark.parametrize("t", [0.0, 0.25, 1.0])
