@@ -337,8 +337,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     ) -> np.ndarray:
         """Apply ``function(model, x)`` to valid data, a block of rows at a time.
 
-        With conditions y, of shape (n_samples, n_conditions) and the dtype of X, it is
-        ``function(model, x, y)``.
+        With a second array y of as many rows it is ``function(model, x, y)``.
         """
         device, sources = self._inference_device(), [row_source(X)]
         if y is not None:

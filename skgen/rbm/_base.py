@@ -91,7 +91,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
                   = \sum_i \log \sigma\left(F(v^{(i)}) - F(v)\right)
 
         with all single-bit flips :math:`v^{(i)}` (Besag, 1975). It is
-        deterministic, and takes O(n_features · n_components) a row.
+        deterministic, and takes O(n_features · n_components) operations per row.
 
         Parameters
         ----------
@@ -421,11 +421,10 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         if known is None:
             return self._apply(run, start)
 
-        def clamped(model: Any, both: Tensor) -> Tensor:
-            v, is_known = both.tensor_split(2, dim=1)
-            return run(model, v, clamped=is_known.bool())
+        def clamped(model: Any, v: Tensor, is_known: Tensor) -> Tensor:
+            return run(model, v, clamped=is_known)
 
-        return self._apply(clamped, np.hstack([start, known.astype(start.dtype)]))
+        return self._apply(clamped, start, known)
 
     def _sample_by_tempering(
         self,
