@@ -35,7 +35,8 @@ class ContrastiveDivergence(Objective):
               \partial_c = \langle h \rangle_\text{data}
               - \langle h \rangle_\text{model}.
 
-    The negative phase is estimated from Markov chains, `n_steps` of block Gibbs
+    For units of another kind than binary ones, v is s(v) of `Units` here. The negative
+    phase is estimated from Markov chains, `n_steps` of block Gibbs
     sampling a mini-batch, which start at the data (CD; Hinton, 2002) or where
     they stopped the last time (PCD; Tieleman, 2008). In both phases h is replaced by
     its mean given v, in the negative one given the final v. Each phase is averaged
@@ -56,7 +57,7 @@ class ContrastiveDivergence(Objective):
     chains : Tensor of shape (n_chains, n_hidden) or None
         Hidden states of the persistent chains; None means CD.
     visible_offset : Tensor of shape (n_visible,) or None
-        Offset :math:`\mu`; None means the plain gradient.
+        Offset :math:`\mu` of s(v); None means the plain gradient.
     hidden_offset : Tensor of shape (n_hidden,) or None
         Offset :math:`\lambda`; None means the plain gradient.
     n_steps : int
@@ -194,23 +195,31 @@ class ContrastiveDivergence(Objective):
         row_weights, column = space.scaled_weights(scale)
         positive = space.positive
         if batch.weight is not None:
-            row_weights = row_weights.clone()
-            row_weights[: len(positive)] *= batch.weight
+            row_weights = self._weighted(row_weights, batch.weight)
             column, positive = row_weights[:, None], positive * batch.weight[:, None]
         mu, lam = self.visible_offset, self.hidden_offset
         if lam is not None:
             lam.lerp_(positive.mean(0), _OFFSET_RATE)
-        hidden, visible = space.hidden_mean, space.states
+        hidden, (right, visible) = space.hidden_mean, space.coupled()
         hidden.mul_(column)
-        dc, db = hidden.sum(0), torch.mv(space.states_transposed, row_weights)
+        dc, db = hidden.sum(0), torch.mv(visible.T, row_weights)
         if mu is None or lam is None:
             return hidden, visible, [dc, db]
         # Two more rows of the same product subtract the offsets.
-        left, right = space.left, space.right
+        left = space.left
         left[-2], left[-1] = dc, lam
         torch.neg(mu, out=right[-2])
         torch.neg(db, out=right[-1])
         return left, right, [dc - (right @ mu) @ left, db - (left @ lam) @ right]
+
+    def _weighted(self, row_weights: Tensor, weight: Tensor) -> Tensor:
+        """Multiply by sample weights, also chains where each starts at a row."""
+        row_weights = row_weights.clone()
+        n = weight.shape[0]
+        row_weights[:n] *= weight
+        if self.chains is None:
+            row_weights[n:] *= weight
+        return row_weights
 
     def _observe(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:
         """Return the workspace for a mini-batch, with its data in place."""

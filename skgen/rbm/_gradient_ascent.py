@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD
+from torch.optim import SGD, Optimizer
 
 from skgen.rbm._workspace import add_product_
 from skgen.training._step import TrainingStep
@@ -25,18 +25,39 @@ def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
     Returns
     -------
     sgd : InPlaceSGD or None
-        None where the optimizer is not plain stochastic gradient descent, a callback
-        reads the gradients, or a parameter is frozen.
+        None where the optimizer is not plain stochastic gradient descent of which the
+        weights alone decay, a callback reads the gradients, or a parameter is frozen.
     """
     optimizer, parameters = step.optimizers["optimizer"], list(model.parameters())
-    plain = type(optimizer) is SGD and not any(
+    moves = all(parameter.requires_grad for parameter in parameters)
+    if not moves or step.gradients_are_watched or not _is_plain(optimizer):
+        return None
+    if not _has_groups_for(optimizer, parameters[0]):
+        return None
+    return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
+
+
+def _is_plain(optimizer: Optimizer) -> bool:
+    """Whether an optimizer is stochastic gradient descent, with or without momentum."""
+    return type(optimizer) is SGD and not any(
         group["nesterov"] or group["dampening"] or group["maximize"]
         for group in optimizer.param_groups
     )
-    moves = all(parameter.requires_grad for parameter in parameters)
-    if not plain or not moves or step.gradients_are_watched:
-        return None
-    return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
+
+
+def _has_groups_for(optimizer: Optimizer, weight: nn.Parameter) -> bool:
+    """Whether the weights come first, and only they decay; all else is the same."""
+    first, *others = optimizer.param_groups
+    alone = len(first["params"]) == 1 or not first["weight_decay"]
+    return (
+        first["params"][0] is weight
+        and alone
+        and not any(group["weight_decay"] for group in others)
+        and all(
+            (group["lr"], group["momentum"]) == (first["lr"], first["momentum"])
+            for group in others
+        )
+    )
 
 
 class InPlaceSGD:

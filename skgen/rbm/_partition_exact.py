@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM
+from skgen.rbm._units import BernoulliUnits, Units
 
 # 2^25 states take minutes; each further unit doubles that.
 MAX_UNITS = 25
@@ -11,8 +12,8 @@ MAX_UNITS = 25
 _BLOCK = 2**22
 
 
-def log_partition_exact(model: BernoulliRBM) -> float:
-    r"""Log partition function of a small Bernoulli RBM, by enumeration.
+def log_partition_exact(model: RBM) -> float:
+    r"""Log partition function of a small RBM, by enumeration.
 
     The sum over the larger layer factorises, so that only the states of the
     smaller one are enumerated, in chunks: with the hidden layer the smaller,
@@ -22,9 +23,9 @@ def log_partition_exact(model: BernoulliRBM) -> float:
 
     Parameters
     ----------
-    model : BernoulliRBM
-        A model whose smaller layer has at most 25 units, in float64 for
-        float64 accuracy.
+    model : RBM
+        A model with binary hidden units, whose smaller binary layer has at most 25
+        units, in float64 for float64 accuracy.
 
     Returns
     -------
@@ -37,8 +38,9 @@ def log_partition_exact(model: BernoulliRBM) -> float:
         If both layers have more than 25 units.
     """
     weight: Tensor = model.weight
-    inner, outer = model.hidden, model.visible
-    if len(outer.bias) < len(inner.bias):
+    inner: Units = model.hidden
+    outer: Units = model.visible
+    if len(outer.bias) < len(inner.bias) and isinstance(outer, BernoulliUnits):
         weight, inner, outer = weight.T, outer, inner
     n = len(inner.bias)
     if n > MAX_UNITS:

@@ -98,7 +98,6 @@ class Workspace:
         new = self.parameters.exact.new_empty
         self.right, self.left = new(n_rows + 2, n_visible), new(n_rows + 2, n_hidden)
         self.states, self.hidden_mean = self.right[:-2], self.left[:-2]
-        self.states_transposed = self.states.T
         self.data, self.chain_ends = self.states[:n_data], self.states[n_data:]
         self.positive = self.hidden_mean[:n_data]
         self.negative = self.hidden_mean[n_data:]
@@ -108,6 +107,14 @@ class Workspace:
         weights = [1 / n_data] * n_data + [-1 / n_chains] * n_chains
         self.weights = self.parameters.exact.new_tensor(weights)
         self._scale, self._scaled = 1.0, (self.weights, self.weights[:, None])
+
+    def coupled(self) -> tuple[Tensor, Tensor]:
+        """Return s(v) of all rows, with the two rows for offsets and without them."""
+        coupled = self.parameters.visible.coupled(self.states)
+        if coupled is self.states:
+            return self.right, self.states
+        right = torch.cat([coupled, self.right[-2:]])
+        return right, right[:-2]
 
     def scaled_weights(self, scale: float) -> tuple[Tensor, Tensor]:
         """Scale the weights of rows, as shapes (n_rows,) and (n_rows, 1)."""

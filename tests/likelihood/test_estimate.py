@@ -139,7 +139,7 @@ def test_bracket_is_wide_where_directions_disagree():
     assert result.upper > 9.9
 
 
-def test_a_cautious_bracket_holds_with_modes_in_wrong_proportions():
+def test_a_conservative_bracket_holds_with_modes_in_wrong_proportions():
     """Forward sees a mode of mass e^-4; half of the reverse chains are in it."""
     up, light = gaussian_work(-4.0, 0.3, (1, 1, 100))
     _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))
@@ -170,7 +170,7 @@ def test_result_is_frozen_and_exact_ones_have_no_error():
         result.estimate = 6.0
 
 
-def test_a_cautious_bracket_takes_the_half_that_knows_more():
+def test_a_conservative_bracket_takes_the_half_that_knows_more():
     """A quarter of the reverse chains in the heavy mode: the mean of all is too low."""
     up, light = gaussian_work(-4.0, 0.3, (1, 1, 100))
     _, heavy = gaussian_work(4.0, 0.3, (1, 1, 100))

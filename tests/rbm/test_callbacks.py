@@ -1,4 +1,4 @@
-"""Diagnoses during training, against what the fitted model says itself."""
+"""Diagnostics during training, against what the fitted model says itself."""
 
 import math
 import pickle
@@ -60,7 +60,7 @@ def test_without_held_out_rows():
     assert "free_energy_gap_chains" not in no_chains.history_[-1]
 
 
-def test_log_likelihood_of_a_small_machine_is_exact():
+def test_log_likelihood_of_a_small_model_is_exact():
     model = fit(LogLikelihood(every=1, held_out=True), precision="float64")
     valid, train = held_out(model)
     row = model.history_[-1]
@@ -101,7 +101,7 @@ def test_epochs_between_are_nan_and_the_last_one_is_measured():
 
 
 def test_autocorrelation_time_against_the_transition_kernel():
-    """tau of the free energy, from the enumerated kernel of a small machine."""
+    """tau of the free energy, from the enumerated kernel of a small model."""
     oracle = EnumeratedRBM.random(6, 4, seed=2, scale=2.0)
     data = np.random.RandomState(0).uniform(size=(200, 6)).round()
     model = BernoulliRBMGPU(4, n_iter=1, n_chains=200, batch_size=200, random_state=0)
@@ -141,7 +141,7 @@ def test_autocorrelation_time_without_chains():
     ],
 )
 @pytest.mark.parametrize("binarize", ["none", "sample"])
-def test_a_diagnosis_does_not_change_the_fit(callback, binarize):
+def test_a_diagnostic_does_not_change_the_fit(callback, binarize):
     plain = BernoulliRBMGPU(
         16, n_iter=3, random_state=0, device="cpu", binarize=binarize
     ).fit(X * 0.9)

@@ -138,7 +138,7 @@ def test_law_of_sample_is_that_of_the_model(oracle):
     counts = np.bincount(oracle.index(samples), minlength=len(oracle.V))
     p = np.exp(oracle.log_p_v)
     assert stats.chisquare(counts, p * len(samples)).pvalue > 1e-3
-    # Power: the law of the machine at temperature 1.05 is rejected.
+    # Power: the law of the model at temperature 1.05 is rejected.
     warmer = EnumeratedRBM(*(a / 1.05 for a in oracle.params))
     assert stats.chisquare(counts, np.exp(warmer.log_p_v) * len(samples)).pvalue < 1e-6
 

@@ -48,9 +48,9 @@ def random_rbm(n_hidden, n_visible, scale, seed=0):
 
 
 def test_probabilities_flip_to_their_complement():
-    machine = random_rbm(6, 9, 1.0)
+    params = random_rbm(6, 9, 1.0)
     v = np.random.RandomState(1).uniform(size=(5, 9))
-    np.testing.assert_allclose(score(*machine, v), by_flips(*machine, v), atol=1e-10)
+    np.testing.assert_allclose(score(*params, v), by_flips(*params, v), atol=1e-10)
 
 
 @pytest.mark.parametrize("scale", [0.3, 60.0])
@@ -70,32 +70,32 @@ def test_estimate_from_some_units(bits, scale):
 @pytest.mark.parametrize("n_hidden", [7, 3000])
 def test_tiles_of_any_size(n_hidden):
     # More units than a tile of the block holds rows, or even columns.
-    machine = random_rbm(n_hidden, 150, 0.3)
+    params = random_rbm(n_hidden, 150, 0.3)
     v = (np.random.RandomState(1).uniform(size=(9, 150)) < 0.5).astype(float)
-    np.testing.assert_allclose(score(*machine, v), by_flips(*machine, v), rtol=1e-11)
+    np.testing.assert_allclose(score(*params, v), by_flips(*params, v), rtol=1e-11)
 
 
 @pytest.mark.parametrize("scale", [3.0, 30.0, 300.0])
 def test_float32_at_saturated_units(scale):
-    # Fields of thousands: sigmoids are exactly 0 and 1, exp overflows float32.
-    machine = tuple(a.astype(np.float32) for a in random_rbm(20, 30, scale))
+    # Inputs of thousands: sigmoids are exactly 0 and 1, exp overflows float32.
+    params = tuple(a.astype(np.float32) for a in random_rbm(20, 30, scale))
     v = (np.random.RandomState(1).uniform(size=(10, 30)) < 0.5).astype(float)
-    single = score(*machine, v, dtype=torch.float32)
-    double = by_flips(*(a.astype(np.float64) for a in machine), v)
+    single = score(*params, v, dtype=torch.float32)
+    double = by_flips(*(a.astype(np.float64) for a in params), v)
     assert np.isfinite(single).all()
     np.testing.assert_allclose(single, double, rtol=1e-4)
 
 
 def test_values_far_outside_the_unit_interval():
-    machine = random_rbm(4, 5, 1.0)
+    params = random_rbm(4, 5, 1.0)
     v = np.arange(5.0)[None] * 1e4
-    np.testing.assert_allclose(score(*machine, v), by_flips(*machine, v), rtol=1e-10)
+    np.testing.assert_allclose(score(*params, v), by_flips(*params, v), rtol=1e-10)
 
 
 @pytest.mark.parametrize("values", [[0, 1], [0, 0.5]])
 @pytest.mark.parametrize("strength", [2.0, 7.0, 30.0, 70.0])
 def test_products_near_the_end_of_the_range(strength, values):
-    """A flip moves all fields one way: products of many factors would overflow."""
+    """A flip moves all inputs one way: products of many factors would overflow."""
     W, c, b = random_rbm(33, 4, 0.1)
     W[:, 0], W[:, 1] = strength, -strength
     v = np.array([[0, 0, value, 0] for value in values], dtype=float)

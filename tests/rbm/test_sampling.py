@@ -1,4 +1,4 @@
-"""Samples by tempering, given some values, imputation, and rungs."""
+"""Samples by tempering, given some values, imputation, and trajectories."""
 
 from itertools import pairwise
 
@@ -19,7 +19,7 @@ def oracle():
 
 
 @pytest.fixture(scope="module")
-def with_rungs():
+def with_trajectory():
     return rbm(10, n_iter=40, keep_trajectory=True, n_chains=50).fit(
         np.tile(PATTERNS, (20, 1))
     )
@@ -63,15 +63,15 @@ def test_law_of_tempering(oracle):
 
 
 @pytest.mark.parametrize("n", [pytest.param(20_000, marks=pytest.mark.slow), 3000])
-def test_law_of_tempering_along_rungs(with_rungs, n):
-    """Rungs of the training, and samples by them are those of the machine.
+def test_law_of_tempering_along_the_trajectory(with_trajectory, n):
+    """Samples by exchange with the models kept in training have the model's law.
 
     Within 4.5 standard errors in the mean energy, and 5.7 in the mean of each unit.
     Samples of independent bits with the means of the data are rejected.
     """
-    exact = EnumeratedRBM.of(with_rungs)
-    samples = with_rungs.sample(n)
-    energies = with_rungs.free_energy(samples)
+    exact = EnumeratedRBM.of(with_trajectory)
+    samples = with_trajectory.sample(n)
+    energies = with_trajectory.free_energy(samples)
     table = -exact.log_p_v - exact.log_z
     p = np.exp(exact.log_p_v)
     mean, std = p @ table, np.sqrt(p @ table**2 - (p @ table) ** 2)
@@ -79,24 +79,25 @@ def test_law_of_tempering_along_rungs(with_rungs, n):
     close = 0.02 * np.sqrt(20_000 / n)
     np.testing.assert_allclose(samples.mean(0), p @ exact.V, atol=close)
     bits = np.random.RandomState(0).uniform(size=samples.shape) < PATTERNS.mean(0)
-    wrong = with_rungs.free_energy(bits * 1.0).mean()
+    wrong = with_trajectory.free_energy(bits * 1.0).mean()
     assert abs(wrong - mean) > 20 * std / np.sqrt(n)
 
 
-def test_rungs_are_a_ladder(with_rungs):
-    rungs = with_rungs.trajectory_
-    n_rungs = len(rungs["components_"])
-    assert 2 <= n_rungs <= 30
-    assert rungs["components_"].shape == (n_rungs, 10, 9)
-    assert rungs["intercept_hidden_"].shape == (n_rungs, 10)
-    assert rungs["intercept_visible_"].shape == (n_rungs, 9)
-    norms = np.linalg.norm(rungs["components_"], axis=(1, 2))
+def test_the_trajectory_is_a_ladder(with_trajectory):
+    trajectory = with_trajectory.trajectory_
+    n_models = len(trajectory["components_"])
+    assert 2 <= n_models <= 30
+    assert trajectory["components_"].shape == (n_models, 10, 9)
+    assert trajectory["intercept_hidden_"].shape == (n_models, 10)
+    assert trajectory["intercept_visible_"].shape == (n_models, 9)
+    norms = np.linalg.norm(trajectory["components_"], axis=(1, 2))
     assert norms[0] < norms[-1]
-    machines = [
-        EnumeratedRBM(*(rungs[name][r] for name in rungs)) for r in range(n_rungs)
+    models = [
+        EnumeratedRBM(*(trajectory[name][r] for name in trajectory))
+        for r in range(n_models)
     ]
-    machines.append(EnumeratedRBM.of(with_rungs))
-    for lower, upper in pairwise(machines):
+    models.append(EnumeratedRBM.of(with_trajectory))
+    for lower, upper in pairwise(models):
         p, q = lower.log_p_v, upper.log_p_v
         ratio = p[None] + q[:, None] - p[:, None] - q[None]
         weight = np.exp(p[:, None] + q[None])
@@ -105,7 +106,7 @@ def test_rungs_are_a_ladder(with_rungs):
 
 
 @pytest.mark.parametrize("algorithm", ["pcd", "pt"])
-def test_rungs_go_on_with_a_warm_fit(algorithm):
+def test_the_trajectory_goes_on_with_a_warm_fit(algorithm):
     kwargs = {"keep_trajectory": True, "algorithm": algorithm, "n_iter": 10}
     data = np.tile(PATTERNS, (10, 1))
     model = rbm(8, **kwargs).fit(data)
@@ -120,18 +121,18 @@ def test_rungs_go_on_with_a_warm_fit(algorithm):
     assert not hasattr(model, "trajectory_")
 
 
-def test_tempering_is_the_default_where_there_are_rungs(with_rungs):
-    one = with_rungs.sample(20, random_state=1)
-    two = with_rungs.sample(20, random_state=1, sampler="tempering")
+def test_tempering_is_the_default_where_there_is_a_trajectory(with_trajectory):
+    one = with_trajectory.sample(20, random_state=1)
+    two = with_trajectory.sample(20, random_state=1, sampler="tempering")
     np.testing.assert_array_equal(one, two)
     assert not np.array_equal(
-        one, with_rungs.sample(20, random_state=1, sampler="gibbs")
+        one, with_trajectory.sample(20, random_state=1, sampler="gibbs")
     )
-    assert with_rungs.sample().shape == (1, 9)
-    assert with_rungs.sample(300).shape == (300, 9)
+    assert with_trajectory.sample().shape == (1, 9)
+    assert with_trajectory.sample(300).shape == (300, 9)
 
 
-def test_rungs_need_persistent_chains():
+def test_a_trajectory_needs_persistent_chains():
     with pytest.raises(
         ValueError, match=r"algorithm='cd'.*Set algorithm='pcd' or 'pt'"
     ):

@@ -16,12 +16,19 @@ from scipy import stats
 from scipy.special import expit, logsumexp
 from torch import nn
 
-from skgen.rbm import RBM, TemperedRBM, log_partition_exact, log_partition_trajectory
+from skgen.rbm import (
+    RBM,
+    ContrastiveDivergence,
+    TemperedRBM,
+    log_partition_exact,
+    log_partition_trajectory,
+)
 from skgen.rbm._partition_annealed import annealed_log_weights
 from skgen.rbm._scaled import log_partition_of_independent_units
 from skgen.rbm._units import BernoulliUnits, Units, draw_independent
 from skgen.rbm._workspace import ComputeParameters, Workspace
 from skgen.sampling import RandomBits, gibbs
+from skgen.training import Batch
 
 BIASES = np.array([-1.5, 0.0, 0.3, 2.0])
 OTHER_BIASES = np.array([0.5, -1.0, 0.3, 3.0])
@@ -533,3 +540,60 @@ def test_binary_rbm_of_the_same_parameters_is_another_model(small):
         energies = -model.free_energy(v) - oracle.log_z
     np.testing.assert_allclose(energies, oracle.log_p_v, atol=1e-10)
     assert abs(small.log_z - oracle.log_z) > 0.1
+
+
+def test_exact_partition_function_enumerates_the_binary_layer():
+    """Also where it is the larger one: visible units that are real have no states."""
+    mixture = Mixture(3, 5, seed=7)
+    with torch.no_grad():
+        assert log_partition_exact(mixture.model()) == pytest.approx(mixture.log_z)
+
+
+@pytest.mark.parametrize("centered", [False, True])
+def test_gradient_of_gaussian_units_in_equilibrium(centered):
+    """Contrastive divergence sees s(v): the gradient of W and of both biases.
+
+    Persistent chains are draws of the model; the tolerance is 6 standard errors,
+    estimated from ten parts. With v in place of s(v) each column of W is off by the
+    variance of its unit.
+    """
+    mixture, n = Mixture(4, 3, seed=7), 200_000
+    v, _ = mixture.draws(n, 1)
+    _, h = mixture.draws(n, 2)
+    data = torch.tensor(v) + 1.0
+
+    def gradient(part, units=None):
+        model = mixture.model()
+        if units is not None:
+            type(model).visible = units
+        offsets = None, None
+        if centered:
+            offsets = torch.full((4,), 0.3).double(), torch.full((3,), 0.4).double()
+        objective = ContrastiveDivergence(torch.tensor(h[part]), *offsets)
+        generator = torch.Generator().manual_seed(0)
+        objective.fill_gradients_(model, Batch(data[part]), generator=generator)
+        by_w, by_c, by_b = (-p.grad for p in model.parameters())
+        if centered:  # back to plain coordinates, as biases and weights are coupled
+            mu, lam = objective.visible_offset, objective.hidden_offset
+            db, dc = by_b + by_w.T @ lam, by_c + by_w @ mu
+            by_w = by_w + torch.outer(lam, db) + torch.outer(dc, mu)
+            by_b, by_c = db, dc
+        return torch.cat([by_w.flatten(), by_c, by_b]).numpy()
+
+    parts = np.array([gradient(slice(k, None, 10)) for k in range(10)])
+    mean, error = parts.mean(0), parts.std(0, ddof=1) / 10**0.5
+    model = mixture.model()
+    log_p = -model.free_energy(data).mean() - differentiable_log_z(model, mixture)
+    log_p.backward()
+    exact = torch.cat([p.grad.flatten() for p in model.parameters()]).numpy()
+    assert (np.abs(mean - exact) < 6 * error + 1e-12).all()
+    wrong = exact[:12].reshape(3, 4) * mixture.variance
+    assert np.abs((mean[:12] - wrong.ravel()) / error[:12]).max() > 20
+
+
+def differentiable_log_z(model, mixture):
+    """Log of the mass of the mixture, by the parameters of a model."""
+    H = torch.tensor(mixture.H)
+    shift, c = H @ model.weight, model.visible_bias
+    each = ((c * shift + shift**2 / 2) / model.variance).sum(1)
+    return torch.logsumexp(H @ model.hidden_bias + each, 0)

@@ -30,7 +30,7 @@ ALPHA = 1e-3
 
 @pytest.fixture
 def ladder():
-    """Two machines of three visible units, and their tables."""
+    """Two models of three visible units, and their tables."""
     oracles = [EnumeratedRBM.random(3, 2, seed=s, scale=1.5) for s in (1, 2)]
     return oracles, [module_of(oracle) for oracle in oracles]
 
@@ -70,8 +70,8 @@ def test_swaps_happen_as_often_as_they_should(ladder, generator):
     assert torch.equal(swapped, (v[1] == V[x]).all(1))
 
 
-def swap_on_energies_of_the_top(models, v, generator):
-    """A wrong swap: the ratio of the top rung's law alone."""
+def swap_on_energies_of_the_last_model(models, v, generator):
+    """A wrong swap: the ratio of the last model's law alone."""
     up = models[1].free_energy(v[0]) - models[1].free_energy(v[1])
     u = torch.rand(up.shape, generator=generator, dtype=up.dtype)
     swap = u < (-up).exp()
@@ -79,7 +79,7 @@ def swap_on_energies_of_the_top(models, v, generator):
 
 
 def p_values_after(swap, oracles, generator):
-    """Start in equilibrium, swap once, and compare each rung's law."""
+    """Start in equilibrium, swap once, and compare the law of each replica."""
     rng = np.random.RandomState(0)
     v = torch.stack(
         [torch.tensor(o.V[rng.choice(8, size=N, p=np.exp(o.log_p_v))]) for o in oracles]
@@ -107,7 +107,9 @@ def test_swap_leaves_both_laws_invariant(ladder, generator):
 def test_a_wrong_swap_is_rejected(ladder, generator):
     oracles, models = ladder
     values = p_values_after(
-        lambda v: swap_on_energies_of_the_top(models, v, generator), oracles, generator
+        lambda v: swap_on_energies_of_the_last_model(models, v, generator),
+        oracles,
+        generator,
     )
     assert min(values) < 1e-9
 
@@ -163,8 +165,8 @@ def test_two_far_modes(generator, base):
     assert stats.binomtest(on(plain), n_chains, p_on).pvalue < 1e-9
 
 
-def test_law_at_every_rung(generator):
-    """Chi-square over all states, for a machine of 4 + 3 units."""
+def test_law_of_every_replica(generator):
+    """Chi-square over all states, for a model of 4 + 3 units."""
     oracle = EnumeratedRBM.random(4, 3, seed=5, scale=3.0)
     model = module_of(oracle)
     W, c, b = oracle.params
@@ -213,7 +215,7 @@ def test_any_energy_and_kernel(generator):
         assert stats.binomtest(int(end[:, 0].sum()), 20_000, 0.5).pvalue > ALPHA
 
 
-def climbed(oracle, base, n_chains, generator, **kwargs):
+def built_ladder(oracle, base, n_chains, generator, **kwargs):
     base_bias = torch.full((len(oracle.b),), base, dtype=torch.float64)
     model = module_of(oracle)
     with torch.no_grad():
@@ -228,10 +230,10 @@ def climbed(oracle, base, n_chains, generator, **kwargs):
 
 # Four standard deviations over seeds.
 @pytest.mark.parametrize(("base", "error"), [(0.0, 0.015), (-1.0, 0.12)])
-def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base, error):
+def test_a_ladder_spreads_chains_over_modes_by_their_mass(generator, base, error):
     """Resampling does it; the same ladder without it is far off."""
     oracle = two_modes(log_odds=2.0)
-    models, v = climbed(oracle, base, 20_000, generator)
+    models, v = built_ladder(oracle, base, 20_000, generator)
     share = on(v[-1]) / 20_000
     # Chains have common ancestors: the error is larger than that of a binomial.
     assert share == pytest.approx(oracle.p_h[1], abs=error)
@@ -247,9 +249,9 @@ def test_climbing_spreads_chains_over_modes_by_their_mass(generator, base, error
     assert abs(on(plain) / 20_000 - oracle.p_h[1]) > 2 * error
 
 
-def test_rungs_have_the_overlap_that_was_asked_for(generator):
+def test_neighbours_have_the_overlap_that_was_asked_for(generator):
     oracle = EnumeratedRBM.random(6, 5, seed=0, scale=2.0)
-    models, v = climbed(oracle, 0.0, 5000, generator, overlap=0.6)
+    models, v = built_ladder(oracle, 0.0, 5000, generator, overlap=0.6)
     assert len(models) > 3
     with torch.no_grad():
         for lower, upper, states in zip(models, models[1:], v, strict=False):
@@ -259,18 +261,18 @@ def test_rungs_have_the_overlap_that_was_asked_for(generator):
             assert upper is models[-1] or share < 0.66
 
 
-def test_lines_are_followed_one_by_one(generator):
-    """Two halves of one line make the same ladder as the whole."""
+def test_paths_are_followed_one_by_one(generator):
+    """Two halves of one path make the same ladder as the whole."""
     oracle = EnumeratedRBM.random(6, 5, seed=0, scale=4.0)
     model = module_of(oracle)
     bias = torch.zeros(6, dtype=torch.float64)
-    lines = [
+    paths = [
         lambda t: TemperedRBM(model, BernoulliUnits(bias), t / 2),
         lambda t: TemperedRBM(model, BernoulliUnits(bias), (1 + t) / 2),
     ]
     v = bernoulli(torch.full((5000, 6), 0.5, dtype=torch.float64), generator=generator)
     with torch.no_grad():
-        models, states = build_ladder(lines, v, generator=generator)
+        models, states = build_ladder(paths, v, generator=generator)
         whole, _ = build_ladder(
             [lambda t: TemperedRBM(model, BernoulliUnits(bias), t)],
             v,
@@ -284,13 +286,13 @@ def test_lines_are_followed_one_by_one(generator):
     assert len(states) == len(models)
 
 
-def test_independent_bits_at_the_bottom():
+def test_independent_bits_at_the_start_of_a_ladder():
     """TemperedRBM at 0 is what `build_ladder` is told to start from."""
     oracle = EnumeratedRBM.random(3, 2, seed=1)
     p = np.array([0.2, 0.5, 0.9])
     bias = torch.logit(torch.tensor(p))
-    bottom = TemperedRBM(module_of(oracle), BernoulliUnits(bias), 0.0)
+    first = TemperedRBM(module_of(oracle), BernoulliUnits(bias), 0.0)
     with torch.no_grad():
-        log_p = -bottom.free_energy(torch.tensor(oracle.V)).numpy()
+        log_p = -first.free_energy(torch.tensor(oracle.V)).numpy()
     law = np.exp(log_p) / np.exp(log_p).sum()
     np.testing.assert_allclose(law, independent_bits(p), rtol=1e-12)
