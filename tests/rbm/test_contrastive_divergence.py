@@ -420,6 +420,32 @@ def test_weights_of_rows_are_repetitions_in_the_positive_phase(oracle):
     assert max(np.abs(w - p).max() for w, p in zip(weighted, plain, strict=True)) > 0.1
 
 
+def test_gradient_of_cd_is_a_weighted_sum_over_rows_and_their_chains(oracle):
+    """To rounding, with the same noise: a row that weighs nothing has no chain."""
+    rows = torch.tensor(oracle.V[[0, 3, 3, 9, 14, 1, 7, 8, 12, 15]])
+
+    def gradient(weight):
+        model, objective = module_of(oracle), ContrastiveDivergence(None, None, None)
+        noise = torch.Generator().manual_seed(2)
+        objective.fill_gradients_(model, Batch(rows, None, weight), generator=noise)
+        return [-p.grad.numpy() for p in model.parameters()]
+
+    weights = torch.tensor([3, 0, 1, 0, 2, 1, 0, 1, 1, 1]).double()
+    alone = [gradient(10 * row) for row in torch.eye(10, dtype=torch.float64)]
+    for weight in (weights, torch.ones(10).double(), None):
+        factors = torch.ones(10) / 10 if weight is None else weight / 10
+        expected = [
+            sum(f * g for f, g in zip(factors.tolist(), of_rows, strict=True))
+            for of_rows in zip(*alone, strict=True)
+        ]
+        for g, e in zip(gradient(weight), expected, strict=True):
+            np.testing.assert_allclose(g, e, atol=1e-12)
+    # v minus the v of one chain; with the mean over all chains it would be fractions.
+    differences = np.array([by_b for _, _, by_b in alone])
+    np.testing.assert_allclose(differences, differences.round(), atol=1e-12)
+    assert set(np.unique(differences.round())) == {-1, 0, 1}
+
+
 @pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize("in_place", [True, False])
 def test_a_step_with_weights_is_one_with_repeated_rows(oracle, in_place, centered):
