@@ -67,8 +67,8 @@ TWINS = {
     "rbm/test_partition_annealed.py::test_standard_error_is_calibrated[50]": [
         "rbm/test_partition_annealed.py::test_standard_error_is_calibrated[24]"
     ],
-    "rbm/test_sampling.py::test_law_of_tempering_along_rungs[20000]": [
-        "rbm/test_sampling.py::test_law_of_tempering_along_rungs[3000]"
+    "rbm/test_sampling.py::test_law_of_tempering_along_the_trajectory[20000]": [
+        "rbm/test_sampling.py::test_law_of_tempering_along_the_trajectory[3000]"
     ],
     "test_impute.py::test_lower_error_than_scikit_learns_imputers": [
         "test_impute.py::test_lower_error_than_neighbours"

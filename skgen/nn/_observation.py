@@ -43,8 +43,18 @@ class Observation(nn.Module, ABC):
         """
         return x
 
-    def adapt_(self, x: Tensor, f: Tensor) -> None:
-        """Update parameters that have a closed form, from one mini-batch."""
+    def adapt_(self, x: Tensor, f: Tensor, weight: Tensor | None = None) -> None:
+        """Update parameters that have a closed form, from one mini-batch.
+
+        Parameters
+        ----------
+        x : Tensor of shape (batch, n_features)
+            Observations.
+        f : Tensor of shape (batch, n_features)
+            Output of the decoder.
+        weight : Tensor of shape (batch,) or None
+            Sample weights, with mean 1 over the training data.
+        """
 
     @abstractmethod
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
@@ -96,11 +106,19 @@ class GaussianObservation(Observation):
         return (each if self.variance.ndim else each.mean()).clamp(self.floor)
 
     @torch.no_grad()
-    def adapt_(self, x: Tensor, f: Tensor) -> None:
+    def adapt_(self, x: Tensor, f: Tensor, weight: Tensor | None = None) -> None:
         """Update the running mean of the squared errors by one mini-batch."""
-        if self.floor is not None:
-            best = self.optimal_variance(F.mse_loss(f, x, reduction="none"))
-            self.variance.lerp_(best, _VARIANCE_RATE)
+        if self.floor is None:
+            return
+        error = F.mse_loss(f, x, reduction="none")
+        if weight is None:
+            self.variance.lerp_(self.optimal_variance(error), _VARIANCE_RATE)
+            return
+        mean = weight.mean()
+        error *= (weight / mean.clamp(min=1e-30))[:, None]
+        # The lighter a mini-batch, the less it counts; without weight not at all.
+        rate = _VARIANCE_RATE * mean.clamp(max=1)
+        self.variance.lerp_(self.optimal_variance(error), rate)
 
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""

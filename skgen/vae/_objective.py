@@ -58,7 +58,7 @@ class NegativeELBO(Objective):
         with step.rounding():
             x, mu, log_var, f = _draw(model, batch.x, step.generator)
         with torch.no_grad():
-            model.observation.adapt_(x, f)
+            model.observation.adapt_(x, f, batch.weight)
             by_mu, by_log_var = kl_standard_normal_gradient(mu, log_var)
             weight: Any = 1 if batch.weight is None else batch.weight[:, None]
             kl_weight = self.kl_weight / len(x) * weight

@@ -142,3 +142,24 @@ def test_observe(generator):
     for bits in (*anew, *fixed):
         assert bits.unique().tolist() == [0, 1]
         assert 0.2 < bits.mean() < 0.4
+
+
+@pytest.mark.parametrize("each", [False, True])
+def test_gaussian_adapts_to_the_weighted_squared_error(each):
+    """A row of weight 0 has no influence, nor has a mini-batch without weight."""
+    x = torch.tensor([[1.0, 2.0], [3.0, 0.0], [50.0, 50.0]], dtype=torch.float64)
+    f, weight = torch.zeros_like(x), torch.tensor([0.5, 1.5, 0.0]).double()
+    start = torch.ones(2 if each else ()).double()
+    expected = (np.array([0.5, 1.5]) @ x[:2].numpy() ** 2) / 2
+    observation = GaussianObservation(start.clone(), floor=1e-3)
+    observation.adapt_(x, f, weight)
+    # The mean weight is 2/3: so much less than usual the variance moves.
+    moved = (observation.variance - start).numpy() / (0.05 * 2 / 3)
+    np.testing.assert_allclose(moved + 1, expected if each else expected.mean())
+    observation.adapt_(x, f, torch.zeros(3).double())
+    np.testing.assert_allclose((observation.variance - start) / (0.05 * 2 / 3), moved)
+    same = GaussianObservation(start.clone(), floor=1e-3)
+    same.adapt_(x, f, torch.ones(3).double())
+    plain = GaussianObservation(start.clone(), floor=1e-3)
+    plain.adapt_(x, f)
+    np.testing.assert_allclose(same.variance, plain.variance)
