@@ -3,10 +3,10 @@
 RBM features for digit classification, and samples from the model
 ====================================================================
 
-A restricted Boltzmann machine learns without labels what handwritten digits
-look like. We use it twice: its hidden units are features with which a linear
-classifier does far better than on raw pixels, and the model itself draws new
-digits. The first half follows `an example of scikit-learn
+A restricted Boltzmann machine (RBM) learns the distribution of handwritten digits
+without labels. This example uses it in two ways: the hidden units are features on
+which a linear classifier is far more accurate than on raw pixels, and the model is
+used to draw new digits. The first half follows `an example of scikit-learn
 <https://scikit-learn.org/stable/auto_examples/neural_networks/plot_rbm_logistic_classification.html>`_.
 """
 
@@ -25,16 +25,16 @@ from skgen import BernoulliRBMGPU
 from skgen.plotting import ImageGridDisplay
 
 # %%
-# Digits, nudged
+# Shifted digits
 # --------------
-# Each of the 1797 images of 8 × 8 pixels is also moved by one pixel in the four
-# directions. That makes the data five times as large and much harder for a
-# classifier that sees pixels. We split first and nudge then, so that no test
-# image is a moved copy of a training image.
+# Copies of the 1797 images of 8 × 8 pixels are shifted by one pixel in each of the
+# four directions. This makes the data set five times as large, and much harder for
+# a classifier of the pixels. The data is split before the images are shifted, so
+# that no test image is a shifted copy of a training image.
 
 
 def nudge(X):
-    """Return X and X moved up, down, to the left and to the right."""
+    """Return X, and X shifted up, down, to the left and to the right."""
     images = X.reshape(-1, 8, 8)
     moves = [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)]
     moved = [shift(images, (0, *move), order=0) for move in moves]
@@ -53,8 +53,9 @@ y_train, y_test = np.tile(y_train, 5), np.tile(y_test, 5)
 # %%
 # Features for a linear classifier
 # --------------------------------
-# :class:`~skgen.BernoulliRBMGPU` is a step of a pipeline like any other, and a
-# grid search tunes all steps at once. The copies of one image stay in one fold.
+# :class:`~skgen.BernoulliRBMGPU` can be a step of a pipeline, and a grid search
+# tunes the parameters of all steps together. All copies of an image are in the same
+# fold of the cross-validation.
 
 rbm = BernoulliRBMGPU(learning_rate=0.06, random_state=0)
 classifier = LogisticRegression(max_iter=2000)
@@ -74,12 +75,12 @@ print(f"Test accuracy, raw pixels:   {raw.score(X_test, y_test):.4f}")
 print(f"Test accuracy, RBM features: {search.score(X_test, y_test):.4f}")
 
 # %%
-# A model to draw samples from
-# ----------------------------
-# The visible units are binary, but pixels are grey. So each pixel becomes four
-# bits, which say whether it is darker than each of four thresholds; the mean of
-# the four is a grey again. The samples come from fresh Markov chains, which
-# start at independent random bits, none at a digit.
+# Samples from the model
+# ----------------------
+# The visible units are binary, but the pixels are grey. Therefore each pixel is
+# encoded by four bits, which indicate whether it is darker than each of four
+# thresholds; the mean of the four bits is a grey value again. The samples come from
+# new Markov chains, which start at independent random bits and not at digits.
 
 thresholds = np.array([0.2, 0.4, 0.6, 0.8])
 bits = (digits[:, :, np.newaxis] > thresholds).reshape(len(digits), -1)
@@ -96,8 +97,8 @@ model = BernoulliRBMGPU(
 samples = model.sample(40, n_gibbs_steps=2000)
 
 # %%
-# Each filter shows the weights between one hidden unit and all pixels: red where
-# ink turns the unit on, blue where ink turns it off.
+# Each filter shows the weights between one hidden unit and all pixels. Ink in the
+# red pixels activates the unit, and ink in the blue pixels inhibits it.
 
 figure, axes = plt.subplots(ncols=3, figsize=(12, 2.9), layout="constrained")
 ImageGridDisplay.from_components(
@@ -112,7 +113,7 @@ for X, title, ax in zip([bits[:40], samples], titles, axes[1:], strict=True):
     grey = X.reshape(40, 64, 4).mean(axis=2)
     ImageGridDisplay.from_array(grey, n_columns=8, title=title, ax=ax)
 
-# sphinx-gallery runs this file without the name __file__, and shows the figure.
+# __file__ is not defined when sphinx-gallery runs this file and shows the figure.
 if "__file__" in globals():
     path = Path("digits_features.png").resolve()
     figure.savefig(path, dpi=150)

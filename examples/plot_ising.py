@@ -1,13 +1,14 @@
 """
-====================================================
-The Ising model by restricted Boltzmann machines
-====================================================
+================================================
+Restricted Boltzmann machines of the Ising model
+================================================
 
-A physicist trusts a generative model when it gives the right numbers. Here machines
-learn the two-dimensional Ising model from configurations at three temperatures, one
-below, one at and one above the transition. The lattice is small enough to sum over all
-its states, so that observables of the machines' samples can be set beside exact
-values: energy, magnetisation, specific heat, and the correlation function.
+A generative model of a physical system should reproduce its observables. In this
+example, restricted Boltzmann machines (RBMs) learn the two-dimensional Ising model from
+configurations at three temperatures: below, at and above the phase transition. The
+lattice is small enough to sum over all of its states, so that the energy, the
+magnetisation, the specific heat and the correlation function of samples can be compared
+with exact values.
 """
 
 from itertools import product
@@ -25,8 +26,9 @@ TEMPERATURES = [2.0, 2.269185, 3.0]
 # %%
 # Observables
 # -----------
-# All are means over configurations: over samples, or over all 65,536 states with
-# their Boltzmann weights. Error bars are standard errors, from 40 parts of the samples.
+# All observables are means over configurations: over samples, or over all 65,536
+# states with their Boltzmann weights. The error bars are standard errors, estimated
+# from 40 subsets of the samples.
 
 
 def spins(X):
@@ -34,13 +36,16 @@ def spins(X):
 
 
 def energy(X):
-    """Energy of each configuration of the periodic lattice."""
+    """Compute the energy of each configuration of the periodic lattice."""
     s = spins(X)
     return -sum((s * np.roll(s, 1, axis)).sum((1, 2)) for axis in (1, 2))
 
 
 def observables(X, T, weights=None):
-    """Energy, magnetisation and specific heat a site, correlations at r = 0, 1, 2."""
+    """Compute energy, magnetisation and specific heat per site, and correlations.
+
+    The correlations are those at the distances r = 0, 1, 2.
+    """
     s, E = spins(X), energy(X)
 
     def mean(x):
@@ -63,45 +68,46 @@ def exact(T):
 
 
 def sampled(X, T, n_parts=40):
-    """Values and standard errors."""
+    """Compute observables of samples and their standard errors."""
     parts = np.array([observables(X[k::n_parts], T) for k in range(n_parts)])
     return observables(X, T), parts.std(axis=0) / n_parts**0.5
 
 
 # %%
-# Machines
-# --------
-# At low temperature nearly all spins are up or nearly all are down, and a chain
-# seldom crosses from one to the other. With ``keep_rungs=True`` machines are kept along
-# the training, each within reach of the last, and samples are drawn by exchange of
-# states along this ladder, which gives both phases their weights. Two hidden units can
-# stand for the couplings of one site; there are twice as many.
+# Training and sampling
+# ---------------------
+# At low temperature nearly all spins are up or nearly all are down, and a Markov chain
+# rarely changes from one phase to the other. With ``keep_trajectory=True``, copies of
+# the model are kept during training, each close enough to the last one for swaps of
+# states. Samples are then drawn by replica exchange along this ladder of models, which
+# gives both phases their correct probabilities. Two hidden units per site can represent
+# the couplings of the lattice; the models here have twice as many.
 
 results = {}
 for T in TEMPERATURES:
     X = make_ising(100_000, size=SIZE, temperature=T, random_state=0)
-    machine = BernoulliRBMGPU(
+    model = BernoulliRBMGPU(
         n_components=64,
         learning_rate=0.3,
         learning_rate_schedule="linear",
         batch_size=100,
         n_gibbs_steps=5,
         n_iter=40,
-        keep_rungs=True,
+        keep_trajectory=True,
         random_state=0,
     ).fit(X)
-    samples = machine.sample(4000)
+    samples = model.sample(4000)
     results[T] = exact(T), *sampled(samples, T)
-    log_z = machine.log_partition_function("ais")
+    log_z = model.log_partition_function("ais")
     print(
-        f"T = {T:.3f}: {len(machine.rungs_['components_'])} rungs; log-likelihood "
-        f"{machine.log_likelihood(X[:10_000]).mean():.2f} nats; log Z in "
+        f"T = {T:.3f}: {len(model.trajectory_['components_'])} models kept; "
+        f"log-likelihood {model.log_likelihood(X[:10_000]).mean():.2f} nats; log Z in "
         f"[{log_z.lower:.2f}, {log_z.upper:.2f}]"
     )
 
 # %%
-# The comparison
-# --------------
+# Comparison with exact values
+# ----------------------------
 
 names = ["energy", "magnetisation", "specific heat"]
 for i, name in enumerate(names):
@@ -120,7 +126,7 @@ for i, name in enumerate(names):
     axis.errorbar(
         TEMPERATURES, value[:, i], error[:, i], fmt="o", capsize=4, label="RBM samples"
     )
-    axis.set(xlabel="temperature", ylabel=f"{name} a site")
+    axis.set(xlabel="temperature", ylabel=f"{name} per site")
     axis.legend()
 
 axis = axes.flat[3]
@@ -135,7 +141,7 @@ axis.set_xticks(distance)
 axis.legend()
 figure.suptitle(f"Ising model on {SIZE} x {SIZE} sites")
 
-# sphinx-gallery runs this file without the name __file__, and shows the figure.
+# __file__ is not defined when sphinx-gallery runs this file and shows the figure.
 if "__file__" in globals():
     path = Path("ising.png").resolve()
     figure.savefig(path, dpi=150)

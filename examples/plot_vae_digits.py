@@ -1,12 +1,12 @@
 """
-=====================================================================
-Digits by variational autoencoders: samples, features, latent space
-=====================================================================
+==========================================================================
+Variational autoencoders of digits: samples, features and the latent space
+==========================================================================
 
-Three autoencoders learn the 8 x 8 digits of scikit-learn: one of fully connected
-layers, a convolutional one, and one with two latent variables, which can be looked
-at. They are compared with PCA by the log-likelihood of held-out images, and as
-features for a classifier.
+Three variational autoencoders (VAEs) learn the 8 × 8 digits of scikit-learn: one with
+fully connected layers, one with convolutions, and one with two latent variables, which
+can be plotted. The first two are compared with PCA by the log-likelihood of held-out
+images, and by the accuracy of a classifier on their features.
 """
 
 from pathlib import Path
@@ -27,11 +27,12 @@ from skgen.plotting import ImageGridDisplay
 # %%
 # The models
 # ----------
-# A smooth activation, some weight decay and a learning rate that falls to zero: 1347
-# images are few. For the same reason the noise variance of the first model is given:
-# more noise than the training data asks for leaves less for the latent variables to
-# tell, and makes for a better likelihood of held-out images. The convolutional network
-# learns its own; it needs to be told what an image is.
+# Since there are only 1347 training images, the models have a smooth activation, some
+# weight decay and a learning rate that falls to zero. For the same reason, the noise
+# variance of the first model is fixed at a value above the optimum of the training
+# data. The latent variables then carry less information, which improves the likelihood
+# of held-out images. The convolutional model learns its noise variance. It needs the
+# shape of the images as a parameter.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -75,9 +76,9 @@ pca = PCA(n_components=8).fit(X_train)
 # %%
 # Likelihood and features
 # -----------------------
-# The score of a VAE is a lower bound on the mean log-likelihood, that of PCA is the
-# log-likelihood itself; both are nats of the same density, and compare. The features
-# of the VAE are the means of the posterior.
+# The score of a VAE is a lower bound on the mean log-likelihood, and that of PCA is the
+# mean log-likelihood itself. Both are in nats, for densities of the same data, and can
+# be compared. The features of a VAE are the means of the posterior.
 
 
 def accuracy(features):
@@ -93,8 +94,8 @@ for name, model in [("PCA", pca), ("VAE, fully connected", mlp), ("VAE, conv", c
 # %%
 # Reconstructions and samples
 # ---------------------------
-# Held-out images, the same after they have passed through the eight latent variables,
-# and images that never were: means of p(x | z) for z drawn from the prior.
+# The first figure shows held-out images, their reconstructions from the eight latent
+# variables, and new images, which are the means of p(x | z) for z drawn from the prior.
 
 figure, axes = plt.subplot_mosaic("ABC;.DE", figsize=(10, 4.9), layout="constrained")
 for place, title, images in [
@@ -111,9 +112,9 @@ for place, title, images in [
 # %%
 # Two latent variables
 # --------------------
-# On the left, where the held-out images lie, by their class, which the model was never
-# told. On the right, what the decoder makes of a grid of points: quantiles of the
-# prior, so that each image stands for as much probability as any other.
+# The left panel shows the posterior means of the held-out images, coloured by their
+# class, which was not used in training. The right panel shows the output of the decoder
+# on a grid of quantiles of the prior, so that all images represent equal probability.
 
 figure_plane, axes = plt.subplots(ncols=2, figsize=(11, 5), layout="constrained")
 Z = plane.transform(X_test)
@@ -132,7 +133,7 @@ ImageGridDisplay.from_array(
     ax=axes[1],
 )
 
-# sphinx-gallery runs this file without the name __file__, and shows the figures.
+# __file__ is not defined when sphinx-gallery runs this file and shows the figures.
 if "__file__" in globals():
     for name, fig in [("vae_digits", figure), ("vae_latent_space", figure_plane)]:
         path = Path(f"{name}.png").resolve()

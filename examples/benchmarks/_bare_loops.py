@@ -1,4 +1,4 @@
-"""Training loops with nothing around them: the yardsticks of the benchmarks."""
+"""Minimal training loops in PyTorch, with which the benchmarks compare skgen."""
 
 import torch
 import torch.nn.functional as F
@@ -6,7 +6,7 @@ from torch import nn
 
 
 def random_bits(generator):
-    """Draws of given probabilities, by thresholds of 16 bits."""
+    """Return a function that draws bits by thresholds of 16 bits."""
 
     def bits(p):
         words = torch.empty((p.numel() + 3) // 4, dtype=torch.int64)
@@ -18,7 +18,7 @@ def random_bits(generator):
 
 
 def start_rbm(X, n_hidden, batch):
-    """Generator, W, b, c, and hidden states of as many chains as a batch has rows."""
+    """Return generator, W, b, c and hidden states of one chain per row of a batch."""
     generator = torch.Generator().manual_seed(0)
     W = torch.randn(n_hidden, X.shape[1], generator=generator) * 0.01
     b, c = torch.zeros(X.shape[1]), torch.zeros(n_hidden)
@@ -26,15 +26,16 @@ def start_rbm(X, n_hidden, batch):
 
 
 def batches(n, batch, epochs, generator=None):
-    """Indices of the rows of mini-batches, drawn anew in each epoch."""
+    """Yield the indices of the rows of mini-batches, shuffled in each epoch."""
     for _ in range(epochs):
         yield from torch.randperm(n, generator=generator).split(batch)
 
 
 def bare_rbm(X, n_hidden, batch, epochs, lr=0.1):
-    """PCD-1.
+    """Train an RBM by PCD-1.
 
-    Data and chains share one product, 16-bit random bits, updates in place.
+    Products are computed for data and chains together, random bits have thresholds
+    of 16 bits, and parameters are updated in place.
     """
     X = torch.from_numpy(X)
     generator, W, b, c, h = start_rbm(X, n_hidden, batch)
@@ -55,7 +56,7 @@ def bare_rbm(X, n_hidden, batch, epochs, lr=0.1):
 
 
 def bare_rbm_bfloat16(X, n_hidden, batch, epochs, lr=0.1):
-    """The same with factors of products, and what they give, in bfloat16."""
+    """Train as `bare_rbm`, with factors and results of products in bfloat16."""
     X = torch.from_numpy(X)
     generator, W, b, c, h = start_rbm(X, n_hidden, batch)
     bits = random_bits(generator)
@@ -76,7 +77,7 @@ def bare_rbm_bfloat16(X, n_hidden, batch, epochs, lr=0.1):
 
 
 def bare_vae(X, n_hidden, n_latent, batch, epochs, lr=1e-3):
-    """A variational autoencoder of bits, with fused Adam."""
+    """Train a variational autoencoder of bits, with fused Adam."""
     torch.manual_seed(0)
     X = torch.from_numpy(X)
     n_features = X.shape[1]

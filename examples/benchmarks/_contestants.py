@@ -1,8 +1,9 @@
-"""What each contestant does for each kind of task.
+"""The implementations that are compared, for each kind of task.
 
-`KINDS[kind][label]` is the package that it belongs to (all of a package share a
-process) and a function of a task, which does what is not timed and returns a function
-without arguments, the timed run, and the number of rows that this works through.
+`KINDS[kind][label]` is a pair. The first item is the name of the package, since all
+implementations of a package share a process. The second is a function of a task that
+makes the preparations which are not timed. It returns a function without arguments,
+whose run is timed, and the number of rows that this function processes.
 """
 
 import logging
@@ -15,20 +16,21 @@ import numpy as np
 from _data import data, load
 
 
-class LeftOut(Exception):
-    """Why a contestant does not take part."""
+class NotAvailable(Exception):
+    """Reason why an implementation cannot be run here."""
 
 
 def need_bfloat16():
-    """Leave out what would take minutes without instructions for it."""
-    from _report import bfloat16  # and torch, which others shall not have beside them
+    """Raise an error without bfloat16 instructions, where it would take minutes."""
+    # Not at the top: it imports torch, which not all processes shall load.
+    from _report import bfloat16
 
     if not bfloat16():
-        raise LeftOut("no bfloat16 here")
+        raise NotAvailable("not supported")
 
 
 def same(task):
-    """Parameters that skgen and scikit-learn have in common."""
+    """Return the parameters that skgen and scikit-learn have in common."""
     return {
         "n_components": task["hidden"],
         "batch_size": task["batch"],
@@ -37,7 +39,7 @@ def same(task):
     }
 
 
-# Restricted Boltzmann machines: PCD-1, as many chains as a batch has rows.
+# Restricted Boltzmann machines, trained by PCD-1 with one chain per row of a batch.
 
 
 def skgen_rbm(task, **params):
@@ -52,15 +54,15 @@ def skgen_rbm(task, **params):
 def skgen_rbm_watched(task):
     from skorch.callbacks import Callback
 
-    class LooksAtBatches(Callback):
+    class BatchCallback(Callback):
         def on_batch_end(self, net, **kwargs):
             pass
 
-    return skgen_rbm(task, callbacks=[LooksAtBatches()])
+    return skgen_rbm(task, callbacks=[BatchCallback()])
 
 
 def skgen_rbm_stopped_early(task):
-    """Rows are those that are trained on: a tenth is held out."""
+    """Count only the rows used for training, since a tenth is held out."""
     run, n_rows = skgen_rbm(task, early_stopping=True, validation_fraction=0.1)
     return run, n_rows * 9 // 10
 
@@ -83,9 +85,10 @@ def bare_rbm(task, loop):
 
 
 def learnergy_rbm(task):
-    """Its `fit`. It has CD-1 only, whose products are those of PCD-1.
+    """Train by `fit` of learnergy.
 
-    Besides, it estimates a pseudo-likelihood of every batch, always.
+    It only implements CD-1, which has the same matrix products as PCD-1, and always
+    estimates a pseudo-likelihood for every batch.
     """
     import torch
     from learnergy.models.bernoulli import RBM
@@ -102,14 +105,15 @@ def learnergy_rbm(task):
 
 
 def rbms_rbm(task):
-    """Its `train`, with one save to a file at the end, which it never goes without.
+    """Train by `train` of rbms, which always saves the model to a file at the end.
 
-    It draws every batch anew from all rows: an epoch is as many updates as others
-    make. With no change of gradients asked for, its compiled module that makes none
-    is replaced by a plain one.
+    It draws every batch at random from all rows, so that an epoch is defined as the
+    number of updates that other packages make in one. Its compiled module that
+    modifies gradients, which would not change them here, is replaced by an uncompiled
+    one.
     """
     if sys.version_info < (3, 12):
-        # All that it needs of Python 3.12.
+        # The only feature of Python 3.12 that it needs.
         import typing
 
         import typing_extensions
@@ -151,7 +155,7 @@ def rbms_rbm(task):
     return run, n * epochs
 
 
-# Inference with the parameters of one machine, which scikit-learn trains.
+# Inference with the parameters of one model, which is trained by scikit-learn.
 
 
 @cache
@@ -161,13 +165,13 @@ def trained(n_hidden, *key):
     return BernoulliRBM(n_hidden, batch_size=100, random_state=0).fit(load(*key))
 
 
-def machine_of(task):
+def trained_for(task):
     names = ("hidden", "data", "rows", "features", "path")
     return trained(*(task.get(name) for name in names))
 
 
 def repeated(method, task):
-    """Runs of milliseconds are repeated, so that they can be timed."""
+    """Repeat short runs of a method, so that they can be timed."""
     X, times = data(task), task.get("times", 1)
 
     def run():
@@ -180,15 +184,15 @@ def repeated(method, task):
 def skgen_infers(task, method):
     from skgen import BernoulliRBMGPU
 
-    machine = machine_of(task)
+    fitted = trained_for(task)
     model = BernoulliRBMGPU(task["hidden"], device="cpu", random_state=0)
     for name in ("components_", "intercept_hidden_", "intercept_visible_"):
-        setattr(model, name, getattr(machine, name))
+        setattr(model, name, getattr(fitted, name))
     return repeated(getattr(model, method), task)
 
 
 def sklearn_infers(task, method):
-    return repeated(getattr(machine_of(task), method), task)
+    return repeated(getattr(trained_for(task), method), task)
 
 
 # Variational autoencoders, D-512-16-512-D with ReLU and Adam.
@@ -217,10 +221,11 @@ def bare_vae(task):
 
 
 def pythae_vae(task):
-    """Its trainer, from making model and trainer to the end of training.
+    """Create a model and a trainer of pythae, and train.
 
-    That includes what cannot be turned off: a batch to check the model, a copy of the
-    best model after the epoch and saving it. No rows are held out, nothing is logged.
+    This includes steps that cannot be disabled: a check of the model with one batch, a
+    copy of the best model after the epoch, and saving it. No rows are held out, and
+    nothing is logged.
     """
     import torch
     from pythae.data.datasets import BaseDataset
@@ -246,11 +251,11 @@ def pythae_vae(task):
     return run, task["rows"] * task["epochs"]
 
 
-# Matrix products, whose "rows" are floating-point operations.
+# Matrix products, for which floating-point operations are counted instead of rows.
 
 
 def products(task, dtype):
-    """Products of random matrices: `shapes` has their three sizes each."""
+    """Multiply random matrices; `shapes` has the three sizes of each product."""
     import torch
 
     if dtype == "bfloat16":

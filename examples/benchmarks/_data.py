@@ -1,4 +1,4 @@
-"""Data of a task, as every process of a benchmark loads it."""
+"""The data of a task, which every process of a benchmark loads for itself."""
 
 from functools import cache
 
@@ -7,7 +7,7 @@ import numpy as np
 
 @cache
 def load(kind, n_rows, n_features, path):
-    """Rows of data, float32. Tasks ask for the same data again and again."""
+    """Load rows of data, float32. They are cached, as many tasks use the same data."""
     if kind == "digits":
         from sklearn.datasets import load_digits
 
@@ -16,7 +16,7 @@ def load(kind, n_rows, n_features, path):
     if kind == "random bits":
         X = np.empty((n_rows, n_features), np.float32)
         rng = np.random.default_rng(0)
-        for part in np.array_split(X, 100):  # so that the peak of memory is X
+        for part in np.array_split(X, 100):  # so that peak memory is X
             part[:] = rng.integers(0, 2, part.shape, dtype=np.uint8)
         return X
     images = np.load(path)["X_train"][:n_rows].reshape(n_rows, -1)

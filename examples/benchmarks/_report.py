@@ -1,4 +1,4 @@
-"""Tables in reStructuredText, and the machine that they come from."""
+"""Tables in reStructuredText, with a description of the computer."""
 
 import datetime
 import os
@@ -15,7 +15,7 @@ PACKAGES = [
 
 
 def table(rows):
-    """A table in reStructuredText of rows of text, the first of which is the head."""
+    """Format rows of text as a reStructuredText table; the first row is the header."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     line = "  ".join("=" * w for w in widths)
     text = [
@@ -26,7 +26,7 @@ def table(rows):
 
 
 def processor():
-    """Name of the processor."""
+    """Return the name of the processor."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
         return platform.processor()
@@ -36,13 +36,13 @@ def processor():
 
 
 def bfloat16():
-    """Instructions of the processor that multiply bfloat16."""
+    """Return the names of the instructions of the processor that multiply bfloat16."""
     has = torch.cpu.get_capabilities()
     return [name for name in has if "bf16" in name and has[name]]
 
 
 def about():
-    """The machine, the versions and the date, in one line."""
+    """Describe the computer, the versions of packages and the date in one line."""
     versions = [f"{package} {installed(dist)}" for package, dist in PACKAGES]
     return (
         f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
@@ -60,7 +60,7 @@ def installed(distribution):
 
 
 def show(name, caption, rows, output):
-    """Print a table and, if there is a folder for it, write it there."""
+    """Print a table and, if an output folder is given, write it there."""
     print(f"\n{caption}\n\n{table(rows)}", flush=True)
     if output:
         output.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Interleaved rounds of contestants, and ratios within them."""
+"""Interleaved rounds of all implementations, and ratios of speeds within a round."""
 
 import time
 
@@ -6,12 +6,12 @@ import numpy as np
 from _contestants import KINDS
 from _worker import Worker
 
-# Seconds after each run, in which threads that wait for work go to sleep.
+# Seconds after each run, in which idle threads go to sleep.
 PAUSE = 0.1
 
 
 class Bench:
-    """Processes, one a package, and what is asked of all of them."""
+    """The processes, one for each package, and the measurements made with them."""
 
     def __init__(self, args, path):
         self.rounds = args.rounds
@@ -25,12 +25,17 @@ class Bench:
         return min(n_rows, 2_000) if self.quick else n_rows
 
     def measure(self, contests):
-        """Rows a second of contestants, by label: an array over rounds, or a reason.
+        """Measure rows per second of several implementations.
 
         Parameters
         ----------
         contests : list of tuple (kind, labels, task)
-            What takes part; labels None are all of a kind.
+            Implementations to run; labels None means all of a kind.
+
+        Returns
+        -------
+        speeds : dict of str to ndarray or str
+            For each label, the speeds in all rounds, or the reason why there are none.
         """
         speeds, runners = {}, {}
         for worker in self.workers.values():
@@ -55,7 +60,7 @@ class Bench:
         return {k: v if isinstance(v, str) else np.array(v) for k, v in speeds.items()}
 
     def target(self, what, bound, value):
-        """Note what skgen aims at, such as "≥ 2", and what was measured, if it was."""
+        """Record a target of skgen, such as "≥ 2", and the measured value or None."""
         self.targets.append((what, bound, value))
 
     def close(self):
@@ -69,7 +74,7 @@ class Bench:
 
 
 def ratio(speeds, label, other):
-    """Median over rounds of one speed by another; None if one of them is missing."""
+    """Return the median ratio of two speeds over rounds; None if one is missing."""
     pair = speeds.get(label), speeds.get(other)
     if any(speed is None or isinstance(speed, str) for speed in pair):
         return None
@@ -77,7 +82,7 @@ def ratio(speeds, label, other):
 
 
 def cells(speeds, label, others):
-    """The cells of a row of a table: median speed and ratios to others."""
+    """Format the cells of a row of a table: median speed and ratios to others."""
     if isinstance(speeds[label], str):
         return [speeds[label], *[""] * len(others)]
     ratios = [ratio(speeds, label, other) for other in others]
@@ -88,9 +93,9 @@ def cells(speeds, label, others):
 
 
 def fresh_fits(worker, label, task, n_fits=1):
-    """Replies to fits of an RBM by a process that has done nothing yet.
+    """Return the replies to fits of an RBM by a new process.
 
-    A tiny machine comes first: what a package loads but once does not count.
+    A tiny model is fitted first, so that what a package loads only once is not counted.
     """
     tiny = task | {"rows": 50, "features": 16, "hidden": 4, "batch": 10}
     for each in (tiny, task):

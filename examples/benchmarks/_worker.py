@@ -1,8 +1,8 @@
-"""A process of its own for each package, and the parent's end of the line to it.
+"""A separate process for each package, and the communication with it.
 
-Requests and replies are JSON, one a line. "prepare" makes a contestant ready, "run"
-runs it once and gives its seconds and its memory, "forget" lets go of all of them.
-A contestant that cannot run is "skipped", with the reason.
+Requests and replies are lines of JSON. "prepare" prepares an implementation, "run" runs
+it once and returns its time in seconds and its memory, and "forget" releases all of
+them. The reply for an implementation that cannot run is "skipped", with the reason.
 """
 
 import json
@@ -12,14 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from _contestants import KINDS, LeftOut
+from _contestants import KINDS, NotAvailable
 
-# Peers whose progress bars cannot be turned off have them turned off here.
+# Disables the progress bars of packages that have no parameter for it.
 QUIET = {"TQDM_DISABLE": "1"}
 
 
 class Worker:
-    """The parent's end: starts a process that waits for requests."""
+    """Start a process that waits for requests, and communicate with it."""
 
     def __init__(self):
         self.process = subprocess.Popen(
@@ -39,7 +39,7 @@ class Worker:
         self.process.wait()
 
     def ask(self, action, **request):
-        """Send a request and wait for its reply."""
+        """Send a request and wait for the reply."""
         try:
             print(json.dumps({"action": action, **request}), file=self.process.stdin)
             self.process.stdin.flush()
@@ -49,7 +49,7 @@ class Worker:
 
 
 def memory():
-    """Resident memory now and its peak so far, in bytes; zeros if not on Linux."""
+    """Return current and peak resident memory in bytes; zeros if not on Linux."""
     status = Path("/proc/self/status")
     lines = status.read_text().splitlines() if status.exists() else []
     fields = dict(line.split(":", 1) for line in lines)
@@ -57,7 +57,7 @@ def memory():
 
 
 def answer(request, runs):
-    """Do what is asked; `runs` has the functions that are prepared, by label."""
+    """Process a request; `runs` has the prepared functions, by label."""
     if request["action"] == "forget":
         runs.clear()
         return {}
@@ -74,7 +74,7 @@ def answer(request, runs):
 
 
 def main():
-    # What packages print goes nowhere: this end of the line is for replies.
+    # The output of packages is discarded, as stdout is used for replies.
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     runs = {}
@@ -83,9 +83,9 @@ def main():
             reply = answer(json.loads(line), runs)
         except ModuleNotFoundError as error:
             reply = {"skipped": f"{error.name} is not installed"}
-        except LeftOut as reason:
+        except NotAvailable as reason:
             reply = {"skipped": str(reason)}
-        except Exception as error:  # noqa: BLE001 - the parent is told
+        except Exception as error:  # noqa: BLE001 - reported to the parent
             reply = {"skipped": f"{type(error).__name__}: {error}"[:200]}
         print(json.dumps(reply), file=replies, flush=True)
 

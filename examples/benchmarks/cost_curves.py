@@ -1,13 +1,14 @@
-"""Time and memory of training an RBM, against the size of everything.
+"""Time and memory of training an RBM as functions of all sizes.
 
-One number is changed at a time: rows, features, hidden units, the batch size, Gibbs
-steps a batch. Each fit of one epoch, on random bits, has a fresh process, in which a
-fit of 200 rows comes first. Time is the median of a few fits, memory the peak of the
-first of them beyond what the process held before, X among it.
+One size is varied at a time: the number of rows, of features, of hidden units, of rows
+in a mini-batch and of Gibbs steps. Each measurement has a new process, in which a tiny
+model is fitted first. Each fit takes one epoch, on random bits. Time is the median of a
+few fits, and memory is the size of X plus the peak of the additional memory of the
+first fit.
 
     python examples/benchmarks/cost_curves.py --output docs/_static
 
-Writes cost_curves.png and cost_curves.rst there.
+This writes cost_curves.png and cost_curves.rst to the folder.
 """
 
 import argparse
@@ -23,7 +24,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 BASE = {"rows": 10_000, "features": 784, "hidden": 256, "batch": 100, "steps": 1}
-# Values of each, and powers with which time a row and memory would grow at best.
+# Values of each size, and the exponents of the best possible growth of time per row
+# and of memory.
 SWEEPS = {
     "rows": ([2_500, 5_000, 10_000, 20_000, 40_000], 0, 1),
     "features": ([98, 196, 392, 784, 1568], 1, 1),
@@ -36,13 +38,13 @@ TITLES = {
     "features": "features",
     "hidden": "hidden units",
     "batch": "batch size",
-    "steps": "Gibbs steps a batch",
+    "steps": "Gibbs steps",
 }
 LABELS = ["skgen", "scikit-learn"]
 
 
 def cost(label, task, rounds):
-    """Microseconds a row and memory, MB; None where the fit cannot run."""
+    """Measure µs per row and memory in MB; None if the fit cannot run."""
     with Worker() as worker:
         task = {"data": "random bits", **task}
         replies = fresh_fits(worker, label, task, rounds)
@@ -54,7 +56,7 @@ def cost(label, task, rounds):
 
 
 def measure(sizes, rounds):
-    """Costs by name of what is changed and label: pairs of a value and a cost."""
+    """Measure (value, time, memory) for all values of each size, by size and label."""
     costs = {}
     for name, (values, *_) in sizes.items():
         for value in values:
@@ -69,7 +71,7 @@ def measure(sizes, rounds):
 
 
 def plot(costs, sizes, path):
-    """Draw a column for each number that is changed, with slopes to compare to."""
+    """Plot a column for each size that is varied, with slopes for comparison."""
     fig, axes = plt.subplots(
         2, len(sizes), figsize=(15, 6), sharex="col", sharey="row", layout="constrained"
     )
@@ -87,7 +89,7 @@ def plot(costs, sizes, path):
         column[-1].set_xticks(values, [f"{v:,}" for v in values], fontsize="small")
         column[-1].xaxis.minorticks_off()
         column[-1].set_xlabel(TITLES[name])
-    axes[0, 0].set_ylabel("time a row and epoch, µs")
+    axes[0, 0].set_ylabel("time per row and epoch, µs")
     axes[1, 0].set_ylabel("X and memory of a fit, MB")
     fig.savefig(path, dpi=120)
 
@@ -104,17 +106,18 @@ def main():
         sizes = {name: (values[:2], *rest) for name, (values, *rest) in SWEEPS.items()}
 
     costs = measure(sizes, args.rounds)
-    rows = [["changed", "to", "what", "µs a row", "memory, MB"]]
+    rows = [["varied size", "value", "package", "µs per row", "memory, MB"]]
     for (name, label), found in costs.items():
         rows += [
             [TITLES[name], f"{value:,}", label, f"{time:.1f}", f"{memory:.0f}"]
             for value, time, memory in found
         ]
     caption = (
-        "Cost of training an RBM on random bits; unless changed, {rows:,} rows of "
-        "{features} features, {hidden} hidden units, batches of {batch}, {steps} "
-        "Gibbs step. Times are medians of {rounds} epochs; memory is X and the peak "
-        "of what a fit takes besides."
+        "Cost of training an RBM on random bits, with {rows:,} rows of {features} "
+        "features, {hidden} hidden units, mini-batches of {batch} and {steps} Gibbs "
+        "step, except for the size that is varied. Times are medians of {rounds} "
+        "epochs; memory is the size of X plus the peak of the additional memory of a "
+        "fit."
     ).format(rounds=args.rounds, **BASE)
     show("cost_curves", caption, rows, args.output)
     plot(costs, sizes, args.output / "cost_curves.png")

@@ -1,9 +1,9 @@
-"""Errors of imputation on the digits, beside scikit-learn's imputers.
+"""Errors of imputation on the digits, compared with scikit-learn's imputers.
 
-A share of the pixels is made missing at random; each imputer is fitted on the
-incomplete images and fills them in. All have their default settings, but for
-`n_levels=1` where pixels are binary. Errors are root mean squares over missing pixels
-in [0, 1].
+A share of the pixels is removed at random. Each imputer is fitted on the incomplete
+images and imputes the missing values. All imputers have their default settings, except
+for `n_levels=1` for binary pixels. Errors are root mean squares over the missing
+pixels, which are in [0, 1].
 
     python examples/benchmarks/imputation.py
 """

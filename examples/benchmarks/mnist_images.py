@@ -1,10 +1,10 @@
-"""MNIST for the benchmarks beside this file."""
+"""The MNIST data set for the benchmarks in this folder."""
 
 import numpy as np
 
 
 def mnist(path):
-    """Training and test images in [0, 1], float32, one a row."""
+    """Load training and test images in [0, 1], float32, one per row."""
     if path is None:
         from sklearn.datasets import fetch_openml
 

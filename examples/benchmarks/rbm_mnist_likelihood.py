@@ -1,16 +1,17 @@
-"""Log-likelihood of MNIST by BernoulliRBMGPU, with both ends of a bracket.
+"""Log-likelihood of MNIST by BernoulliRBMGPU, with a lower and an upper bound.
 
-500 hidden units, bits drawn anew from the grey values in every epoch; of the test
-images they are drawn once. Persistent contrastive divergence with one Gibbs step, a
-learning rate that falls linearly to 0, and a little weight decay. log Z is bracketed
-by annealing from independent bits and back. Annealing may be repeated on a machine
-that was kept (`--model`). Salakhutdinov & Murray (2008) have -86.34
-nats for a machine of this size trained by CD-25.
+The model has 500 hidden units. The bits of the training images are redrawn from the
+grey values in every epoch, and those of the test images are drawn once. The model is
+trained by persistent contrastive divergence with one Gibbs step, a learning rate that
+falls linearly to 0, and a small weight decay. log Z is bracketed by annealing in both
+directions between independent units and the model. Annealing can be repeated on a
+stored model (`--model`). Salakhutdinov & Murray (2008) report -86.34 nats for a model
+of this size trained by CD-25.
 
     python examples/benchmarks/rbm_mnist_likelihood.py --data mnist.npz
 
-Without `--data` (an .npz with X_train and X_test, uint8) MNIST comes from OpenML. What
-was tried, and what it gave, is in docs/benchmarks.rst.
+Without `--data` (an .npz with X_train and X_test, uint8) MNIST is downloaded from
+OpenML. docs/benchmarks.rst lists the results of other settings.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from mnist_images import mnist
 
 import skgen
 from skgen import BernoulliRBMGPU
-from skgen.rbm._callbacks import LogLikelihood
+from skgen.callbacks import LogLikelihood
 
 
 def main():
@@ -33,16 +34,16 @@ def main():
     parser.add_argument("--data", type=Path, help=".npz with X_train, X_test of MNIST")
     parser.add_argument("--hidden", type=int, default=500)
     parser.add_argument("--epochs", type=int, default=560)
-    parser.add_argument("--batch-size", type=int, default=200, help="and chains")
+    parser.add_argument("--batch-size", type=int, default=200, help="also of chains")
     parser.add_argument("--learning-rate", type=float, default=0.2)
     parser.add_argument("--weight-decay", type=float, default=4e-5)
     parser.add_argument("--gibbs-steps", type=int, default=1)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--chains", type=int, default=100, help="of annealing")
     parser.add_argument("--temperatures", type=int, default=100_000)
-    parser.add_argument("--curve", action="store_true", help="watch the likelihood")
+    parser.add_argument("--curve", action="store_true", help="record the likelihood")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--model", type=Path, help="keep the machine here, or take it")
+    parser.add_argument("--model", type=Path, help="store or load the model")
     parser.add_argument("--output", type=Path, help="write the results here as .rst")
     args = parser.parse_args()
 
@@ -81,13 +82,13 @@ def main():
     lines = [
         f"{rbm.n_components} hidden units, {rbm.n_iter} epochs in {seconds:.0f} s on "
         f"{rbm.device_}, {torch.get_num_threads()} threads, {platform.machine()}; "
-        f"batches of {rbm.batch_size} and as many chains, {rbm.n_gibbs_steps} Gibbs "
-        f"step, learning rate {rbm.learning_rate:g} falling linearly to 0, weight "
-        f"decay {rbm.weight_decay:g}, {rbm.precision}, seed {rbm.random_state}; skgen "
-        f"{skgen.__version__}, torch {torch.__version__}.",
-        f"Test images, nats an image: {log_p.mean():.2f}, bracket [{lower:.2f}, "
-        f"{upper:.2f}] of 95 % confidence (and a standard error over images of "
-        f"{error:.2f}); training images {train:.2f}. Annealing with {args.chains} "
+        f"mini-batches of {rbm.batch_size} and as many chains, {rbm.n_gibbs_steps} "
+        f"Gibbs step, learning rate {rbm.learning_rate:g} falling linearly to 0, "
+        f"weight decay {rbm.weight_decay:g}, {rbm.precision}, seed "
+        f"{rbm.random_state}; skgen {skgen.__version__}, torch {torch.__version__}.",
+        f"Test images: {log_p.mean():.2f} nats per image, bracket [{lower:.2f}, "
+        f"{upper:.2f}] with 95 % confidence (standard error over images: {error:.2f}). "
+        f"Training images: {train:.2f} nats per image. Annealing with {args.chains} "
         f"chains and {args.temperatures} temperatures in each direction took "
         f"{annealed:.0f} s: log Z = {log_z.estimate:.2f}, standard error "
         f"{log_z.standard_error:.2f}, effective sample size "

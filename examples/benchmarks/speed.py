@@ -1,15 +1,15 @@
-"""Speed and memory of skgen beside its peers, and beside bare loops of torch.
+"""Speed and memory of skgen, of similar packages and of bare loops in PyTorch.
 
-Every package runs in a process of its own. Rounds are interleaved, one contestant at
-a time; what is printed are medians over rounds of rows a second, and of the ratio
-within each round. The first run of each contestant does not count. At the end stand
-the ratios that skgen aims at, with what was measured.
+Every package runs in its own process. In each round, all implementations run one after
+another. The tables show medians over rounds of the speed in rows per second, and of the
+ratios of speeds within each round. The first run of each implementation is not counted.
+The last table compares the targets of skgen with the measured values.
 
     python examples/benchmarks/speed.py --data mnist.npz
 
-Without `--data` (an .npz with X_train, uint8) MNIST comes from OpenML. A contestant
-whose package is missing is left out. What each of them does is in `_contestants.py`,
-the bare loops are in `_bare_loops.py`.
+Without `--data` (an .npz with X_train, uint8) MNIST is downloaded from OpenML. If a
+package is not installed, it is skipped. The implementations are defined in
+`_contestants.py`, and the bare loops in `_bare_loops.py`.
 """
 
 import argparse
@@ -32,14 +32,14 @@ RBM_SIZES = [
     ("MNIST", 784, 500, 100, 4_000),
     ("MNIST", 784, 1024, 512, 8_192),
 ]
-# A fit is several epochs, as it would be elsewhere: it looks at its data but once.
+# A fit takes several epochs, as in practice: it validates its data only once.
 RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 20, 4_000
 VAE_BATCHES = [64, 256, 1024]
 MEMORY_ROWS = [2_000, 20_000, 200_000]
 PEERS = ["skgen", "scikit-learn", "learnergy", "rbms"]
 
-# (hidden units, batch size) and the least ratios of skgen to scikit-learn, of its
-# bfloat16 to the same, and of skgen to the bare loop.
+# By (hidden units, batch size): minimal ratios of the speeds of skgen and scikit-learn,
+# of skgen with bfloat16 and scikit-learn, and of skgen and the bare loop.
 RBM_TARGETS = {
     (256, 10): (6.5, None, 1.0),
     (256, 100): (2.6, 3.5, 1.0),
@@ -49,7 +49,7 @@ RBM_TARGETS = {
 
 
 def step_shapes(n_visible, n_hidden, batch):
-    """Sizes of the three products of a step of PCD-1, data and chains in one."""
+    """Return the sizes of the three products of PCD-1, for data and chains together."""
     return [
         (batch, n_hidden, n_visible),
         (2 * batch, n_visible, n_hidden),
@@ -58,10 +58,11 @@ def step_shapes(n_visible, n_hidden, batch):
 
 
 def training(bench):
-    """Training of RBMs."""
+    """Measure the training of RBMs."""
     than = ["scikit-learn", "bare loop"]
     of = [f"vs {other}" for other in than]
-    rows = [["data, hidden, batch", "what", "rows/s", *of, "share of products"]]
+    sizes = "data, hidden, batch"
+    rows = [[sizes, "implementation", "rows/s", *of, "share of products"]]
     square = {"shapes": [(2048, 2048, 2048)]}
     for name, n_visible, n_hidden, batch, n_rows in RBM_SIZES:
         task = {"data": name, "hidden": n_hidden, "batch": batch}
@@ -77,10 +78,9 @@ def training(bench):
         if name != "digits":
             training_targets(bench, (n_hidden, batch), speeds)
     caption = (
-        f"Training of an RBM, {RBM_EPOCHS} epochs of PCD-1; medians of {bench.rounds} "
-        "rounds. "
-        "The share is that of the rate of products of 2048 × 2048 matrices of the "
-        "same type, measured in the same rounds."
+        f"Training of an RBM for {RBM_EPOCHS} epochs by PCD-1; medians of "
+        f"{bench.rounds} rounds. The last column is the share of the rate of products "
+        "of 2048 × 2048 matrices of the same dtype, measured in the same rounds."
     )
     show("rbm_training", caption, rows, bench.output)
 
@@ -95,13 +95,13 @@ def training_targets(bench, size, speeds):
         ("skgen", "rbms", 1.5),
     ]:
         if least:
-            what = "RBM, {} hidden, batch {}: ".format(*size) + f"{label} by {other}"
+            what = "RBM, {} hidden, batch {}: ".format(*size) + f"{label} / {other}"
             bench.target(what, f"≥ {least:g}", ratio(speeds, label, other))
 
 
 def products(bench):
-    """The rate of matrix products."""
-    rows = [["products of", "float32, GFLOP/s", "bfloat16, GFLOP/s", "ratio"]]
+    """Measure the rate of matrix products."""
+    rows = [["products", "float32, GFLOP/s", "bfloat16, GFLOP/s", "ratio"]]
     sizes = [
         (f"PCD-1, {v}, {h}, batch {n}", step_shapes(v, h, n))
         for name, v, h, n, _ in RBM_SIZES
@@ -119,15 +119,16 @@ def products(bench):
         found = ratio(speeds, *names[::-1])
         rows.append([what, *rates, "" if found is None else f"{found:.2f}"])
     caption = (
-        "Rate of matrix products: square ones, and the three of a training step of an "
-        f"RBM, of visible and hidden units. Medians of {bench.rounds} rounds."
+        "Rate of matrix products: of square matrices, and of the three products in a "
+        "training step of an RBM, for the given numbers of visible units, hidden units "
+        f"and rows of a mini-batch. Medians of {bench.rounds} rounds."
     )
     show("products", caption, rows, bench.output)
 
 
 def inference(bench):
-    """What a trained RBM does, and what it costs to watch a fit."""
-    rows = [["what", "skgen, rows/s", "scikit-learn, rows/s", "ratio"]]
+    """Measure inference by an RBM, and the additional time of monitoring a fit."""
+    rows = [["operation", "skgen, rows/s", "scikit-learn, rows/s", "ratio"]]
     task = {"data": "MNIST", "hidden": 256, "batch": 100, "rows": bench.rows(10_000)}
     for kind, least, times in [("transform", 2.0, 10), ("gibbs", 3.0, 3)]:
         speeds = bench.measure([(kind, None, {**task, "times": times})])
@@ -135,7 +136,7 @@ def inference(bench):
         first, second = (cells(speeds, label, []) for label in pair)
         found = ratio(speeds, *pair)
         rows.append([kind, *first, *second, "" if found is None else f"{found:.2f}"])
-        bench.target(f"{kind}: skgen by scikit-learn", f"≥ {least:g}", found)
+        bench.target(f"{kind}: skgen / scikit-learn", f"≥ {least:g}", found)
     speed = bench.measure([("score_samples", ["skgen"], task)])["skgen"]
     rows.append(["score_samples, exact", f"{np.median(speed):,.0f}", "", ""])
     seconds = 10_000 / float(np.median(speed))
@@ -151,16 +152,17 @@ def inference(bench):
             rows[-1][-1] = f"{cost:+.1%} of time"
             bench.target(f"fit, {label}: share of time", "≤ 0.05", cost)
     caption = (
-        "Inference by an RBM with 256 hidden units on MNIST, and fits of 5 epochs in "
-        "batches of 100 that are watched, by rows that are trained on. Medians of "
+        "Inference by an RBM with 256 hidden units on MNIST, and fits of 5 epochs with "
+        "mini-batches of 100, with "
+        "and without monitoring, in training rows per second. Medians of "
         f"{bench.rounds} rounds."
     )
     show("rbm_inference", caption, rows, bench.output)
 
 
 def vae(bench):
-    """Training of VAEs."""
-    rows = [["batch", "what", "rows/s", "vs pythae", "vs bare loop"]]
+    """Measure the training of VAEs."""
+    rows = [["batch", "implementation", "rows/s", "vs pythae", "vs bare loop"]]
     for batch in VAE_BATCHES:
         task = {"data": "grey MNIST", "batch": batch}
         task |= {"rows": bench.rows(VAE_ROWS), "epochs": VAE_EPOCHS}
@@ -174,18 +176,18 @@ def vae(bench):
         else:
             targets.append(("skgen", "pythae", 1.9))
         for label, other, least in targets:
-            what = f"VAE, batch {batch}: {label} by {other}"
+            what = f"VAE, batch {batch}: {label} / {other}"
             bench.target(what, f"≥ {least:g}", ratio(speeds, label, other))
     caption = (
-        f"Training of a VAE, 784-512-16-512-784, {VAE_EPOCHS} epochs on "
-        f"{bench.rows(VAE_ROWS):,} grey images of MNIST; medians of {bench.rounds} "
+        f"Training of a VAE with the layers 784-512-16-512-784 for {VAE_EPOCHS} epochs "
+        f"on {bench.rows(VAE_ROWS):,} grey images of MNIST; medians of {bench.rounds} "
         "rounds."
     )
     show("vae_training", caption, rows, bench.output)
 
 
 def memory(bench):
-    """Peak memory of a fit in a fresh process."""
+    """Measure the peak memory of a fit in a new process."""
     rows = [["rows", "X", *PEERS]]
     for n_rows in MEMORY_ROWS[:1] if bench.quick else MEMORY_ROWS:
         row = [f"{n_rows:,}", megabytes(n_rows * 784 * 4)]
@@ -197,9 +199,11 @@ def memory(bench):
             row.append(reply.get("skipped") or megabytes(reply["memory"]))
         rows.append(row)
     caption = (
-        "Peak memory of a fit, MB, beyond what the process held before, which is X "
-        "and the packages; X in float32 beside it. 784 features, 256 hidden units, "
-        "batches of 100. Each in a fresh process, after a fit of a small machine."
+        "Peak memory of a fit in MB, in addition to the memory of the process before "
+        "the fit, which holds X and the imported packages. The column X is the size of "
+        "X in float32. The data has 784 features; the models have 256 hidden units and "
+        "mini-batches of 100. Each fit runs in a new process, after a fit of a small "
+        "model."
     )
     show("memory", caption, rows, bench.output)
 
@@ -230,7 +234,7 @@ def main():
                 task(bench)
         bench.close()
     if bench.targets:
-        rows = [["what", "target", "measured", ""]]
+        rows = [["quantity", "target", "measured", ""]]
         for what, bound, value in bench.targets:
             if value is None:
                 rows.append([what, bound, "not measured", ""])
@@ -238,7 +242,10 @@ def main():
             sign, limit = bound.split()
             met = value >= float(limit) if sign == "≥" else value <= float(limit)
             rows.append([what, bound, f"{value:.2f}", "" if met else "missed"])
-        show("summary", "What skgen aims at.", rows, args.output)
+        caption = (
+            "Targets of skgen and measured values. The ratios are ratios of speeds."
+        )
+        show("summary", caption, rows, args.output)
     print(f"\n{about()} {time.monotonic() - began:.0f} s.")
 
 

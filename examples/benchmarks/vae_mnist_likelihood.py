@@ -1,14 +1,16 @@
-"""Log-likelihood of MNIST by BernoulliVAE, as it grows with the time of training.
+"""Log-likelihood of MNIST by BernoulliVAE, as a function of the time of training.
 
-The networks of Burda, Grosse & Salakhutdinov (2016): 784-200-200-50 and back. Bits
-are drawn anew from the grey values in every epoch; of the test images they are drawn
-once. The figure is the importance-weighted bound with 5000 draws a row on all 10,000
-test images; the paper has -86.76 nats for it, after 3280 epochs.
+The networks are those of Burda, Grosse & Salakhutdinov (2016), with the widths
+784-200-200-50 in the encoder and the reverse in the decoder. The bits of the training
+images are redrawn from the grey values in every epoch, and those of the test images
+are drawn once. The result is the importance-weighted bound with 5000 draws per row on
+all 10,000 test images, for which the paper reports -86.76 nats after 3280 epochs.
 
     python examples/benchmarks/vae_mnist_likelihood.py --data mnist.npz
 
-Without `--data` (an .npz with X_train and X_test, uint8) MNIST comes from OpenML. The
-curve is taken on 500 test images with 500 draws, and its time does not count.
+Without `--data` (an .npz with X_train and X_test, uint8) MNIST is downloaded from
+OpenML. The learning curve is computed on 500 test images with 500 draws; the time for
+this is not counted.
 """
 
 import argparse
@@ -22,14 +24,14 @@ from skorch.callbacks import Callback
 
 import skgen
 from skgen import BernoulliVAE
-from skgen.vae._importance import importance_weighted_bound
+from skgen.vae import importance_weighted_bound
 
-# Images and draws of one point of the curve.
+# Images and draws for one point of the learning curve.
 N_IMAGES, N_DRAWS = 500, 500
 
 
 class Curve(Callback):
-    """Seconds of training, and the likelihood of some test images, now and then."""
+    """Record the time of training and the likelihood of some test images."""
 
     def __init__(self, X, every):
         self.X = X
@@ -65,7 +67,7 @@ def main():
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--weight-decay", type=float, default=0.0)
     parser.add_argument("--precision", default="float32")
-    parser.add_argument("--draws", type=int, default=5000, help="a test image")
+    parser.add_argument("--draws", type=int, default=5000, help="per test image")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--output", type=Path, help="write a table here as .rst")
     args = parser.parse_args()
@@ -95,15 +97,15 @@ def main():
     lines = [
         f"{args.epochs} epochs in {points[-1][1]:.0f} s on {vae.device_}, "
         f"{torch.get_num_threads()} threads, {platform.machine()}; {args.activation}, "
-        f"batches of {args.batch_size}, one cycle of the learning rate to "
-        f"{args.learning_rate:g}, weight decay {args.weight_decay:g}, "
+        f"mini-batches of {args.batch_size}, one cycle of the learning rate with the "
+        f"maximum {args.learning_rate:g}, weight decay {args.weight_decay:g}, "
         f"{args.precision}, seed {args.seed}; skgen {skgen.__version__}, torch "
         f"{torch.__version__}.",
-        "Test images, nats an image: importance-weighted bound with "
-        f"{args.draws} draws {log_p.mean():.2f} (standard error over images "
-        f"{error:.2f}), which took {seconds:.0f} s; ELBO {vae.score(X_test):.2f}. "
+        f"Test images: {log_p.mean():.2f} nats per image by the importance-weighted "
+        f"bound with {args.draws} draws (standard error over images: {error:.2f}), "
+        f"computed in {seconds:.0f} s; ELBO {vae.score(X_test):.2f}. "
         f"Training images: ELBO {vae.score(X_train[:10_000]):.2f}. "
-        f"{vae.active_units_.sum()} of {vae.n_components} latents are active.",
+        f"{vae.active_units_.sum()} of {vae.n_components} latent variables are active.",
     ]
     print("\n".join(lines))
     if args.output:

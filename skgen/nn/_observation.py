@@ -116,8 +116,8 @@ class GaussianObservation(Observation):
             return
         mean = weight.mean()
         error *= (weight / mean.clamp(min=1e-30))[:, None]
-        # The lighter a mini-batch, the less it counts; without weight not at all.
-        rate = _VARIANCE_RATE * mean.clamp(max=1)
+        # A mini-batch counts by its weight; without any, not at all.
+        rate = (_VARIANCE_RATE * mean).clamp(max=1)
         self.variance.lerp_(self.optimal_variance(error), rate)
 
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:

@@ -163,3 +163,19 @@ def test_gaussian_adapts_to_the_weighted_squared_error(each):
     plain = GaussianObservation(start.clone(), floor=1e-3)
     plain.adapt_(x, f)
     np.testing.assert_allclose(same.variance, plain.variance)
+
+
+def test_the_running_variance_is_the_weighted_one_over_mini_batches(generator):
+    """Rows of weight 9.1 with error 100, one in ten; the others weigh 0.1, error 0.
+
+    The weighted mean is 91. Were heavy mini-batches to count no more than average ones,
+    it would be 52.
+    """
+    observation = GaussianObservation(torch.tensor(90.0).double(), floor=1e-6)
+    f, seen = torch.zeros(1, 1).double(), []
+    for _ in range(10_000):
+        heavy = torch.rand((), generator=generator) < 0.1
+        x = torch.full((1, 1), 10.0 if heavy else 0.0).double()
+        observation.adapt_(x, f, torch.tensor([9.1 if heavy else 0.1]).double())
+        seen.append(observation.variance.item())
+    assert abs(np.mean(seen[1000:]) - 91) < 3
