@@ -130,3 +130,13 @@ def test_what_is_recorded_by_autograd_keeps_its_gradient():
     np.testing.assert_allclose(t.grad, x.sum(0)[:, None].expand(784, 256), rtol=1e-5)
     with torch.no_grad():
         assert sums_of_rows(x, t) is not None
+
+
+def test_tables_of_few_columns_are_multiplied_densely(cpu):
+    """To look for the ones takes as long as the product, for 199 columns or fewer."""
+    x = bits(3000, 784)
+    assert sums_of_rows(x, table(784, 199)) is None
+    assert sums_of_rows(x, table(784, 200)) is not None
+    cpu("AVX512", ["fbgemm"])
+    assert sums_of_rows(x, table(784, 511)) is None
+    assert sums_of_rows(x, table(784, 512)) is not None

@@ -296,3 +296,24 @@ def test_independent_bits_at_the_start_of_a_ladder():
         log_p = -first.free_energy(torch.tensor(oracle.V)).numpy()
     law = np.exp(log_p) / np.exp(log_p).sum()
     np.testing.assert_allclose(law, independent_bits(p), rtol=1e-12)
+
+
+def test_a_ladder_passes_a_jump_by_its_smallest_step(generator):
+    """Free energies that jump at t = 1/2: no step is small enough for the overlap."""
+
+    class Jump:
+        def __init__(self, t):
+            self.t = t
+
+        def free_energy(self, v):
+            return 50.0 * (v[:, 0] if self.t > 0.5 else 1 - v[:, 0])
+
+    def stay(model, v, n_steps, *, generator):
+        return torch.rand(v.shape, generator=generator, dtype=v.dtype)
+
+    v = torch.rand(500, 1, generator=generator, dtype=torch.float64)
+    models, _ = build_ladder([Jump], v, generator=generator, kernel=stay)
+    positions = np.array([model.t for model in models])
+    assert positions[-1] == 1
+    assert np.diff(positions).min() >= 2.0**-9
+    assert len(models) < 25

@@ -6,7 +6,7 @@ import torch
 from skorch.callbacks import Callback
 from torch import nn
 
-from skgen.training import GenerativeNet, Objective
+from skgen.training import Batch, GenerativeNet, Objective, TrainingStep
 from skgen.training._batches import WeightedDataset
 from skgen.training._callbacks import StopEarly, WatchLoss
 
@@ -379,3 +379,19 @@ def test_phases_count_their_own_epochs():
     two.partial_fit(X)
     assert one.history[:, "phase"] == ["one", "one", "two", "two"]
     assert seen["one"] == seen["two"] == pytest.approx(np.arange(6) / 3)
+
+
+def test_a_loss_gives_gradients_to_the_parameters_of_its_optimizer_only():
+    """Of two players, the one whose turn it is not keeps what gradient it has."""
+    model = TwoMeans()
+    optimizers = {
+        name: torch.optim.SGD(getattr(model, name).parameters(), lr=0.1)
+        for name in ("left", "right")
+    }
+    step = TrainingStep(
+        optimizers, list(model.named_parameters()), generator=torch.Generator()
+    )
+    step.batch = Batch(torch.tensor(X))
+    step.minimize(model(step.batch.x).square().sum(1), optimizer="left")
+    assert model.left.mean.grad is not None
+    assert model.right.mean.grad is None
