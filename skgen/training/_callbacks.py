@@ -85,7 +85,7 @@ class StopEarly(EarlyStopping):
         self.best_objective_state_: dict[str, Any] | None = None
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        if net.history[-1, "epoch"] <= net.criterion_.n_warmup:
+        if net.epochs_trained() <= net.criterion_.n_warmup:
             return
         try:
             super().on_epoch_end(net, **kwargs)

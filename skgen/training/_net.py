@@ -129,7 +129,7 @@ class GenerativeNet(NeuralNet):
         """Train for `epochs` passes over X."""
         self.interrupted_ = False
         # The schedule counts from here: a net may be trained more than once.
-        self._first_epoch = self._epochs_trained()
+        self._first_epoch = self.epochs_trained()
         self._base_lr = [float(group["lr"]) for group in self._param_groups()]
         try:
             return super().fit_loop(X, y, epochs, **kwargs)
@@ -198,7 +198,7 @@ class GenerativeNet(NeuralNet):
             # No callback keeps a mini-batch, so that memory can be used again.
             batches.buffer = partial(objective.batch_buffer, model)
         step = self._training_step()
-        n_trained = self._epochs_trained()
+        n_trained = self.epochs_trained()
         moves = objective.n_warmup or self.learning_rate_schedule != "constant"
         self._move_on(n_trained)
         with torch.set_grad_enabled(objective.differentiates):
@@ -241,7 +241,7 @@ class GenerativeNet(NeuralNet):
         optimizers = self._named_optimizers().values()
         return [group for optimizer in optimizers for group in optimizer.param_groups]
 
-    def _epochs_trained(self) -> int:
+    def epochs_trained(self) -> int:
         """Number of epochs of this phase that have ended, in all fits."""
         return sum(
             "train_batch_count" in row and row.get("phase", "") == self.phase

@@ -1,6 +1,5 @@
 """The seam between a family of models and its training."""
 
-from abc import ABC
 from typing import Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor, nn
 from skgen.training._step import Batch, TrainingStep
 
 
-class Objective(nn.Module, ABC):
+class Objective(nn.Module):
     """What a family of models minimises in training.
 
     A family overrides `loss`, which is differentiated by autograd, or

@@ -113,7 +113,7 @@ def test_each_phase_has_its_rows_of_history():
 
 
 def test_epochs_are_counted_for_each_phase():
-    """A warm-up, and with it early stopping, starts anew in each phase."""
+    """A warm-up starts anew in each phase."""
     model = MeanAndVariance(n_iter=3, random_state=0).fit(X)
     for net in model._nets.values():
         assert net.criterion_.seen_epochs == {0, 1, 2}
@@ -153,3 +153,22 @@ def test_early_stopping_needs_a_loss_to_watch():
 
     with pytest.raises(ValueError, match="Blind has no loss that can be watched"):
         Blind(early_stopping=True).fit(X)
+
+
+def test_early_stopping_waits_for_the_warm_up_of_its_own_phase():
+    """The loss watched rises from the first epoch on: the best is that after it."""
+
+    class Rises(SquaredError):
+        n_warmup = 3
+
+        def evaluate(self, model, batch):
+            return torch.full((len(batch.x),), float(self.epoch))
+
+    class Impatient(MeanAndVariance):
+        def _phases(self, state):
+            for name in ("mean_", "variance_"):
+                yield Phase(self._build_model(state, name), Rises(), name=name)
+
+    model = Impatient(n_iter=30, random_state=0, early_stopping=True).fit(X)
+    # Three epochs of warm-up, the best one, and 10 without improvement.
+    assert model.history_[:, "phase"] == ["mean_"] * 14 + ["variance_"] * 14
