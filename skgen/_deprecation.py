@@ -26,10 +26,7 @@ def renamed_parameter(estimator: Any, old: str, new: str) -> Any:
     value : object
         Value of the old name if it was set, otherwise that of the new one.
     """
-    value = getattr(estimator, old)
-    if isinstance(value, str) and value == "deprecated":
-        return getattr(estimator, new)
-    return value
+    return getattr(estimator, old if _is_set(estimator, old) else new)
 
 
 def warn_renamed_parameter(estimator: Any, old: str, new: str | None) -> None:
@@ -44,8 +41,7 @@ def warn_renamed_parameter(estimator: Any, old: str, new: str | None) -> None:
     new : str or None
         Its new name; None means that it has no effect.
     """
-    value = getattr(estimator, old)
-    if not isinstance(value, str) or value != "deprecated":
+    if _is_set(estimator, old):
         now = f"is now {new}" if new else "has no effect any more"
         warnings.warn(
             f"The parameter {old} of {type(estimator).__name__} {now}; {old} will be "
@@ -53,6 +49,34 @@ def warn_renamed_parameter(estimator: Any, old: str, new: str | None) -> None:
             FutureWarning,
             stacklevel=2,
         )
+
+
+def renamed_attribute(estimator: Any, old: str, new: str) -> Any:
+    """Return an attribute that was asked for by its old name, with a warning.
+
+    For the ``__getattr__`` of an estimator.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator.
+    old, new : str
+        Names of the attribute.
+
+    Returns
+    -------
+    value : object
+        The attribute.
+    """
+    if new not in vars(estimator):
+        kind = type(estimator).__name__
+        raise AttributeError(f"{kind!r} object has no attribute {old!r}")
+    warnings.warn(
+        f"{old} is now {new}; {old} will be removed in version {_END}.",
+        FutureWarning,
+        stacklevel=3,
+    )
+    return getattr(estimator, new)
 
 
 def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
@@ -84,3 +108,9 @@ def moved_names(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
         return getattr(import_module(place), new)
 
     return __getattr__
+
+
+def _is_set(estimator: Any, old: str) -> bool:
+    """Whether a parameter that is deprecated has another value than its default."""
+    value = getattr(estimator, old)
+    return not isinstance(value, str) or value != "deprecated"

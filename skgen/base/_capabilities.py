@@ -8,11 +8,7 @@ from abc import ABC, abstractmethod
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils.validation import check_is_fitted
@@ -81,8 +77,7 @@ class ConditionalMixin(ABC):
     `skgen.training.Batch`, of shape (batch, n_conditions).
     """
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self: Any, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any) -> Any:
         """Fit the model of X given y.
 
         Parameters
@@ -97,11 +92,10 @@ class ConditionalMixin(ABC):
         self : object
             The fitted estimator.
         """
-        warm = self.warm_start and self.__sklearn_is_fitted__()
-        return self._fit(X, y, n_iter=self.n_iter, warm=warm)
+        parent: Any = super()
+        return parent.fit(X, y)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self: Any, X: Any, y: Any) -> Any:
+    def partial_fit(self, X: Any, y: Any) -> Any:
         """Continue the fit by one pass over X and y in mini-batches.
 
         Parameters
@@ -116,8 +110,8 @@ class ConditionalMixin(ABC):
         self : object
             The fitted estimator.
         """
-        warm = self.__sklearn_is_fitted__()
-        return self._fit(X, y, n_iter=1, warm=warm, partial=True)
+        parent: Any = super()
+        return parent.partial_fit(X, y)
 
     def _validate_training_data(
         self: Any, X: Any, y: Any, *, reset: bool

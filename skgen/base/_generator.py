@@ -188,7 +188,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             then is kept.
         """
         warm = self.warm_start and self.__sklearn_is_fitted__()
-        return self._fit(X, n_iter=self.n_iter, warm=warm)
+        return self._fit(X, y, n_iter=self.n_iter, warm=warm)
 
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any = None) -> "BaseGenerator":
@@ -210,7 +210,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             The fitted estimator.
         """
         warm = self.__sklearn_is_fitted__()
-        return self._fit(X, n_iter=1, warm=warm, partial=True)
+        return self._fit(X, y, n_iter=1, warm=warm, partial=True)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Compute the mean of `score_samples` over X.
@@ -263,7 +263,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         return state
 
     def _fit(
-        self, X: Any, y: Any = None, *, n_iter: int, warm: bool, partial: bool = False
+        self, X: Any, y: Any, *, n_iter: int, warm: bool, partial: bool = False
     ) -> "BaseGenerator":
         with self._unchanged_on_failure() as nets:
             if partial and holds_out_rows(self):
@@ -314,7 +314,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool
     ) -> tuple[Any, np.ndarray | None]:
-        """Validate what is trained on, in the dtype of the parameters."""
+        """Validate what is trained on, in the dtype of the parameters; drop y."""
         check_callbacks(self.callbacks, self.learning_rate_schedule)
         if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
             raise TypeError(

@@ -1,6 +1,5 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
-import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -9,7 +8,11 @@ import torch
 from scipy.special import expit, logit
 from sklearn.utils._param_validation import Hidden, Interval, StrOptions
 
-from skgen._deprecation import renamed_parameter, warn_renamed_parameter
+from skgen._deprecation import (
+    renamed_attribute,
+    renamed_parameter,
+    warn_renamed_parameter,
+)
 from skgen.base import BaseGenerator, Phase
 from skgen.base._fitting import State, draw_seed
 from skgen.base._validation import binarized, warn_outside_unit_interval
@@ -286,13 +289,8 @@ class BernoulliRBMGPU(BaseRBM):
         self.compile = compile
 
     def __getattr__(self, name: str) -> Any:
-        if name == "rungs_" and "trajectory_" in self.__dict__:
-            warnings.warn(
-                "rungs_ is now trajectory_; rungs_ will be removed in version 0.3.",
-                FutureWarning,
-                stacklevel=2,
-            )
-            return self.trajectory_
+        if name == "rungs_":
+            return renamed_attribute(self, "rungs_", "trajectory_")
         raise AttributeError(
             f"{type(self).__name__!r} object has no attribute {name!r}"
         )

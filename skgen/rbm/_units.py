@@ -35,7 +35,7 @@ class Units(ABC):
 
     @abstractmethod
     def energy(self, states: Tensor) -> Tensor:
-        """Compute the potential U in nats; shape (n, n_units) gives (n,)."""
+        """Compute the potential U of states (n, n_units), in nats, shape (n,)."""
 
     @abstractmethod
     def energy_difference(self, other: "Units", states: Tensor) -> Tensor:
@@ -43,10 +43,11 @@ class Units(ABC):
 
     @abstractmethod
     def log_partition(self, inputs: Tensor) -> Tensor:
-        r"""Compute :math:`\log \sum_u e^{x u - \ldots}` of each unit, in nats.
+        r"""Compute the log of the sum over the states of each unit, in nats.
 
-        This is the log of the sum (or integral) over the states of a unit of
-        :math:`e^{-U(u)}` times what couples it to the other layer, given its input.
+        The sum, or integral, is over the Boltzmann factors of the potential of the unit
+        and of its interaction with the other layer, as a function of the total input x.
+        For a binary unit it is :math:`\log(1 + e^x)`.
 
         Parameters
         ----------
@@ -113,7 +114,7 @@ class BernoulliUnits(Units):
     """
 
     def energy(self, states: Tensor) -> Tensor:
-        """Compute -b.u in nats; shape (n, n_units) gives (n,)."""
+        """Compute the potential -b.u of states (n, n_units), in nats, shape (n,)."""
         return -(states @ self.bias)
 
     def energy_difference(self, other: Units, states: Tensor) -> Tensor:

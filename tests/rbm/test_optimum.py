@@ -161,14 +161,19 @@ def test_ising_from_fewer_samples(roughly_ising):
 @pytest.mark.parametrize("sampler", ["gibbs", "tempering"])
 def test_observables_of_fewer_samples_of_ising(roughly_ising, sampler):
     """Within 4 standard errors of 1000 samples, and not those of T = 2.6."""
+    samples = roughly_ising.sample(1000, sampler=sampler)
+    check_observables(samples, n_parts=20, not_of=2.6)
+
+
+def check_observables(samples, n_parts, not_of):
+    """Those of the critical temperature; not those of another in the first two."""
     exact = EnumeratedIsing(CRITICAL)
     expected = exact.observables(exact.states, exact.p)
-    samples = roughly_ising.sample(1000, sampler=sampler)
     got = exact.observables(samples)
-    parts = [exact.observables(samples[k::20]) for k in range(20)]
-    error = np.std(parts, axis=0) / np.sqrt(20)
+    parts = [exact.observables(samples[k::n_parts]) for k in range(n_parts)]
+    error = np.std(parts, axis=0) / np.sqrt(n_parts)
     assert (np.abs(got - expected) < 4 * error).all()
-    warmer = EnumeratedIsing(2.6)
+    warmer = EnumeratedIsing(not_of)
     wrong = warmer.observables(warmer.states, warmer.p)
     assert (np.abs(got - wrong) > 4 * error)[:2].all()
 
@@ -193,13 +198,4 @@ def test_ising_at_the_critical_temperature(ising):
 @pytest.mark.parametrize("sampler", ["gibbs", "tempering"])
 def test_observables_of_samples_of_ising(ising, sampler):
     """Within 4 standard errors of 3000 samples, and not those of T = 2.4."""
-    exact = EnumeratedIsing(CRITICAL)
-    expected = exact.observables(exact.states, exact.p)
-    samples = ising.sample(3000, sampler=sampler)
-    got = exact.observables(samples)
-    parts = [exact.observables(samples[k::30]) for k in range(30)]
-    error = np.std(parts, axis=0) / np.sqrt(30)
-    assert (np.abs(got - expected) < 4 * error).all()
-    warmer = EnumeratedIsing(2.4)
-    wrong = warmer.observables(warmer.states, warmer.p)
-    assert (np.abs(got - wrong) > 4 * error)[:2].all()
+    check_observables(ising.sample(3000, sampler=sampler), n_parts=30, not_of=2.4)
