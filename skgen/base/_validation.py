@@ -1,6 +1,7 @@
 """Validation of data; on a large array each check costs one fast pass."""
 
 import math
+import sys
 import warnings
 from typing import Any
 
@@ -11,6 +12,15 @@ from sklearn import get_config
 from sklearn.utils.validation import validate_data
 
 from skgen.training._rows import to_tensor
+
+# Packages between the line of a user and a warning of this one.
+_BETWEEN = {"skgen", "sklearn", "skorch", "joblib", "torch", "contextlib", "functools"}
+# How far outside [0, 1] a number may be by rounding. `MinMaxScaler` computes
+# x * scale + shift, and is off by eps times the ratio of offset to range of a column:
+# this is for a ratio of some hundred, as years or temperatures in kelvin have. It is
+# the eps of float32 for float64 too, in which rounded numbers may be stored, so that
+# `fit` in float32 and a score in float64 say the same.
+_ROUNDING = 128 * float(np.finfo(np.float32).eps)
 
 
 def validated(estimator: Any, X: Any, **params: Any) -> Any:
@@ -43,20 +53,65 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     return validate_data(estimator, X, **params)
 
 
+def warn(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn, and point at the line of the user.
+
+    That is the innermost one outside of this package and of those that call it, such as
+    a search of scikit-learn or the training loop of skorch.
+
+    Parameters
+    ----------
+    message : str
+        What was got, what was expected and what to try.
+    category : type of Warning
+        Its category.
+    """
+    level, frame = 1, sys._getframe()
+    while _is_between(frame.f_globals) and frame.f_back is not None:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
 def warn_outside_unit_interval(X: Any) -> None:
-    """Warn of data that is neither bits nor probabilities."""
+    """Warn of data that is neither bits nor probabilities, but for rounding.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        Valid data, in which NaN may mark what is missing.
+    """
     if sp.issparse(X):
-        low, high = X.min(), X.max()
+        # Zeros are not stored.
+        low, high = _bounds(X.data) if X.nnz else (0.0, 0.0)
+        low, high = min(low, 0.0), max(high, 0.0)
     else:
-        low, high = (bound.item() for bound in torch.aminmax(_tensor(X)))
-    if low < 0 or high > 1:
-        warnings.warn(
+        low, high = _bounds(X)
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        warn(
             f"Got X with values in [{low:g}, {high:g}], but "
             "binary units expect [0, 1]. Scale X by "
-            "sklearn.preprocessing.MinMaxScaler or threshold it by Binarizer.",
-            UserWarning,
-            stacklevel=6,
+            "sklearn.preprocessing.MinMaxScaler or threshold it by Binarizer."
         )
+
+
+def bits_or_probabilities(X: Any, binarize: str) -> Any:
+    """Return what binary units take data for; warn if it can be neither.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        Valid data, in which NaN may mark what is missing.
+    binarize : {"none", "threshold", "sample"}
+        The parameter of the estimator. A threshold takes any values.
+
+    Returns
+    -------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        The data, thresholded at 0.5 if asked for.
+    """
+    if binarize != "threshold":
+        warn_outside_unit_interval(X)
+    return binarized(X, binarize)
 
 
 def binarized(X: Any, how: str) -> Any:
@@ -64,5 +119,19 @@ def binarized(X: Any, how: str) -> Any:
     return (X > 0.5).astype(X.dtype) if how == "threshold" else X
 
 
+def _bounds(X: np.ndarray) -> tuple[float, float]:
+    """Compute the least and the largest number, apart from NaN."""
+    bounds = [bound.item() for bound in torch.aminmax(_tensor(X))]
+    if math.isnan(bounds[0]):
+        bounds = [float(f.reduce(X, axis=None)) for f in (np.fmin, np.fmax)]
+    return bounds[0], bounds[1]
+
+
 def _tensor(X: np.ndarray) -> torch.Tensor:
-    return to_tensor(X, torch.device("cpu"))
+    """Make a tensor of the same numbers in any order, without a copy if possible."""
+    return to_tensor(X.T if X.flags.f_contiguous else X, torch.device("cpu"))
+
+
+def _is_between(variables: dict[str, Any]) -> bool:
+    """Whether the global variables of a frame are those of a package in between."""
+    return str(variables.get("__name__")).partition(".")[0] in _BETWEEN

@@ -13,16 +13,18 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
-from skgen.base._validation import binarized
+from skgen.base._python_scalars import python_arguments
+from skgen.base._validation import bits_or_probabilities
 from skgen.likelihood import LogPartition
 from skgen.nn import BernoulliObservation
 from skgen.rbm._model import RBM
 from skgen.rbm._partition import estimate_log_partition
-from skgen.rbm._partition_exact import MAX_UNITS
+from skgen.rbm._partition_cost import cheaper_method
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._sampling import sample_by_tempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width
 from skgen.sampling import clamped_mean, gibbs
+from skgen.training._torch_state import plain_torch
 
 # Default number of steps of each sampler.
 _N_STEPS = {"gibbs": 1000, "tempering": 100}
@@ -129,6 +131,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         },
         prefer_skip_nested_validation=True,
     )
+    @python_arguments
     def log_partition_function(
         self,
         method: str = "auto",
@@ -153,7 +156,9 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             were kept in training (`keep_trajectory`). If the exchange of states
             along these does not mix, the result is wrong and neither its bracket nor
             its standard error shows it: compare it with "ais". "auto" is "exact"
-            where that is possible in seconds to minutes, else "ais".
+            where that takes less time than "ais" would, or less than a second, and
+            else "ais": with the defaults "exact" for up to some 20 units in the
+            smaller layer. The times are estimated from the sizes of the layers.
         n_chains : int, default=200
             Number of independent chains in each direction.
         n_temperatures : int, default=2000
@@ -195,17 +200,21 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         """
         check_is_fitted(self)
         if method == "auto":
-            smaller = min(np.shape(self.components_))
-            method = "exact" if smaller <= MAX_UNITS else "ais"
+            method = cheaper_method(
+                *sorted(np.shape(self.components_)),
+                n_chains=n_chains,
+                n_temperatures=n_temperatures,
+            )
         # An exact result draws nothing: it must not move the random state.
         rng = np.random.RandomState(0) if method == "exact" else self._rng(random_state)
-        result = estimate_log_partition(
-            self._state(),
-            method,
-            n_chains=n_chains,
-            n_temperatures=n_temperatures,
-            generator=self._generator(rng),
-        )
+        with plain_torch():
+            result = estimate_log_partition(
+                self._state(),
+                method,
+                n_chains=n_chains,
+                n_temperatures=n_temperatures,
+                generator=self._generator(rng),
+            )
         self._log_partition = self._state().checksum(), result
         return result
 
@@ -213,7 +222,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         r"""Compute the log-likelihood, :math:`\log p(v) = -F(v) - \log Z`.
 
         It takes the last result of `log_partition_function`, or calls that with
-        its defaults if there is none for the present parameters.
+        its defaults if there is none for the present parameters: log Z is then exact
+        or an estimate, whichever takes less time.
 
         Parameters
         ----------
@@ -279,6 +289,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         },
         prefer_skip_nested_validation=True,
     )
+    @python_arguments
     def sample(
         self,
         n_samples: int = 1,
@@ -346,6 +357,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         {"n_gibbs_steps": _COUNT, "random_state": ["random_state"]},
         prefer_skip_nested_validation=True,
     )
+    @python_arguments
     def impute(
         self, X: Any, *, n_gibbs_steps: int = 200, random_state: Any = None
     ) -> np.ndarray:
@@ -383,7 +395,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)
         check_width(X, self.components_)
-        return binarized(X, self.binarize)
+        return bits_or_probabilities(X, self.binarize)
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""
@@ -396,7 +408,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             reset=False,
         )
         check_width(X, self.components_)
-        return np.where(np.isnan(X), X, binarized(X, self.binarize))
+        return np.where(np.isnan(X), X, bits_or_probabilities(X, self.binarize))
 
     def _filled(self, X: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Replace NaN by random bits with the means of the training data."""
@@ -434,7 +446,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         generator: torch.Generator,
     ) -> np.ndarray:
         """Run replica exchange from `start`, with what is known clamped to it."""
-        with torch.inference_mode():
+        with plain_torch(), torch.inference_mode():
             v = torch.from_numpy(start).to(generator.device)
             clamped = None if known is None else torch.from_numpy(known).to(v.device)
             samples = sample_by_tempering(

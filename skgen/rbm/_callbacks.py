@@ -13,15 +13,13 @@ from skgen.likelihood import LogPartition
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import RBM
 from skgen.rbm._partition_annealed import log_partition_annealed
+from skgen.rbm._partition_cost import cheaper_method
 from skgen.rbm._partition_exact import log_partition_exact
 from skgen.sampling import gibbs, integrated_autocorrelation_time
 from skgen.training._batches import some_rows
 
 # Rows of data of which a measurement is made.
 _MAX_ROWS = 1000
-# Units of the smaller layer up to which the partition function is enumerated, in much
-# less than a second.
-_MAX_ENUMERATED = 14
 
 
 class RBMDiagnostic(Callback, ABC):
@@ -77,7 +75,7 @@ class RBMDiagnostic(Callback, ABC):
         **kwargs: Any,
     ) -> None:
         number = len(net.history) - self.epochs_before_
-        if (number - 1) % self.every == 0 or number == net.max_epochs:
+        if (number - 1) % int(self.every) == 0 or number == net.max_epochs:
             generator = torch.Generator(device=net.device).manual_seed(number)
             with torch.no_grad():
                 data = {"train": _bits(net, dataset_train)}
@@ -171,8 +169,9 @@ class LogLikelihood(RBMDiagnostic):
 
     ``train_log_likelihood`` and, where rows are held out, ``valid_log_likelihood``
     are means in nats a sample. ``log_partition`` is the estimate of log Z that they
-    share, between ``log_partition_lower`` and ``log_partition_upper``: exact for
-    models of up to 14 units in the smaller layer, otherwise by annealing.
+    share, between ``log_partition_lower`` and ``log_partition_upper``: exact where
+    enumeration takes less time than annealing, or less than a second, otherwise by
+    annealing.
 
     Parameters
     ----------
@@ -203,7 +202,12 @@ class LogLikelihood(RBMDiagnostic):
     ) -> dict[str, float]:
         """Measure the log-likelihoods and log Z, in nats."""
         model: Any = net.module_
-        if min(model.weight.shape) <= _MAX_ENUMERATED:
+        method = cheaper_method(
+            *sorted(model.weight.shape),
+            n_chains=int(self.n_chains),
+            n_temperatures=int(self.n_temperatures),
+        )
+        if method == "exact":
             result = LogPartition.exact(log_partition_exact(model))
         else:
             train = data["train"]
@@ -212,8 +216,8 @@ class LogLikelihood(RBMDiagnostic):
             result = log_partition_annealed(
                 model,
                 model.visible.with_bias(base_bias),
-                n_chains=self.n_chains,
-                n_temperatures=self.n_temperatures,
+                n_chains=int(self.n_chains),
+                n_temperatures=int(self.n_temperatures),
                 generator=generator,
                 chains=_chains(net, generator),
             )

@@ -3,12 +3,13 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgen.nn import BernoulliObservation
 from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
-from skgen.rbm._model import RBM
+from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+from skgen.rbm._training_loss import TrainingLoss
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import Workspace, add_product_
 from skgen.sampling import RandomBits
@@ -101,6 +102,7 @@ class ContrastiveDivergence(Objective):
         self._bits: RandomBits | None = None
         self._step: TrainingStep | None = None
         self._sgd: InPlaceSGD | None = None
+        self._loss: TrainingLoss | None = None
         self._workspaces: dict[tuple[int, int, int], Workspace] = {}
 
     def batch_buffer(self, model: RBM, n_rows: int) -> Tensor:
@@ -137,9 +139,13 @@ class ContrastiveDivergence(Objective):
     def training_step(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         """Step along the estimated gradient; only the weights decay.
 
-        Where the optimizer is plain stochastic gradient descent and no callback reads
-        the gradients, the parameters are moved in place. The caller switches recording
-        for autograd off, as the net does where an objective does not differentiate.
+        Where the optimizer is plain stochastic gradient descent, no parameter is frozen
+        and no callback reads the gradients, the parameters are moved in place. The
+        caller switches recording for autograd off, as the net does where an objective
+        does not differentiate.
+
+        Where the step records, it is an estimate of minus the log pseudo-likelihood,
+        before the step (`TrainingLoss`).
 
         Parameters
         ----------
@@ -150,26 +156,40 @@ class ContrastiveDivergence(Objective):
         step : TrainingStep
             Gives the source of randomness and the optimizer.
         """
-        if step is not self._step:  # a new epoch
+        new_epoch = step is not self._step
+        if new_epoch:
             self._step, self._sgd = step, in_place_sgd(model, step)
+        elif self._sgd is not None and self._sgd.is_frozen:  # since a moment ago
+            self._sgd = None
+        space = self._sample_phases(model, batch.x, step.generator)
+        self._record_loss(model, space, batch, step, new_epoch)
         if self._sgd is None:
-            self.fill_gradients_(model, batch, generator=step.generator)
+            self._fill_gradients_(model, space, batch)
             step.apply_gradients()
             return
-        gradient = self._gradient(model, batch, self._sgd.scale, step.generator)
+        offsets = self.visible_offset, self.hidden_offset
+        gradient = self._gradient(space, batch, self._sgd.scale, offsets)
         self._sgd.step(*gradient, factor_dtype=self.factor_dtype)
 
     @torch.no_grad()
     def fill_gradients_(
         self, model: RBM, batch: Batch, *, generator: torch.Generator
     ) -> None:
-        """Set ``.grad`` of the parameters to minus the estimated gradient."""
-        left, right, biases = self._gradient(model, batch, -1.0, generator)
-        of_weight = torch.zeros_like(model.weight)
-        add_product_(of_weight, left, right, self.factor_dtype)
-        gradients = of_weight, *biases
-        for parameter, gradient in zip(model.parameters(), gradients, strict=True):
-            parameter.grad = gradient if parameter.requires_grad else None
+        """Set ``.grad`` of the parameters to minus the estimated gradient.
+
+        Those that are frozen get none, and the others the one at their fixed values.
+
+        Parameters
+        ----------
+        model : RBM
+            The model.
+        batch : Batch
+            The mini-batch.
+        generator : torch.Generator
+            Source of randomness.
+        """
+        space = self._sample_phases(model, batch.x, generator)
+        self._fill_gradients_(model, space, batch)
 
     @torch.no_grad()
     def evaluate(self, model: Any, batch: Batch) -> Tensor:
@@ -180,26 +200,91 @@ class ContrastiveDivergence(Objective):
             units = torch.arange(_MOST_WATCHED, device=v.device) * n // _MOST_WATCHED
         return -pseudo_log_likelihood(model, v, units=units)
 
+    def _sample_phases(
+        self, model: RBM, x: Tensor, generator: torch.Generator
+    ) -> Workspace:
+        """Run the chains; the states of both phases are in the workspace."""
+        if self._bits is None or self._bits.generator is not generator:
+            self._bits = RandomBits(generator)
+        space = self._observe(model, x, self._bits)
+        self._run_phases(space, model, self._bits)
+        return space
+
+    def _record_loss(
+        self,
+        model: RBM,
+        space: Workspace,
+        batch: Batch,
+        step: TrainingStep,
+        new_epoch: bool,
+    ) -> None:
+        """Record an estimate of minus the log pseudo-likelihood, if one is due."""
+        if self._loss is None:
+            self._loss = TrainingLoss(space.data)
+        is_due = self._loss.is_due(new_epoch=new_epoch)
+        if not (is_due and step.records and isinstance(model, BernoulliRBM)):
+            return
+        parameters = space.parameters
+        n_rows, loss = self._loss.mean(
+            parameters.exact,
+            parameters.visible_bias,
+            space.data,
+            space.positive,
+            batch.weight,
+        )
+        step.record(n_rows, loss=loss)
+
+    def _fill_gradients_(self, model: RBM, space: Workspace, batch: Batch) -> None:
+        weight, *biases = model.parameters()
+        offsets = self._offsets_beside_frozen([weight, *biases])
+        left, right, of_biases = self._gradient(space, batch, -1.0, offsets)
+        weight.grad = None
+        if weight.requires_grad:
+            weight.grad = torch.zeros_like(weight)
+            add_product_(weight.grad, left, right, self.factor_dtype)
+        for bias, gradient in zip(biases, of_biases, strict=True):
+            bias.grad = gradient if bias.requires_grad else None
+
+    def _offsets_beside_frozen(
+        self, parameters: list[nn.Parameter]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        r"""Return the offsets of the gradient, given which parameters are frozen.
+
+        A step of W in centred coordinates moves the biases, by :math:`-\lambda` and
+        :math:`-\mu` times it. One that is frozen does not follow, and neither do any
+        where W is frozen: its offset is then 0. With any other one the gradient would
+        vanish where the likelihood of the free parameters is not the largest.
+        """
+        mu, lam = self.visible_offset, self.hidden_offset
+        weight, hidden_bias, visible_bias = (p.requires_grad for p in parameters)
+        if mu is None or lam is None or not weight:
+            return None, None
+        return (
+            mu if hidden_bias else torch.zeros_like(mu),
+            lam if visible_bias else torch.zeros_like(lam),
+        )
+
     def _gradient(
-        self, model: RBM, batch: Batch, scale: float, generator: torch.Generator
+        self,
+        space: Workspace,
+        batch: Batch,
+        scale: float,
+        offsets: tuple[Tensor | None, Tensor | None],
     ) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Estimate the gradient of the likelihood, times `scale`.
 
         That of the weights is ``left.T @ right``, so that it need not be formed; the
-        others are those of the hidden and of the visible biases.
+        others are those of the hidden and of the visible biases. The means in the
+        workspace are overwritten.
         """
-        if self._bits is None or self._bits.generator is not generator:
-            self._bits = RandomBits(generator)
-        space = self._observe(model, batch.x, self._bits)
-        self._run_phases(space, model, self._bits)
         row_weights, column = space.scaled_weights(scale)
         positive = space.positive
         if batch.weight is not None:
             row_weights = self._weighted(row_weights, batch.weight)
             column, positive = row_weights[:, None], positive * batch.weight[:, None]
-        mu, lam = self.visible_offset, self.hidden_offset
-        if lam is not None:
-            lam.lerp_(positive.mean(0), _OFFSET_RATE)
+        if self.hidden_offset is not None:
+            self.hidden_offset.lerp_(positive.mean(0), _OFFSET_RATE)
+        mu, lam = offsets
         hidden, (right, visible) = space.hidden_mean, space.coupled()
         hidden.mul_(column)
         dc, db = hidden.sum(0), torch.mv(visible.T, row_weights)

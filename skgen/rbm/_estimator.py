@@ -15,7 +15,7 @@ from skgen._deprecation import (
 )
 from skgen.base import BaseGenerator, Phase
 from skgen.base._fitting import State, draw_seed
-from skgen.base._validation import binarized, warn_outside_unit_interval
+from skgen.base._validation import bits_or_probabilities
 from skgen.rbm._base import BaseRBM
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM, initial_parameters
@@ -105,12 +105,12 @@ class BernoulliRBMGPU(BaseRBM):
         counts as an improvement for `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, which
-        are in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
-        or `early_stopping` the history has ``train_loss`` and, where rows are
-        held out, ``valid_loss``: minus the mean pseudo-likelihood of a fixed
-        subset, 128 rows or 0.5 % of the training rows if that is more; with more
-        than 64 features, estimated from 64 of them. A pickle
-        of a fitted estimator has no callbacks.
+        are in ``net_.callbacks_`` afterwards. Their parameters can be set and
+        searched as ``callbacks__name__parameter``, by skorch's names: the one given,
+        or that of the class. A pickle of a fitted estimator has no callbacks. The
+        parameters have the names ``weight``, ``hidden_bias`` and ``visible_bias``
+        there; what a `Freezer` has frozen stays so in a warm start with the same
+        callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
         estimator uses the CPU where its device is missing.
@@ -162,7 +162,13 @@ class BernoulliRBMGPU(BaseRBM):
     n_iter_ : int
         Number of epochs run.
     history_ : skorch.history.History
-        One row for each epoch.
+        One row for each epoch. ``train_loss`` is minus the mean pseudo-likelihood of
+        training rows in the course of the epoch, an estimate from a few of them: it
+        fluctuates by a nat or some where epochs are short, and does not touch the
+        random numbers of training.
+        Where rows are held out, ``valid_loss`` is that of a fixed subset of these
+        after the epoch: 128 rows, or 0.5 % of the number of training rows if that is
+        more; with more than 64 features, estimated from 64 of them.
     net_ : skorch.NeuralNet
         The net that trained the model.
     device_ : str
@@ -187,7 +193,8 @@ class BernoulliRBMGPU(BaseRBM):
     Data in [0, 1] that is not binary is taken as probabilities, as in scikit-learn:
     with ``binarize="none"`` the values themselves are used in the gradient, and no
     bits are drawn from them. A score is then the log of a probability for binary
-    data only.
+    data only. Values outside [0, 1] by more than rounding are neither: `fit` and all
+    methods that take data warn of them, except with ``binarize="threshold"``.
 
     References
     ----------
@@ -320,8 +327,7 @@ class BernoulliRBMGPU(BaseRBM):
                 "Got keep_trajectory=True with algorithm='cd', but only persistent "
                 "chains show when a model should be kept. Set algorithm='pcd' or 'pt'."
             )
-        warn_outside_unit_interval(X)
-        return binarized(X, self.binarize), None
+        return bits_or_probabilities(X, self.binarize), None
 
     def _initial_state(
         self, rows: RowSource, y: np.ndarray | None, state: State
@@ -413,7 +419,7 @@ class BernoulliRBMGPU(BaseRBM):
             }
         return trained
 
-    def _optimizer_arguments(self) -> dict[str, Any]:
+    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
         # Only the weights decay, as is usual: biases need no shrinking.
         return {
             "optimizer": torch.optim.SGD,

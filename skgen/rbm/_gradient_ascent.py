@@ -1,5 +1,7 @@
 """The update of an RBM: stochastic gradient ascent, in place."""
 
+from operator import attrgetter
+
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
@@ -10,6 +12,7 @@ from skgen.training._step import TrainingStep
 # Velocities that decay to zero would become denormal numbers, with which a CPU computes
 # a hundred times as slowly. Beside any weight, this velocity is nothing.
 _SMALLEST_VELOCITY = 1e-30
+_MOVES = attrgetter("requires_grad")
 
 
 def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
@@ -86,6 +89,11 @@ class InPlaceSGD:
         # Without gradients this moves nothing; it tells schedulers of torch that the
         # optimizer has begun.
         optimizer.step()
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether a parameter must not move, which has been allowed to before."""
+        return not all(map(_MOVES, (self.weight, *self.others)))
 
     @property
     def scale(self) -> float:

@@ -168,7 +168,9 @@ def initial_parameters(
     """
     shape = (n_hidden, mean.shape[0])
     # In single precision, of which torch draws many at a time.
-    weight = torch.randn(shape, generator=generator, device=mean.device).to(mean)
+    weight = torch.randn(
+        shape, generator=generator, dtype=torch.float32, device=mean.device
+    ).to(mean)
     weight *= sqrt(8 / sum(shape))
     sparse = torch.full_like(weight[:, 0], -2.0)
     hidden_bias = sparse - weight @ mean

@@ -112,7 +112,7 @@ def log_partition_annealed(
     if chains is not None and not len(chains):
         chains = None
     if n_path_steps is None:
-        n_path_steps = max(_LEAST_PATH_STEPS, int(_PATH_SHARE * n_temperatures))
+        n_path_steps = path_steps(n_temperatures)
     paths = moment_matched_paths(
         model,
         base,
@@ -124,8 +124,9 @@ def log_partition_annealed(
     if chains is not None:
         rows = torch.arange(n_chains // 2, device=v.device) % len(chains)
         states[-1, : len(rows)] = chains[rows]
-    n_steps = max(_LEAST_TEMPERING, int(_TEMPERING_SHARE * n_temperatures))
-    states = tempering(models, states, n_steps, generator=generator)
+    states = tempering(
+        models, states, tempering_steps(n_temperatures), generator=generator
+    )
     up = annealed_log_weights(
         _spread(models, n_temperatures), forward, generator=generator
     )
@@ -136,6 +137,16 @@ def log_partition_annealed(
     return LogPartition.bracket(
         log_z0, up[None, None], down[None, None], method="ais", conservative=True
     )
+
+
+def path_steps(n_temperatures: int) -> int:
+    """Return the number of Gibbs steps of each fit of the path."""
+    return max(_LEAST_PATH_STEPS, int(_PATH_SHARE * n_temperatures))
+
+
+def tempering_steps(n_temperatures: int) -> int:
+    """Return the number of steps of replica exchange before the reverse direction."""
+    return max(_LEAST_TEMPERING, int(_TEMPERING_SHARE * n_temperatures))
 
 
 def _spread(ladder: Sequence[ScaledRBM], n_steps: int) -> Iterator[ScaledRBM]:

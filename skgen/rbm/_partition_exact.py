@@ -8,8 +8,9 @@ from skgen.rbm._units import BernoulliUnits, Units
 
 # 2^25 states take minutes; each further unit doubles that.
 MAX_UNITS = 25
-# States enumerated at a time, times units of the other layer.
-_BLOCK = 2**22
+# States enumerated at a time, times units of the other layer: for each thread of a CPU
+# as many as stay in its cache (three times as fast), or what fills a GPU.
+_BLOCK_OF_THREAD, _BLOCK_OF_GPU = 2**16, 2**22
 
 
 def log_partition_exact(model: RBM) -> float:
@@ -49,13 +50,16 @@ def log_partition_exact(model: RBM) -> float:
             f"enumeration expects at most {MAX_UNITS} in the smaller one. Estimate the "
             "partition function by method='ais', or use fewer n_components."
         )
-    rows = max(1, _BLOCK // len(outer.bias))
+    on_cpu = weight.device.type == "cpu"
+    block = _BLOCK_OF_THREAD * torch.get_num_threads() if on_cpu else _BLOCK_OF_GPU
+    rows = max(1, block // len(outer.bias))
     bits = torch.arange(n, device=weight.device)
-    total = torch.tensor(-torch.inf, dtype=torch.float64, device=weight.device)
-    for start in range(0, 2**n, rows):
+    starts = range(0, 2**n, rows)
+    parts = torch.empty(len(starts), dtype=torch.float64, device=weight.device)
+    for k, start in enumerate(starts):
         index = torch.arange(start, min(start + rows, 2**n), device=weight.device)
         states: Tensor = ((index[:, None] >> bits) & 1).to(weight.dtype)
         inputs = torch.addmm(outer.bias, states, weight)
         log_terms = outer.log_partition(inputs).sum(1) - inner.energy(states)
-        total = torch.logaddexp(total, log_terms.double().logsumexp(0))
-    return total.item()
+        parts[k] = log_terms.double().logsumexp(0)
+    return parts.logsumexp(0).item()

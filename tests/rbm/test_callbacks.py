@@ -10,6 +10,7 @@ from sklearn.datasets import load_digits
 
 from skgen import BernoulliRBMGPU, GaussianVAE
 from skgen.callbacks import AutocorrelationTime, FreeEnergyGap, LogLikelihood
+from skgen.training._row_order import canonical_order
 
 X = (load_digits().data[:400] > 8).astype(np.float64)
 
@@ -21,9 +22,8 @@ def fit(callback, n_components=8, data=X, **params):
 
 def held_out(model, data=X):
     """The rows that the last fit held out, and those that it trained on."""
-    from skorch.dataset import Dataset
-
-    train, valid = model.net_.train_split(Dataset(data))
+    data = data[canonical_order(data)]
+    train, valid = model.net_.train_split(data)
     return data[valid.indices], data[train.indices]
 
 
@@ -75,10 +75,22 @@ def test_log_likelihood_of_a_small_model_is_exact():
     )
 
 
+@pytest.fixture
+def annealing_is_cheaper(monkeypatch):
+    """As for models that are too large for the oracle of these tests."""
+    asked_for = []
+
+    def cheaper_method(*sizes, **annealing):
+        asked_for.append((sizes, annealing))
+        return "ais"
+
+    monkeypatch.setattr("skgen.rbm._callbacks.cheaper_method", cheaper_method)
+    return asked_for
+
+
 @pytest.mark.usefixtures("short_path")
 @pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
-def test_log_likelihood_by_annealing(algorithm):
-    """16 units: beyond what is enumerated while training."""
+def test_log_likelihood_by_annealing(algorithm, annealing_is_cheaper):
     callback = LogLikelihood(every=2, n_temperatures=300)
     model = fit(callback, 16, algorithm=algorithm)
     row = model.history_[-1]
@@ -88,6 +100,14 @@ def test_log_likelihood_by_annealing(algorithm):
         model.log_likelihood(X).mean(), abs=0.2
     )
     assert "valid_log_likelihood" not in row
+    settings = (16, 64), {"n_chains": 100, "n_temperatures": 300}
+    assert annealing_is_cheaper == [settings] * len(annealing_is_cheaper)
+
+
+def test_log_likelihood_is_exact_where_that_is_cheaper():
+    """2^16 states of 64 units take a twentieth of a second."""
+    row = fit(LogLikelihood(), 16, n_iter=1).history_[-1]
+    assert row["log_partition_lower"] == row["log_partition_upper"]
 
 
 def test_epochs_between_are_nan_and_the_last_one_is_measured():
@@ -131,7 +151,7 @@ def test_autocorrelation_time_without_chains():
     assert model.history_[-1, "autocorrelation_time"] > 0
 
 
-@pytest.mark.usefixtures("short_path")
+@pytest.mark.usefixtures("short_path", "annealing_is_cheaper")
 @pytest.mark.parametrize(
     "callback",
     [

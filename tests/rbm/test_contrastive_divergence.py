@@ -313,6 +313,77 @@ def test_a_frozen_parameter_does_not_move(oracle, name, persistent):
     assert frozen[name].grad is None
 
 
+FROZEN = [
+    {"weight"},
+    {"hidden_bias"},
+    {"visible_bias"},
+    {"weight", "hidden_bias"},
+    {"weight", "visible_bias"},
+    {"hidden_bias", "visible_bias"},
+    {"weight", "hidden_bias", "visible_bias"},
+]
+
+
+@pytest.mark.parametrize("frozen", FROZEN, ids=sorted)
+def test_centered_gradient_beside_frozen_parameters(oracle, frozen):
+    """It vanishes where the plain gradient of the free parameters does.
+
+    A step of the weights moves both biases in plain coordinates. One that is frozen
+    does not follow: with its offset, the weights would not end at the best likelihood.
+    """
+    mu, lam = np.array([0.2, 0.4, 0.6, 0.8]), np.array([0.3, 0.5, 0.7])
+    models, got = {}, {}
+    for name, offsets in (
+        ("plain", (None, None)),
+        ("centered", (torch.tensor(mu), torch.tensor(lam))),
+    ):
+        model = models[name] = module_of(oracle)
+        if name == "centered":
+            for parameter in frozen:
+                getattr(model, parameter).requires_grad_(False)
+        chains = chains_from(oracle, oracle.p_h, 10)
+        objective = ContrastiveDivergence(chains, *offsets)
+        noise = torch.Generator().manual_seed(2)
+        objective.fill_gradients_(model, Batch(data_rows(oracle, 10)), generator=noise)
+        got[name] = [None if p.grad is None else -p.grad for p in model.parameters()]
+        if offsets[1] is not None:  # it follows the data all the same
+            assert not torch.equal(objective.hidden_offset, torch.tensor(lam))
+            lam = objective.hidden_offset.numpy()
+    fixed_weight = "weight" in frozen
+    expected = center(
+        *(g.numpy() for g in got["plain"]),
+        mu * ("hidden_bias" not in frozen) * (not fixed_weight),
+        lam * ("visible_bias" not in frozen) * (not fixed_weight),
+    )
+    names = ["weight", "hidden_bias", "visible_bias"]
+    if fixed_weight:
+        expected = [g.numpy() for g in got["plain"]]
+    for name, g, e in zip(names, got["centered"], expected, strict=True):
+        if name in frozen:
+            assert g is None
+        else:
+            np.testing.assert_allclose(g, e, atol=1e-12)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_a_parameter_frozen_within_an_epoch_stops_at_once(oracle, momentum):
+    model, rows = module_of(oracle), data_rows(oracle, 10)
+    objective = ContrastiveDivergence(chains_from(oracle, oracle.p_h, 6), None, None)
+    noise = torch.Generator().manual_seed(2)
+    step = training_step_of(model, noise, lr=0.5, weight_decay=0.3, momentum=momentum)
+    at = [p.detach().clone() for p in model.parameters()]
+    moved = []
+    with torch.no_grad():
+        for frozen in (False, True, True, False):
+            model.weight.requires_grad_(not frozen)
+            objective.training_step(model, Batch(rows), step)
+            now = [p.detach().clone() for p in model.parameters()]
+            moved.append([not torch.equal(a, b) for a, b in zip(at, now, strict=True)])
+            at = now
+    everything, all_but_weights = [True, True, True], [False, True, True]
+    assert moved == [everything, all_but_weights, all_but_weights, everything]
+
+
 SGD_KWARGS = {
     "plain": {},
     "momentum": {"momentum": 0.7},

@@ -37,8 +37,7 @@ def test_exact_agrees_with_brute_force_over_both_layers(n, m):
 def test_exact_of_mnist_size_takes_seconds(m):
     """784 x m; against the other layer's closed form where W is 0 but one row.
 
-    No time is measured: the other layer's 2^784 states would take for ever. Those of
-    14 units are enumerated in 4 chunks, of 20 units in 197.
+    No time is measured: the other layer's 2^784 states would take for ever.
     """
     rng = np.random.RandomState(0)
     W, b = np.zeros((m, 784)), rng.normal(size=784)
@@ -67,10 +66,63 @@ def test_every_method_agrees_with_enumeration(model, method):
 
 
 @pytest.mark.usefixtures("short_path")
-def test_auto_is_exact_where_it_can_be(oracle):
+def test_auto_is_what_takes_less_time(oracle):
     assert assigned(oracle).log_partition_function().method == "exact"
-    wide = rbm(26, n_iter=1).fit(SMALL)
+    # 2^22 states of 64 units would take some seconds, few temperatures take one.
+    wide = rbm(22, n_iter=1).fit(SMALL)
     assert wide.log_partition_function(n_temperatures=10).method == "ais"
+
+
+@pytest.fixture
+def asked_for(monkeypatch):
+    """Methods by which log Z was asked for, none of which is run."""
+    asked = []
+
+    def instead(state, method, **kwargs):
+        asked.append(method)
+        return LogPartition.exact(0.0)
+
+    monkeypatch.setattr("skgen.rbm._base.estimate_log_partition", instead)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((25, 784), "ais"),  # 3 minutes by enumeration, 13 s by annealing
+        ((784, 25), "ais"),
+        ((25, 26), "ais"),
+        ((26, 64), "ais"),
+        ((20, 784), "exact"),
+        ((784, 20), "exact"),
+        ((16, 3000), "exact"),
+        ((3000, 12), "exact"),
+        ((22, 16), "exact"),
+    ],
+)
+def test_log_likelihood_takes_the_cheaper_way(shape, expected, asked_for):
+    n_hidden, n_visible = shape
+    model = rbm()
+    model.components_ = np.zeros(shape)
+    model.intercept_hidden_ = np.zeros(n_hidden)
+    model.intercept_visible_ = np.zeros(n_visible)
+    model.log_likelihood(np.zeros((1, n_visible)))
+    model.log_likelihood_bounds(np.zeros((1, n_visible)))  # takes the same
+    model.log_partition_function("exact")
+    model.log_partition_function("ais")
+    assert asked_for == [expected, "exact", "ais"]
+
+
+def test_auto_depends_on_the_annealing_that_was_asked_for(asked_for):
+    model = rbm(18, n_iter=1).fit(SMALL)
+    for n_temperatures in (1, 2000):
+        model.log_partition_function(n_chains=10, n_temperatures=n_temperatures)
+    model.components_ = np.zeros((21, 64))
+    model.intercept_hidden_ = np.zeros(21)
+    for n_temperatures in (1, 2000):
+        model.log_partition_function(n_chains=10, n_temperatures=n_temperatures)
+    # 18 units: less than a second in any case.
+    assert asked_for == ["exact", "exact", "ais", "exact"]
 
 
 def test_too_large_for_enumeration():

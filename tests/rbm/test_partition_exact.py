@@ -15,7 +15,8 @@ from skgen.rbm._partition_exact import log_partition_exact
 @pytest.mark.parametrize("scale", [0.1, 3.0])
 @pytest.mark.parametrize("block", [2**22, 40])
 def test_brute_force(shape, scale, block, monkeypatch):
-    monkeypatch.setattr(_exact, "_BLOCK", block)  # 40: chunks of a few states
+    # 40: chunks of a few states.
+    monkeypatch.setattr(_exact, "_BLOCK_OF_THREAD", block)
     oracle = EnumeratedRBM.random(*shape, seed=4, scale=scale)
     with torch.no_grad():
         assert abs(log_partition_exact(module_of(oracle)) - oracle.log_z) < 1e-10

@@ -1,0 +1,141 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import cross_validate
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+from skorch.callbacks import Callback
+
+from skgen import BernoulliRBMGPU
+from skgen.base._validation import (
+    bits_or_probabilities,
+    validated,
+    warn,
+    warn_outside_unit_interval,
+)
+
+
+def small(**params):
+    return BernoulliRBMGPU(2, n_iter=1, random_state=0, device="cpu", **params)
+
+
+BITS = np.random.default_rng(0).integers(0, 2, (20, 3)).astype(float)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("offset", [0.0, 5.0, 100.0])
+def test_rounding_of_a_scaler_is_inside(dtype, offset):
+    """As in float32, also where the numbers are stored in float64 afterwards."""
+    rng = np.random.default_rng(0)
+    X = (offset + rng.normal(size=(1000, 100))).astype(np.float32)
+    scaled = MinMaxScaler().fit_transform(X)
+    assert scaled.max() > 1 or scaled.min() < 0  # 1.0000001, and with offsets more
+    warn_outside_unit_interval(scaled.astype(dtype))
+
+
+@pytest.mark.parametrize("value", [-1e-4, 1.0001, 255.0, -np.inf, np.inf])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_more_than_rounding_is_outside(value, dtype):
+    X = np.array([[0.0, 1.0], [0.5, value]], dtype)
+    expected = rf"\[{min(value, 0):g}, {max(value, 1):g}\].*MinMaxScaler"
+    for of_any_kind in (X, np.asfortranarray(X), X[::-1], sp.csr_array(X)):
+        with pytest.warns(UserWarning, match=expected.replace("+", r"\+")):
+            warn_outside_unit_interval(of_any_kind)
+
+
+def test_zeros_of_a_sparse_matrix_count():
+    with pytest.warns(UserWarning, match=r"\[0, 4\]"):
+        warn_outside_unit_interval(sp.csr_array([[0.0, 4.0]]))
+    warn_outside_unit_interval(sp.csr_array((2, 3)))
+
+
+def test_missing_values_are_not_outside():
+    X = np.array([[np.nan, 1.0], [0.0, np.nan]])
+    warn_outside_unit_interval(X)
+    warn_outside_unit_interval(np.full((2, 2), np.nan))
+    X[0, 1] = 2
+    with pytest.warns(UserWarning, match=r"\[0, 2\]"):
+        warn_outside_unit_interval(X)
+
+
+def test_a_threshold_takes_any_values():
+    X = np.array([[0.0, 255.0], [0.4, -3.0]])
+    bits = bits_or_probabilities(X, "threshold")
+    np.testing.assert_array_equal(bits, [[0, 1], [0, 0]])
+    with pytest.warns(UserWarning, match="Got X with values"):
+        assert bits_or_probabilities(X, "none") is X
+
+
+def test_a_check_in_fortran_order_copies_nothing(monkeypatch):
+    copied = []
+    ascontiguousarray = np.ascontiguousarray
+
+    def spy(X, *args, **kwargs):
+        copied.append(not X.flags.c_contiguous)
+        return ascontiguousarray(X, *args, **kwargs)
+
+    monkeypatch.setattr(np, "ascontiguousarray", spy)
+    X = np.asfortranarray(BITS)
+    warn_outside_unit_interval(validated(BaseEstimator(), X))
+    assert copied == [False, False]
+
+
+def lines_of(record):
+    """Where warnings point to."""
+    return {(warning.filename, warning.lineno) for warning in record}
+
+
+def line_of(function):
+    return function.__code__.co_filename, function.__code__.co_firstlineno + 1
+
+
+def test_a_warning_points_at_the_line_of_the_user():
+    model = small().fit(BITS)
+
+    def call():
+        model.score(2 * BITS)
+
+    def call_of_a_pipeline():
+        make_pipeline(FunctionTransformer(), model).fit_transform(2 * BITS)
+
+    def call_of_a_search():
+        cross_validate(model, 2 * BITS, cv=2)
+
+    for function in (call, call_of_a_pipeline, call_of_a_search):
+        with pytest.warns(UserWarning, match="Got X") as record:
+            function()
+        assert lines_of(record) == {line_of(function)}
+
+
+class Scores(Callback):
+    """A callback of a user, who scores data that is outside."""
+
+    def on_epoch_end(self, net, **kwargs):
+        self.model.score(2 * BITS)
+
+
+# A callback of this package: skorch is between it and the user.
+_OF_THE_PACKAGE = """
+class Warns(Callback):
+    def on_epoch_end(self, net, **kwargs):
+        warn("of a callback", RuntimeWarning)
+"""
+
+
+def test_a_warning_in_training_points_at_the_line_of_the_user():
+    scores = Scores()
+    scores.model = small().fit(BITS)
+    with pytest.warns(UserWarning, match="Got X") as record:
+        small(callbacks=[scores]).fit(BITS)
+    assert lines_of(record) == {line_of(Scores.on_epoch_end)}
+
+    namespace = {"warn": warn, "Callback": Callback, "__name__": "skgen.callbacks"}
+    exec(_OF_THE_PACKAGE, namespace)
+
+    def fit():
+        small(callbacks=[namespace["Warns"]()]).fit(BITS)
+
+    with pytest.warns(RuntimeWarning, match="of a callback") as record:
+        fit()
+    assert lines_of(record) == {line_of(fit)}
