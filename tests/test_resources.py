@@ -1,15 +1,19 @@
-"""Memory and threads that a fit takes."""
+"""Memory and threads that a fit takes, and processes forked after it."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import joblib
+import numpy as np
 import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from skgen import BernoulliRBMGPU, BernoulliVAE
+from skgen import BernoulliRBMGPU, BernoulliVAE, GaussianVAE
 
 X = load_digits().data[:200] / 16
 
@@ -92,3 +96,66 @@ def test_workers_share_the_cores(monkeypatch):
 def test_a_fit_leaves_the_number_of_threads():
     before = torch.get_num_threads()
     assert threads_of_a_fit(0)[0] == before
+
+
+@pytest.fixture
+def two_threads():
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+def uses_everything(model, X):
+    """A worker's part: sums over arrays of this size take two threads of torch."""
+    features = model.transform(X)
+    model.score(X[:100])
+    model.sample(200, random_state=0)
+    model.fit(X)
+    return features
+
+
+BITS = np.random.RandomState(0).uniform(size=(1500, 200)) < 0.3
+BITS = BITS.astype(np.float32)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+@pytest.mark.parametrize("kind", [BernoulliRBMGPU, BernoulliVAE, GaussianVAE])
+def test_a_forked_process_does_not_wait_for_threads_of_its_parent(kind, two_threads):
+    """They are not there: without care, the first sum over an array never ends."""
+    model = kind(16, n_iter=1, batch_size=500, device="cpu", random_state=0).fit(BITS)
+    features = model.transform(BITS)
+    child = os.fork()
+    if not child:
+        is_right = False
+        try:
+            got = uses_everything(model, BITS)
+            is_right = np.allclose(got, features, rtol=1e-4, atol=1e-5)
+        finally:  # or else the tests would go on here, too
+            os._exit(not is_right)
+    deadline = time.monotonic() + 30
+    ended = 0
+    while not ended and time.monotonic() < deadline:
+        ended, status = os.waitpid(child, os.WNOHANG)
+        time.sleep(0.01)
+    if not ended:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        pytest.fail("the child hangs")
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_workers_of_the_backend_multiprocessing(two_threads):
+    models = [
+        kind(16, n_iter=1, batch_size=500, device="cpu", random_state=0).fit(BITS)
+        for kind in (BernoulliRBMGPU, GaussianVAE)
+    ]
+    run = joblib.Parallel(n_jobs=2, backend="multiprocessing", timeout=30)
+    got = run(joblib.delayed(uses_everything)(model, BITS) for model in models)
+    for model, features in zip(models, got, strict=True):
+        np.testing.assert_allclose(
+            features, model.transform(BITS), rtol=1e-4, atol=1e-5
+        )

@@ -19,6 +19,10 @@ def to_arrays(module: nn.Module) -> dict[str, np.ndarray]:
 
 def load_arrays(module: Module, arrays: dict[str, np.ndarray]) -> Module:
     """Copy arrays into the parameters and buffers of a module, and return it."""
-    state = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    state = {
+        # One that is a view of a file cannot be the memory of a tensor.
+        name: torch.from_numpy(array if array.flags.writeable else array.copy())
+        for name, array in arrays.items()
+    }
     module.load_state_dict(state)
     return module

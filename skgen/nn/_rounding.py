@@ -73,7 +73,8 @@ def rounded_products(
         To enter around the forward pass.
     """
     if matmul_dtype(factor_dtype, device) == factor_dtype:
-        return torch.autocast(device.type, factor_dtype)
+        # In an autocast of the caller, rounded weights that are kept outlast a step.
+        return torch.autocast(device.type, factor_dtype, cache_enabled=False)
     return _RoundedProducts(factor_dtype)
 
 

@@ -51,7 +51,7 @@ class RandomBits:
             self._n = self._used = self._n_fractions * _SHARE_A_FRACTION
             seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
             self._source = np.random.SFC64(int(seed))
-        self._u = torch.empty(self._n)
+        self._u = torch.empty(self._n, dtype=torch.float32)
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw bits with ``P(bit = 1) = p``.

@@ -34,7 +34,10 @@ def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
     engine = SobolEngine(n_dims, scramble=True, seed=seed)
     # In the middle of their cells of size 2^-30, away from 0, where the inverse
     # is infinite; 1 is not reached.
-    u = engine.draw(n_points // 2, dtype=torch.float64) + 2.0**-31
+    u = engine.draw(n_points // 2, dtype=torch.float64)
+    # Torch makes the first in the default dtype, with its rounding.
+    u[0] = engine.shift.double() / 2**engine.MAXBIT
+    u += 2.0**-31
     half = torch.special.ndtri(u)
     # half = Q R with orthonormal columns of Q. R is nearly a multiple of the identity
     # where there are many points; the signs keep its diagonal positive.

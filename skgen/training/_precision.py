@@ -1,5 +1,6 @@
 """Dtypes of training: of parameters, and of the factors of matrix products."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -31,24 +32,40 @@ PRECISIONS: dict[str, Precision] = {
 }
 
 
+# For a setting of the whole process: what it was, and how many contexts need another.
+_lock = threading.Lock()
+_before = "highest"
+_n_contexts = 0
+
+
 @contextmanager
-def matmul_precision(precision: str) -> Iterator[None]:
+def matmul_precision(precision: str, device: torch.device) -> Iterator[None]:
     """Set how torch multiplies float32 matrices within a context.
 
-    This is a setting of torch for all threads, which is restored at the end. With
-    "tf32" a CUDA device rounds factors to 10 bits of mantissa; nothing else changes.
+    With "tf32" a CUDA device rounds factors to 10 bits of mantissa; nothing else
+    changes. This is a setting of torch for all threads: it lasts as long as any of them
+    is in such a context, and the last one restores it.
 
     Parameters
     ----------
     precision : str
         A key of `PRECISIONS`.
+    device : torch.device
+        Where they are multiplied.
     """
-    if precision != "tf32":
+    global _before, _n_contexts
+    if precision != "tf32" or device.type != "cuda":
         yield
         return
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("high")
+    with _lock:
+        if not _n_contexts:
+            _before = torch.get_float32_matmul_precision()
+            torch.set_float32_matmul_precision("high")
+        _n_contexts += 1
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        with _lock:
+            _n_contexts -= 1
+            if not _n_contexts:
+                torch.set_float32_matmul_precision(_before)

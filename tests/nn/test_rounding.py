@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from skgen.nn._rounding import matmul_dtype, rounded_products
-from skgen.nn._seeding import seeded
+from skgen.nn._seeding import DrawFrom
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 # Half the distance of two neighbours among the numbers with 8 bits, at 1.
@@ -99,7 +99,7 @@ to_bfloat16 = partial(rounded_products, torch.bfloat16, CPU)
 
 def test_the_same_gradients_with_and_without_instructions(processor):
     """But for the order of sums; those in float32 are farther."""
-    with seeded(0):
+    with DrawFrom(torch.Generator().manual_seed(0)):
         network = nn.Sequential(nn.Linear(20, 64), nn.SiLU(), nn.Linear(64, 8))
     processor("avx512_bf16")
     native = gradients(network, to_bfloat16)
@@ -114,9 +114,25 @@ def test_the_same_gradients_with_and_without_instructions(processor):
 def test_convolutions_are_rounded(processor):
     """By up to some thousandths; torch's own bfloat16 convolutions may lose more."""
     processor()
-    with seeded(0):
+    with DrawFrom(torch.Generator().manual_seed(0)):
         layers = nn.Conv2d(1, 8, 3), nn.SiLU(), nn.ConvTranspose2d(8, 1, 3)
     network = nn.Sequential(nn.Unflatten(1, (1, 4, 5)), *layers, nn.Flatten())
     rounded = gradients(network, to_bfloat16)
     for got, plain in zip(rounded, gradients(network), strict=True):
         assert 3e-4 < (got - plain).norm() / plain.norm() < 1e-2
+
+
+@pytest.mark.parametrize("instructions", ["avx512_bf16", "none"])
+def test_rounded_weights_are_not_kept_in_an_autocast_of_the_caller(
+    processor, instructions
+):
+    """Torch keeps them until the outermost context ends: many steps long."""
+    processor(instructions)
+    layer, x = nn.Linear(3, 2, bias=False), torch.ones(1, 3)
+    outputs = []
+    with torch.autocast("cpu", torch.bfloat16):
+        for weight in (1.0, 2.0):
+            nn.init.constant_(layer.weight, weight)
+            with to_bfloat16():
+                outputs.append(layer(x).tolist())
+    assert outputs == [[[3.0, 3.0]], [[6.0, 6.0]]]

@@ -58,3 +58,13 @@ def test_seed_alone_decides():
         balanced_normal(64, 4, seed=3), balanced_normal(64, 4, seed=4)
     )
     assert torch.equal(before, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16])
+def test_the_default_dtype_does_not_matter(dtype):
+    expected, before = balanced_normal(64, 4, seed=3), torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        assert torch.equal(balanced_normal(64, 4, seed=3), expected)
+    finally:
+        torch.set_default_dtype(before)

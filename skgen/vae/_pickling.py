@@ -1,0 +1,60 @@
+"""The networks of a user in the pickle of an estimator."""
+
+from dataclasses import replace
+from typing import Any
+
+from skgen.base._portable_modules import PortableModules
+
+# Where they are: in parameters, and in the architecture that was fitted.
+_NAMES = ("encoder", "decoder")
+_FITTED = "_architecture"
+
+
+def with_portable_networks(state: dict[str, Any]) -> dict[str, Any]:
+    """Keep the networks of a user as arrays.
+
+    Parameters
+    ----------
+    state : dict of str to object
+        Attributes of an estimator.
+
+    Returns
+    -------
+    state : dict of str to object
+        The same, whose pickle depends on nothing but values.
+    """
+    given = {name: state.get(name) for name in _NAMES}
+    fitted = {name: getattr(state.get(_FITTED), name, None) for name in _NAMES}
+    networks = PortableModules({"given": given, "fitted": fitted})
+    if not networks.tensors:
+        return state
+    nothing = dict.fromkeys(_NAMES)
+    return _with(state, nothing, nothing) | {"_networks": networks}
+
+
+def with_networks(state: dict[str, Any]) -> dict[str, Any]:
+    """Undo `with_portable_networks`.
+
+    Parameters
+    ----------
+    state : dict of str to object
+        What it returned, or a state that it has never seen.
+
+    Returns
+    -------
+    state : dict of str to object
+        Attributes of an estimator.
+    """
+    if "_networks" not in state:
+        return state
+    state = dict(state)
+    return _with(state, **state.pop("_networks").restored())
+
+
+def _with(
+    state: dict[str, Any], given: dict[str, Any], fitted: dict[str, Any]
+) -> dict[str, Any]:
+    state = state | given
+    if _FITTED in state:
+        state[_FITTED] = replace(state[_FITTED], **fitted)
+    return state
