@@ -11,6 +11,8 @@ from scipy.sparse.csgraph import connected_components
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, validate_params
 
+from skgen.base._python_scalars import python_arguments
+
 # Lattices up to this many sites are drawn from the table of all states.
 _MAX_ENUMERATED = 16
 # The critical temperature of the infinite lattice, 2 / log(1 + sqrt(2)).
@@ -26,6 +28,7 @@ _COMMON: dict[str, Any] = {
     {**_COMMON, "size": [Interval(Integral, 1, 16, closed="both")]},
     prefer_skip_nested_validation=True,
 )
+@python_arguments
 def make_bars_and_stripes(
     size: int = 4, *, n_samples: int | None = None, random_state: Any = None
 ) -> np.ndarray:
@@ -67,6 +70,7 @@ def make_bars_and_stripes(
     {**_COMMON, "n_bits": [Interval(Integral, 3, 16, closed="both")]},
     prefer_skip_nested_validation=True,
 )
+@python_arguments
 def make_labelled_shifter(
     n_bits: int = 8, *, n_samples: int | None = None, random_state: Any = None
 ) -> np.ndarray:
@@ -122,6 +126,7 @@ def make_labelled_shifter(
     },
     prefer_skip_nested_validation=True,
 )
+@python_arguments
 def make_ising(
     n_samples: int = 1000,
     *,

@@ -1,5 +1,6 @@
 """Imputation of missing values by a generative model."""
 
+import copy
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -13,9 +14,16 @@ from sklearn.base import (
 )
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import (
+    check_is_fitted,
+    has_fit_parameter,
+    validate_data,
+)
 
+from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import draw_seed
+from skgen.base._python_scalars import python_scalars
+from skgen.base._training_data import TrainingData, without_weightless
 from skgen.rbm import BernoulliRBMGPU
 
 # Gibbs steps that fill in what is missing between two passes of training.
@@ -114,8 +122,12 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.random_state = random_state
 
     @_fit_context(prefer_skip_nested_validation=False)
-    def fit(self, X: Any, y: Any = None) -> "GenerativeImputer":
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> "GenerativeImputer":
         """Learn the model from incomplete rows.
+
+        The result does not depend on the order of the rows.
 
         Parameters
         ----------
@@ -123,6 +135,12 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             Data, in which NaN marks what is missing.
         y : Ignored
             Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How much each row counts. Integers say how often a row is repeated, each
+            time with draws of its own, as long as all rows together are at most 10
+            times as many as before, or 10,000; other weights are passed to `fit` of
+            the model. A row of weight zero is as good as absent. None means that all
+            count alike.
 
         Returns
         -------
@@ -132,8 +150,20 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If a feature has no known value.
+            If a feature has no known value. What was fitted before stays as it was.
+        KeyboardInterrupt
+            If it is interrupted from the keyboard. What was learned by the last whole
+            round is kept, if there was one.
         """
+        with unchanged_on_failure(self), python_scalars(self):
+            interrupted = self._fit(X, sample_weight)
+        if interrupted:
+            raise KeyboardInterrupt
+        return self
+
+    def _fit(self, X: Any, sample_weight: Any) -> bool:
+        """Run the rounds; tell whether they were interrupted."""
+        X, _, weight = without_weightless(X, None, sample_weight)
         X = self._validate(X, reset=True)
         unknown = np.flatnonzero(np.isnan(X).all(axis=0))
         if len(unknown):
@@ -147,23 +177,37 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             model = BernoulliRBMGPU(256, batch_size=50, n_iter=4)
         model = clone(model).set_params(warm_start=True, random_state=draw_seed(rng))
         self.data_min_, self.data_max_ = np.nanmin(X, axis=0), np.nanmax(X, axis=0)
-        bits = self._encode(X)
-        start = rng.uniform(size=bits.shape) < np.nanmean(bits, axis=0)
-        filled = np.where(np.isnan(bits), start, bits)
-        rate = model.learning_rate
-        for round_ in range(self.max_iter):
-            model.set_params(learning_rate=rate * (1 - round_ / self.max_iter))
-            model.fit(filled)
-            filled = model.sample(
-                given=bits,
-                sampler="gibbs",
-                n_gibbs_steps=_STEPS_A_ROUND,
-                random_state=draw_seed(rng),
+        bits, weight = _in_order(self._encode(X), weight)
+        weights = {} if weight is None else {"sample_weight": weight}
+        if weights and not has_fit_parameter(model, "sample_weight"):
+            raise ValueError(
+                "Got sample_weight that is not made of small integers, but fit of "
+                f"{type(model).__name__} takes no sample_weight. Pass integers, by "
+                "which rows are repeated, or None."
             )
-        self.estimator_ = model.set_params(learning_rate=rate, warm_start=False)
-        self.n_iter_ = self.max_iter
+        start = rng.uniform(size=bits.shape) < _known_means(bits, weight)
+        filled = np.where(np.isnan(bits), start, bits)
+        rate, whole, interrupted = float(model.learning_rate), (model, 0), False
+        try:
+            for round_ in range(self.max_iter):
+                model.set_params(learning_rate=rate * (1 - round_ / self.max_iter))
+                model.fit(filled, **weights)
+                filled = model.sample(
+                    given=bits,
+                    sampler="gibbs",
+                    n_gibbs_steps=_STEPS_A_ROUND,
+                    random_state=draw_seed(rng),
+                )
+                # The next fit may be interrupted after some of its epochs.
+                whole = copy.copy(model), round_ + 1
+        except KeyboardInterrupt:
+            if whole[1] == 0:
+                raise
+            interrupted = True
+        self.estimator_, self.n_iter_ = whole
+        self.estimator_.set_params(learning_rate=rate, warm_start=False)
         self._seed = draw_seed(rng)
-        return self
+        return interrupted
 
     def transform(self, X: Any) -> np.ndarray:
         """Impute the missing values.
@@ -217,3 +261,23 @@ class GenerativeImputer(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         tags.input_tags.allow_nan = True
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _in_order(
+    bits: np.ndarray, weight: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Order rows by their contents and repeat them, as a fit of the model does.
+
+    What is drawn for a row does not depend on where it stands then.
+    """
+    known = np.where(np.isnan(bits), -1, bits)
+    data = TrainingData(known, None, weight, ordered=True)
+    return bits[data.index], None if data.weight is None else data.weight[data.index]
+
+
+def _known_means(bits: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+    """Mean of the known bits of each column."""
+    if weight is None:
+        return np.nanmean(bits, axis=0)
+    known = ~np.isnan(bits)
+    return (weight @ np.where(known, bits, 0)) / (weight @ known)

@@ -8,6 +8,8 @@ import io
 import os
 import pickle
 import warnings
+from contextlib import contextmanager
+from threading import Thread
 
 import joblib
 import numpy as np
@@ -25,6 +27,7 @@ from sklearn.utils import estimator_checks
 from skorch import NeuralNet
 from skorch.callbacks import EpochScoring
 
+import skgen
 from skgen.base import EncoderMixin, ImputerMixin, LikelihoodMixin
 
 FURTHER_CHECKS = [
@@ -59,6 +62,9 @@ def make(request, device):
     """Make one estimator, quick to fit."""
     cls = request.param
     quick = {"n_components": 8, "n_iter": 3, "device": device, "random_state": 0}
+    if cls is skgen.GaussianVAE:
+        # Whole epochs are those of a longer fit, and have more than one mini-batch.
+        quick |= {"batch_size": 128, "learning_rate_schedule": "constant"}
     offered = {
         name: value for name, value in quick.items() if name in cls().get_params()
     }
@@ -523,6 +529,159 @@ def test_warns_nothing_on_good_data(make):
         warnings.simplefilter("error")
         model = fit(make())
         model.score(*args(model))
+
+
+# Methods that take data, of the estimators of bits.
+TAKE_DATA = {
+    "fit": lambda model, X: model.fit(X),
+    "partial_fit": lambda model, X: model.partial_fit(X),
+    "transform": lambda model, X: model.transform(X),
+    "score": lambda model, X: model.score(X),
+    "score_samples": lambda model, X: model.score_samples(X),
+    "log_likelihood": lambda model, X: model.log_likelihood(X),
+    "log_likelihood_bounds": lambda model, X: model.log_likelihood_bounds(X),
+    "free_energy": lambda model, X: model.free_energy(X),
+    "gibbs": lambda model, X: model.gibbs(X),
+    "impute": lambda model, X: model.impute(with_a_gap(X), n_gibbs_steps=1),
+    "sample": lambda model, X: model.sample(given=with_a_gap(X), n_gibbs_steps=1),
+}
+
+
+def with_a_gap(X):
+    X = X.copy()
+    X[0, 0] = np.nan
+    return X
+
+
+@needs("binarize")
+@pytest.mark.parametrize("method", TAKE_DATA)
+def test_data_outside_the_unit_interval_warns(fitted, method):
+    """Once, at the line of the user; not within rounding, nor before a threshold."""
+    model = fitted
+    fills_in = isinstance(model, ImputerMixin)
+    if not hasattr(model, method) or (method == "sample" and not fills_in):
+        return
+
+    def call(X):
+        TAKE_DATA[method](model, X)
+
+    with pytest.warns(UserWarning, match=r"Got X with values in \[0, 255\]") as record:
+        call(255 * X[:20])
+    code = TAKE_DATA[method].__code__
+    assert [(w.filename, w.lineno) for w in record] == [(__file__, code.co_firstlineno)]
+    call(X[:20] * np.float32(1.0000001))
+    model.set_params(binarize="threshold")
+    call(255 * X[:20])
+
+
+@contextmanager
+def default_dtype(dtype):
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def deterministic_algorithms():
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+CONTEXTS = {
+    "inference_mode": torch.inference_mode,
+    "no_grad": torch.no_grad,
+    "autocast": lambda: torch.autocast("cpu", torch.bfloat16),
+    "default device": lambda: torch.device("meta"),
+    "deterministic algorithms": deterministic_algorithms,
+    "anomaly mode": lambda: torch.autograd.set_detect_anomaly(True),
+    "saved tensors": torch.autograd.graph.save_on_cpu,
+}
+
+
+def answers(model):
+    """What a model answers after a fit to some rows."""
+    few = X[:60]
+    fit(model, few, Y)
+    got = [model.score_samples(*args(model, few)), draw(model, 3, random_state=0)]
+    if isinstance(model, EncoderMixin):
+        H = model.transform(few)
+        got += [H, model.inverse_transform(H)]
+    if isinstance(model, LikelihoodMixin):
+        got.append(model.log_likelihood(few[:3]))
+    if isinstance(model, ImputerMixin):
+        got.append(model.impute(with_a_gap(few), n_gibbs_steps=2, random_state=0))
+    model.partial_fit(*args(model, few))
+    got += [p.detach().numpy().copy() for p in model.net_.module_.parameters()]
+    return got
+
+
+def state_of_torch():
+    return (
+        torch.is_grad_enabled(),
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.get_default_device(),
+        torch.get_default_dtype(),
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_anomaly_enabled(),
+        torch.get_num_threads(),
+        torch.get_rng_state().tolist(),
+    )
+
+
+@pytest.fixture(scope="module")
+def usual_answers():
+    """Those of each class, in no context."""
+    return {}
+
+
+def assert_same_answers(make, context, usual_answers):
+    kind = type(make())
+    if kind not in usual_answers:
+        usual_answers[kind] = answers(make(n_iter=1))
+    with context():
+        before = state_of_torch()
+        got = answers(make(n_iter=1))
+        assert state_of_torch() == before
+    for one, other in zip(got, usual_answers[kind], strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@outside
+@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+def test_the_context_of_the_caller_changes_no_bit(make, context, usual_answers):
+    assert_same_answers(make, context, usual_answers)
+
+
+@outside
+@needs("precision")
+@pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
+def test_the_default_dtype_changes_no_bit(make, dtype, usual_answers):
+    dtype = getattr(torch, dtype)
+    assert_same_answers(make, lambda: default_dtype(dtype), usual_answers)
+
+
+@outside
+def test_fits_in_threads_are_those_alone(make):
+    """And a thread that draws from torch's own generator draws what it does alone."""
+    alone = [fit(make(random_state=seed), X[:60]) for seed in range(4)]
+    before, drawn = torch.get_rng_state(), []
+    together = [make(random_state=seed) for seed in range(4)]
+    threads = [Thread(target=fit, args=(model, X[:60])) for model in together]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        drawn.append(torch.rand(1))
+    torch.set_rng_state(before)
+    assert torch.equal(torch.cat(drawn), torch.cat([torch.rand(1) for _ in drawn]))
+    for one, other in zip(alone, together, strict=True):
+        assert_same_state(one, other)
 
 
 @pytest.mark.cuda

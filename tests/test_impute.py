@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
 from skgen import BernoulliRBMGPU
-from skgen.impute import GenerativeImputer
+from skgen.impute import GenerativeImputer, _known_means
+from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 
 DIGITS = load_digits()
 
@@ -26,7 +27,8 @@ def incomplete(X, share=0.3, seed=0):
 
 def quick(**params):
     rbm = BernoulliRBMGPU(16, n_iter=1, batch_size=20, device="cpu")
-    return GenerativeImputer(rbm, **({"max_iter": 3, "random_state": 0} | params))
+    defaults = {"estimator": rbm, "max_iter": 3, "random_state": 0}
+    return GenerativeImputer(**(defaults | params))
 
 
 def test_check_estimator(monkeypatch):
@@ -193,3 +195,173 @@ def test_learning_rate_falls_over_the_rounds(monkeypatch):
     monkeypatch.setattr(BernoulliRBMGPU, "fit", watched)
     quick(max_iter=4).fit(np.random.RandomState(0).normal(size=(20, 2)))
     np.testing.assert_allclose(rates, 0.1 * np.array([1, 0.75, 0.5, 0.25]))
+
+
+# Weights and order of rows
+
+V40, _ = incomplete(np.random.RandomState(0).uniform(size=(40, 3)))
+COUNTS = np.random.RandomState(1).randint(0, 4, 40)
+
+
+def test_a_fit_does_not_depend_on_the_order_of_the_rows():
+    """Each row has the draws of its missing values wherever it stands."""
+    order = np.random.RandomState(2).permutation(40)
+    one, two = quick().fit(V40), quick().fit(V40[order])
+    np.testing.assert_array_equal(one.transform(V40), two.transform(V40))
+
+
+def test_integer_weights_are_repetitions():
+    repeated = V40.repeat(COUNTS, axis=0)
+    np.random.RandomState(3).shuffle(repeated)
+    one, two = quick().fit(V40, sample_weight=COUNTS), quick().fit(repeated)
+    np.testing.assert_array_equal(one.transform(V40), two.transform(V40))
+    assert not np.array_equal(quick().fit_transform(V40), one.transform(V40))
+
+
+def test_rows_of_weight_zero_are_absent():
+    """Also from the ranges and from the means that the first draws are of."""
+    data = np.where(COUNTS[:, None] == 0, V40 * 1e6, V40)
+    kept = COUNTS > 0
+    for weight in (COUNTS, COUNTS * 0.3):
+        one = quick().fit(data, sample_weight=weight)
+        two = quick().fit(V40[kept], sample_weight=weight[kept])
+        np.testing.assert_array_equal(one.transform(V40), two.transform(V40))
+
+
+def test_other_weights_are_passed_to_the_model(monkeypatch):
+    seen = []
+    fit = BernoulliRBMGPU.fit
+
+    def watched(self, X, y=None, sample_weight=None):
+        seen.append((X.copy(), sample_weight))
+        return fit(self, X, y, sample_weight)
+
+    monkeypatch.setattr(BernoulliRBMGPU, "fit", watched)
+    X = np.array([[0.0, 1], [1, 1], [0, 0], [1, 0]])
+    weight = np.array([0.1, 0.2, 0.3, 0.4])
+    imputer = quick(n_levels=1).fit(X, sample_weight=weight)
+    assert len(seen) == 3
+    for rows, weights in seen:
+        order = [X.tolist().index(row.tolist()) for row in rows]
+        np.testing.assert_allclose(weights / weights.sum(), weight[order])
+    assert imputer.estimator_.mean_ == pytest.approx([0.6, 0.3])
+
+
+def test_other_weights_are_in_the_first_draws():
+    """An unknown bit starts at 1 with the weighted share of ones."""
+    bits = np.array([[1.0], [0.0], [0.0], [np.nan]])
+    assert _known_means(bits, np.array([3.0, 0.5, 0.5, 9.0])) == pytest.approx(0.75)
+    assert _known_means(bits, None) == pytest.approx(1 / 3)
+
+
+class WithoutWeights(BernoulliRBMGPU):
+    def fit(self, X, y=None):
+        return super().fit(X, y)
+
+
+def test_a_model_without_weights():
+    imputer = quick().set_params(estimator=WithoutWeights(4, batch_size=20))
+    imputer.fit(V40, sample_weight=COUNTS)
+    with pytest.raises(ValueError, match="fit of WithoutWeights takes no sample_w"):
+        imputer.fit(V40, sample_weight=COUNTS * 0.3)
+
+
+def test_bad_weights():
+    with pytest.raises(ValueError, match="at least one non-zero"):
+        quick().fit(V40, sample_weight=np.zeros(40))
+    with pytest.raises(ValueError, match="shape"):
+        quick().fit(V40, sample_weight=np.ones(3))
+
+
+# Failures and interrupts
+
+
+def raises_at(number, error):
+    """A `sample` that raises when it is called for the time of that number."""
+    sample, calls = BernoulliRBMGPU.sample, []
+
+    def wrapped(self, *args, **kwargs):
+        calls.append(1)
+        if len(calls) == number:
+            raise error
+        return sample(self, *args, **kwargs)
+
+    return wrapped
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt])
+def test_a_fit_that_fails_leaves_the_imputer_as_it_was(error, monkeypatch):
+    """Other data, in [-100, -50], in the first round."""
+    imputer = quick().fit(V40)
+    before, filled = pickle.dumps(imputer), imputer.transform(V40)
+    other = -50 * (1 + incomplete(np.random.RandomState(7).uniform(size=(30, 3)))[0])
+    with monkeypatch.context() as patch:
+        patch.setattr(BernoulliRBMGPU, "sample", raises_at(1, error))
+        with pytest.raises(error):
+            imputer.fit(other)
+    assert pickle.dumps(imputer) == before
+    np.testing.assert_array_equal(imputer.transform(V40), filled)
+    assert filled.min() >= 0
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_any_failure_leaves_the_imputer_as_it_was(number, monkeypatch):
+    imputer, new = quick().fit(V40), quick()
+    before = pickle.dumps(imputer)
+    with pytest.raises(ValueError, match="no known value"):
+        imputer.fit(np.full((5, 4), np.nan))
+    with pytest.raises(ValueError, match="0 sample"):
+        imputer.fit(V40[:0])
+    monkeypatch.setattr(BernoulliRBMGPU, "sample", raises_at(number, MemoryError))
+    with pytest.raises(MemoryError):
+        imputer.fit(-V40)
+    assert pickle.dumps(imputer) == before
+    monkeypatch.setattr(BernoulliRBMGPU, "sample", raises_at(1, MemoryError))
+    with pytest.raises(MemoryError):
+        new.fit(V40)
+    assert vars(new) == vars(clone(new)) | {"estimator": new.estimator}
+
+
+def test_an_interrupt_stops_the_rounds_and_keeps_the_whole_ones(monkeypatch):
+    """In an epoch of the third round: what two rounds gave is there."""
+    imputer, states = quick(max_iter=5), []
+    imputer.estimator.n_iter = 3
+    step, sample = ContrastiveDivergence.training_step, BernoulliRBMGPU.sample
+
+    def watched(self, *args, **kwargs):
+        states.append(self.components_.copy())
+        return sample(self, *args, **kwargs)
+
+    def interrupted(self, *args):
+        if len(states) == 2 and self.epoch == 7:
+            raise KeyboardInterrupt
+        return step(self, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(BernoulliRBMGPU, "sample", watched)
+        patch.setattr(ContrastiveDivergence, "training_step", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            imputer.fit(V40)
+    assert len(states) == imputer.n_iter_ == 2
+    np.testing.assert_array_equal(imputer.estimator_.components_, states[1])
+    assert imputer.estimator_.n_iter_ == 6
+    assert imputer.estimator_.learning_rate == 0.1
+    assert not imputer.estimator_.warm_start
+    filled = imputer.transform(V40)
+    assert not np.isnan(filled).any()
+    assert filled.max() <= 1
+    imputer.fit(V40)
+    assert imputer.n_iter_ == 5
+
+
+def test_numpy_scalars():
+    numbers = {"n_levels": 2, "max_iter": 2, "n_gibbs_steps": 10, "random_state": 3}
+    rates = np.float32(0.3), float(np.float32(0.3))
+    given, expected = (
+        quick(
+            **{name: kind(value) for name, value in numbers.items()},
+            estimator=BernoulliRBMGPU(4, batch_size=20, n_iter=1, learning_rate=rate),
+        ).fit_transform(V40)
+        for kind, rate in zip((np.int64, int), rates, strict=True)
+    )
+    np.testing.assert_array_equal(given, expected)

@@ -13,6 +13,8 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from skgen.base._training_data import weighted_mean, without_weightless
+
 
 class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
     """Mixin of models that compute features of data, and data of features."""
@@ -77,8 +79,10 @@ class ConditionalMixin(ABC):
     `skgen.training.Batch`, of shape (batch, n_conditions).
     """
 
-    def fit(self, X: Any, y: Any) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Fit the model of X given y.
+
+        The result does not depend on the order of the rows.
 
         Parameters
         ----------
@@ -86,6 +90,11 @@ class ConditionalMixin(ABC):
             Training data.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
             What the model is conditioned on.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How much each row counts. Integers say how often a row is repeated, as
+            long as all rows together are at most 10 times as many as before, or
+            10,000; other weights multiply the loss of a row, divided by their mean. A
+            row of weight zero is as good as absent. None means that all count alike.
 
         Returns
         -------
@@ -93,9 +102,9 @@ class ConditionalMixin(ABC):
             The fitted estimator.
         """
         parent: Any = super()
-        return parent.fit(X, y)
+        return parent.fit(X, y, sample_weight)
 
-    def partial_fit(self, X: Any, y: Any) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
         """Continue the fit by one pass over X and y in mini-batches.
 
         Parameters
@@ -104,6 +113,8 @@ class ConditionalMixin(ABC):
             Training data.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
             What the model is conditioned on.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How much each row counts among those of this call, as in `fit`.
 
         Returns
         -------
@@ -111,7 +122,7 @@ class ConditionalMixin(ABC):
             The fitted estimator.
         """
         parent: Any = super()
-        return parent.partial_fit(X, y)
+        return parent.partial_fit(X, y, sample_weight)
 
     def _validate_training_data(
         self: Any, X: Any, y: Any, *, reset: bool
@@ -135,7 +146,7 @@ class ConditionalMixin(ABC):
     def score_samples(self, X: Any, y: Any) -> np.ndarray:
         """Score each row given its condition, higher is better, (n_samples,)."""
 
-    def score(self, X: Any, y: Any) -> float:
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Compute the mean of `score_samples` over X and y.
 
         Parameters
@@ -144,13 +155,17 @@ class ConditionalMixin(ABC):
             Data.
         y : array-like of shape (n_samples,) or (n_samples, n_conditions)
             What the model is conditioned on.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights of the rows in the mean; None means that all count alike. A row of
+            weight zero is as good as absent.
 
         Returns
         -------
         score : float
             Mean score of a row, higher is better.
         """
-        return float(np.mean(self.score_samples(X, y), dtype=np.float64))
+        X, y, weight = without_weightless(X, y, sample_weight)
+        return weighted_mean(self.score_samples(X, y), weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]

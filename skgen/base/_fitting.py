@@ -1,27 +1,30 @@
 """Fitting: how the model of an estimator is trained by skorch."""
 
-import warnings
+import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
-from skorch.dataset import Dataset, ValidSplit
+from skorch.dataset import ValidSplit
 from torch import nn
 
-from skgen.nn._seeding import seeded
-from skgen.training import GenerativeNet, Objective
+from skgen.base._training_data import TrainingData
+from skgen.base._validation import warn
+from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import (
     Progress,
     StopEarly,
     WatchLoss,
-    copy_callbacks,
+    callbacks_for_training,
     watches_held_out_rows,
 )
+from skgen.training._convergence import convergence_problem
 from skgen.training._device import resolve_device
+from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import PRECISIONS, matmul_precision
-from skgen.training._rows import row_source
+from skgen.training._snapshot import Snapshot
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
@@ -43,13 +46,15 @@ class Phase:
     name : str
         Name of the phase in the history; empty if it is the only one.
     rows : array, CSR matrix or None
-        What the phase is trained on; None means the data of the fit.
+        What the phase is trained on, one row for each that `_initial_state` was given,
+        in the same order; None means the data of the fit.
     """
 
     model: nn.Module
     objective: Objective
     name: str = ""
     rows: Any = None
+    optimizer: dict[str, Any] | None = None
 
 
 class Fitting:
@@ -62,23 +67,29 @@ class Fitting:
     ----------
     estimator : BaseGenerator
         The estimator, with valid parameters.
-    n_iter : int
-        Number of passes over the data in each phase.
+    n_iter : int or "auto"
+        Number of passes over the data in each phase; the estimator says what "auto"
+        means for so many rows.
     warm : bool
         Whether to go on from the state of the estimator.
     partial : bool
         Whether this is `partial_fit`: no row is held out, and the learning rate is
         constant.
     nets : dict of str to GenerativeNet
-        Nets of the last fit, by phase. One whose parameters are the same goes on,
-        with the state of its optimizers.
+        Nets of the last fit, by phase. One whose parameters are the same goes on, and
+        otherwise a new one with the state of its optimizers.
+
+    Attributes
+    ----------
+    interrupted : bool
+        Whether training was ended from the keyboard.
     """
 
     def __init__(
         self,
         estimator: Any,
         *,
-        n_iter: int,
+        n_iter: int | str,
         warm: bool,
         partial: bool,
         nets: dict[str, GenerativeNet],
@@ -87,12 +98,19 @@ class Fitting:
         self.n_iter = n_iter
         self.warm = warm
         self.partial = partial
-        self.nets = nets if warm else {}
+        self.nets = dict(nets) if warm else {}
         self.device = resolve_device(estimator.device)
-        self.history: Any = estimator.__dict__.get("history_") if warm else None
+        # A copy: a fit that fails leaves the rows of the last one.
+        before = estimator.__dict__.get("history_") if warm else None
+        self.history: Any = copy.copy(before)
+        self.interrupted = False
+        self._before: list[tuple[GenerativeNet, Snapshot, dict[str, Any]]] = []
 
-    def run(self, X: Any, y: Any = None) -> None:
+    def run(self, X: Any, y: Any = None, weight: Any = None) -> None:
         """Train on valid data.
+
+        A fit takes the rows in an order that depends on their contents alone, so that
+        its result does not depend on the order in which they come.
 
         Parameters
         ----------
@@ -100,32 +118,57 @@ class Fitting:
             Data.
         y : ndarray of shape (n_samples, n_conditions) or None
             What the model is conditioned on, if anything.
+        weight : ndarray of shape (n_samples,) or None
+            Sample weights, positive, if there are any.
         """
         estimator = self.estimator
-        split = None if self.partial else self._validation_split(X.shape[0])
-        rows, y_rows = row_source(X), y
-        if split is not None:
-            # The net repeats the split: rows held out have no influence.
-            indices = split(Dataset(X))[0].indices
-            rows = rows.select(indices)
-            y_rows = None if y is None else y[np.asarray(indices)]
+        data = TrainingData(X, y, weight, ordered=not self.partial)
+        split = None if self.partial else self._validation_split(len(data))
+        # The net repeats the split: rows held out have no influence.
+        trained_on = None if split is None else split(data)[0].indices
+        rows, y_rows = data.select(trained_on)
         before = estimator._state() if self.warm else {}
         state = estimator._initial_state(rows, y_rows, before)
+        self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
+        data.X = estimator._training_rows(data.X, state)
         for phase in estimator._phases(state):
-            net = self._train(phase, X if phase.rows is None else phase.rows, y, split)
+            complete(phase, estimator, state)
+            of_phase = data
+            if phase.rows is not None:
+                of_phase = TrainingData(phase.rows, y_rows, rows.weight, ordered=False)
+            net = self._train(phase, of_phase, split)
             phase.model, phase.objective = net.module_, net.criterion_
             state.update(estimator._read_state(state, phase))
             if net.interrupted_:
-                _finish_interrupted(net, type(estimator).__name__)
+                self.interrupted = True
                 break
-        estimator._set_state(state)
+        n_before = 0 if not self.warm else len(estimator.__dict__.get("history_", ()))
+        if self.interrupted and len(self.history) == n_before:
+            raise KeyboardInterrupt  # nothing was learned
+        try:
+            self._conclude(state, rows)
+        except KeyboardInterrupt:  # once more: what was learned is not lost
+            self.interrupted = True
+            self._conclude(state, rows)
+
+    def undo(self) -> None:
+        """Make the nets of the last fit go on from where they were before this one."""
+        for net, snapshot, attributes in self._before:
+            snapshot.restore()
+            net.__dict__.clear()
+            net.__dict__.update(attributes)
+
+    def _conclude(self, state: State, rows: RowSource) -> None:
+        """Set what the estimator has learned."""
+        estimator = self.estimator
+        estimator._set_state(dict(state))
         estimator.history_ = self.history
         estimator.n_iter_ = len(self.history)
         estimator.device_ = str(self.device)
         estimator._finalise(rows, partial=self.partial)
 
     def _train(
-        self, phase: Phase, X: Any, y: Any, split: ValidSplit | None
+        self, phase: Phase, data: TrainingData, split: ValidSplit | None
     ) -> GenerativeNet:
         watched = type(phase.objective).evaluate is not Objective.evaluate
         if self.estimator.early_stopping and not watched:
@@ -136,31 +179,36 @@ class Fitting:
         net = self._net_of(phase)
         net.max_epochs = self.n_iter
         net.learning_rate_schedule = (
-            "constant" if self.partial else self.estimator.learning_rate_schedule
+            "constant" if self.partial else self.estimator._schedule
         )
+        net.criterion_.n_epochs = None if self.partial else self.n_iter
         net.train_split = split
-        net.interrupted_ = False
+        net.interrupted_, net.verbose = False, self.estimator.verbose
         if self.n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
             with (
-                seeded(seed, self.device),
-                matmul_precision(self.estimator.precision),
-                self.estimator._training_context(net.module_),
+                matmul_precision(self.estimator.precision, self.device),
+                self.estimator._training_context(net.module_, seed),
             ):
-                net.partial_fit(X, y)
+                net.partial_fit(data.dataset(net))
+        cold = not (self.warm or self.partial)
+        if cold and phase.objective.loss_tells_convergence and not net.has_ended_early_:
+            _warn_unless_converged(net, type(self.estimator).__name__)
         return net
 
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""
-        estimator = self.estimator
-        params = estimator.get_params(deep=False)
-        params = {k: v for k, v in params.items() if k != "n_iter"}
-        net = self.nets.get(phase.name)
-        if net is None or net.built_from_ != params:
-            seed = draw_seed(estimator.random_state_)
-            net = build_net(estimator, phase, self.device, seed)
-            net.built_from_ = params
+        estimator, net = self.estimator, self.nets.get(phase.name)
+        parameters = _parameters_of(estimator)
+        if net is not None and net.built_from_ is None:
+            net = None  # it was made to be looked at
+        if net is None or not _are_same(net.built_from_, parameters):
+            old, net = net, self._new_net(phase, net)
+            if old is not None:
+                _keep_frozen(net, old, parameters)
+            net.built_from_ = parameters
         else:
+            self._keep(net)
             dtype = next(net.module_.parameters()).dtype
             net.module_.load_state_dict(phase.model.state_dict())
             net.criterion_ = phase.objective.to(self.device, dtype)
@@ -169,6 +217,33 @@ class Fitting:
         self.history = net.history  # one for all phases
         self.nets[phase.name] = net
         return net
+
+    def _new_net(self, phase: Phase, old: GenerativeNet | None) -> GenerativeNet:
+        """Make a net, which goes on from the training of an old one if there is one."""
+        estimator, state = self.estimator, None
+        if old is not None:
+            state = training_state(old)
+        elif self.warm:
+            state = estimator.__dict__.get("_training_states", {}).get(phase.name)
+        seed = 0  # replaced by the state
+        if state is None or state["device"] != self.device.type:
+            seed = draw_seed(estimator.random_state_)
+        net = build_net(estimator, phase, self.device, seed)
+        lost = [] if state is None else resume_training(net, state)
+        if lost:
+            warn(
+                f"The optimizer of {type(estimator).__name__} starts anew for "
+                f"{', '.join(lost)}: its state is that of another optimizer, or of "
+                "parameters of other shapes. To go on from it, set the parameters as "
+                "they were in the last fit."
+            )
+        return net
+
+    def _keep(self, net: GenerativeNet) -> None:
+        """Remember where the training of a net is, for `undo`."""
+        snapshot = Snapshot([], net.named_optimizers().values(), net.generator)
+        snapshot.take()
+        self._before.append((net, snapshot, vars(net).copy()))
 
     def _validation_split(self, n_samples: int) -> ValidSplit | None:
         """Return how rows are held out, or None."""
@@ -181,8 +256,17 @@ class Fitting:
                 f"{n_samples} leaves no row to train on. Lower it, pass more "
                 "samples, or set early_stopping=False."
             )
-        seed = draw_seed(estimator.random_state_)
+        seed = estimator.__dict__.get("_validation_seed") if self.warm else None
+        if seed is None:
+            seed = draw_seed(estimator.random_state_)
+        estimator._validation_seed = seed  # a warm start holds the same rows out
         return ValidSplit(estimator.validation_fraction, random_state=seed)
+
+
+def complete(phase: Phase, estimator: Any, state: State) -> None:
+    """Set the optimizer of a phase that has none of its own."""
+    if phase.optimizer is None:
+        phase.optimizer = estimator._optimizer_arguments(state)
 
 
 def build_net(
@@ -212,7 +296,7 @@ def build_net(
         phase.model.to(device, dtype),
         phase.objective.to(device, dtype),
         lr=estimator.learning_rate,
-        max_epochs=estimator.n_iter,
+        max_epochs=0,  # `Fitting` knows
         batch_size=estimator.batch_size,
         train_split=None,
         callbacks=_callbacks(estimator),
@@ -221,7 +305,7 @@ def build_net(
         generator=torch.Generator(device=device).manual_seed(seed),
         factor_dtype=precision.factors,
         phase=phase.name,
-        **estimator._optimizer_arguments(),
+        **(phase.optimizer or {}),
     ).initialize()
 
 
@@ -237,8 +321,8 @@ def draw_seed(rng: np.random.RandomState) -> int:
 
 def _callbacks(estimator: Any) -> list[Any]:
     """Return copies of the user's callbacks, between those of the package."""
-    callbacks: list[Any] = copy_callbacks(estimator.callbacks)
-    if estimator.verbose or estimator.callbacks or estimator.early_stopping:
+    callbacks = callbacks_for_training(estimator.callbacks, estimator.verbose)
+    if holds_out_rows(estimator):
         callbacks.insert(0, ("watch_loss", WatchLoss()))
     if estimator.verbose:
         progress = Progress(type(estimator).__name__, estimator._score_name)
@@ -255,12 +339,39 @@ def _callbacks(estimator: Any) -> list[Any]:
     return callbacks
 
 
-def _finish_interrupted(net: GenerativeNet, name: str) -> None:
-    """Drop the history of the unfinished epoch, and warn."""
-    del net.history[-1]
-    warnings.warn(
-        f"The fit of {name} was interrupted after {len(net.history)} epochs; what was "
-        "learned by then is kept.",
-        ConvergenceWarning,
-        stacklevel=6,
-    )
+def _warn_unless_converged(net: GenerativeNet, name: str) -> None:
+    """Warn where the losses of a training from its start show that it went wrong."""
+    losses = [row["train_loss"] for row in net.own_rows() if "train_loss" in row]
+    problem = convergence_problem(losses, schedule=net.learning_rate_schedule)
+    if problem is not None:
+        warn(f"Training of {name} {problem}", ConvergenceWarning)
+
+
+def _keep_frozen(net: GenerativeNet, old: GenerativeNet, parameters: Any) -> None:
+    """Freeze what the callbacks of an old net have frozen, if they are still the same.
+
+    A `Freezer` acts at one epoch of the history, which goes on.
+    """
+    if old.built_from_.get("callbacks") == parameters.get("callbacks"):
+        pairs = zip(net.module_.parameters(), old.module_.parameters(), strict=True)
+        for parameter, former in pairs:
+            parameter.requires_grad_(former.requires_grad)
+
+
+def _parameters_of(estimator: Any) -> dict[str, Any]:
+    """Return what a net is built from; lists are copied, as they may be changed."""
+    return {
+        name: list(value) if isinstance(value, list) else value
+        for name, value in estimator.get_params(deep=False).items()
+        if name != "n_iter"
+    }
+
+
+def _are_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether all parameters are equal; arrays are only if they are the same object."""
+    if one.keys() != other.keys():
+        return False
+    try:
+        return all(one[k] is v or bool(one[k] == v) for k, v in other.items())
+    except ValueError:
+        return False

@@ -3,40 +3,49 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, DensityMixin, _fit_context
+from sklearn.base import DensityMixin, _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skgen.base._capabilities import ConditionalMixin
+from skgen.base._copies import CopiesCallbacks
+from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import (
     Fitting,
     Phase,
     State,
     build_net,
+    complete,
     draw_seed,
     holds_out_rows,
 )
+from skgen.base._python_scalars import python_scalars
+from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated
 from skgen.base._weights import to_arrays
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import check_callbacks
 from skgen.training._device import resolve_device
 from skgen.training._precision import PRECISIONS
-from skgen.training._rows import row_source
+from skgen.training._rows import SelectedRows, row_source
 from skgen.training._schedules import SCHEDULES
+from skgen.training._torch_state import plain_torch
 
 # Numbers of a block of data that inference moves to the device at a time.
 _BLOCK_SIZE = 2**23
+# The same where a block is a copy of the data, in another order.
+_COPIED_BLOCK_SIZE = 2**20
 
 
-class BaseGenerator(DensityMixin, BaseEstimator, ABC):
+class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
     """Base of all generative estimators.
 
     The fitted state is a dict of arrays (and of what else is plain Python), which are
@@ -66,7 +75,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     tol: float = 1e-4
     learning_rate: float
     learning_rate_schedule: str = "constant"
-    n_iter: int
+    n_iter: int | str
     callbacks: Any = None
     device: Any = "auto"
     precision: str = "float32"
@@ -135,13 +144,26 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     def score_samples(self, X: Any) -> np.ndarray:
         """Score each row, without randomness, higher is better, (n_samples,)."""
 
-    def _optimizer_arguments(self) -> dict[str, Any]:
-        """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
-        return {"optimizer": torch.optim.Adam}
-
     def _phases(self, state: State) -> Iterator[Phase]:
         """Yield the parts of a fit; each updates `state` before the next is made."""
         yield Phase(self._build_model(state), self._build_objective(state))
+
+    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
+        """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
+        return {"optimizer": torch.optim.Adam}
+
+    def _training_rows(self, X: Any, state: State) -> Any:
+        """Return the table that the net is trained on, of as many rows as X."""
+        return X
+
+    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
+        """Return the number of epochs that `n_iter` means for so many rows."""
+        return int(n_iter)
+
+    @property
+    def _schedule(self) -> str:
+        """The schedule of the learning rate, a key of `SCHEDULES`."""
+        return self.learning_rate_schedule
 
     def _read_state(self, state: State, phase: Phase) -> State:
         """Copy what a phase has trained into arrays: entries of the new state."""
@@ -155,13 +177,18 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
     def _finalise(self, rows: RowSource, *, partial: bool) -> None:
         """Set what has a closed form, given the state and the rows trained on."""
 
-    def _training_context(self, model: nn.Module) -> AbstractContextManager:
-        """Return the context in which the model of a phase is trained."""
+    def _training_context(self, model: nn.Module, seed: int) -> AbstractContextManager:
+        """Return the context in which the model of a phase is trained.
+
+        What draws random numbers there without a generator can be given them by `seed`.
+        """
         return nullcontext()
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> "BaseGenerator":
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "BaseGenerator":
         """Fit the model to X.
+
+        The result does not depend on the order of the rows.
 
         Parameters
         ----------
@@ -169,6 +196,11 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             Training data. Sparse data is made dense one mini-batch at a time.
         y : Ignored
             Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How much each row counts. Integers say how often a row is repeated, as
+            long as all rows together are at most 10 times as many as before, or
+            10,000; other weights multiply the loss of a row, divided by their mean. A
+            row of weight zero is as good as absent. None means that all count alike.
 
         Returns
         -------
@@ -181,17 +213,26 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             If X or a parameter is invalid, before any training; or if training
             diverges. What was fitted before stays as it was.
 
+        KeyboardInterrupt
+            If training is interrupted from the keyboard. What was learned by the last
+            whole epoch is kept: the estimator is as after a fit of so many epochs. If
+            there was none, it is as it was before.
+
         Warns
         -----
         ConvergenceWarning
-            If training is interrupted from the keyboard; what was learned until
-            then is kept.
+            If the loss of training ends above its start or still falls clearly at its
+            end, for models whose loss shows it.
+        UserWarning
+            If a warm start cannot go on with the state of the optimizer.
         """
         warm = self.warm_start and self.__sklearn_is_fitted__()
-        return self._fit(X, y, n_iter=self.n_iter, warm=warm)
+        return self._fit(X, y, sample_weight, n_iter=self.n_iter, warm=warm)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None) -> "BaseGenerator":
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None
+    ) -> "BaseGenerator":
         """Continue the fit by one pass over X in mini-batches.
 
         The first call starts a model. The learning rate is constant, and no
@@ -203,6 +244,8 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             Training data.
         y : Ignored
             Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            How much each row counts among those of this call, as in `fit`.
 
         Returns
         -------
@@ -210,9 +253,9 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             The fitted estimator.
         """
         warm = self.__sklearn_is_fitted__()
-        return self._fit(X, y, n_iter=1, warm=warm, partial=True)
+        return self._fit(X, y, sample_weight, n_iter=1, warm=warm, partial=True)
 
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the mean of `score_samples` over X.
 
         Parameters
@@ -221,13 +264,17 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
             Data.
         y : Ignored
             Not used, present for API consistency by convention.
+        sample_weight : array-like of shape (n_samples,), float or None, default=None
+            Weights of the rows in the mean; None means that all count alike. A row of
+            weight zero is as good as absent.
 
         Returns
         -------
         score : float
             Nats per sample, higher is better.
         """
-        return float(np.mean(self.score_samples(X), dtype=np.float64))
+        X, _, weight = without_weightless(X, None, sample_weight)
+        return weighted_mean(self.score_samples(X), weight)
 
     @property
     def net_(self) -> GenerativeNet:  # numpydoc ignore=RT01
@@ -236,12 +283,17 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         It is left out of a pickle, and made again when it is asked for.
         """
         check_is_fitted(self)
+        with plain_torch(), python_scalars(self):
+            return self._current_net()
+
+    def _current_net(self) -> GenerativeNet:
         *_, phase = self._phases(self._state())
         nets = self.__dict__.setdefault("_nets", {})
         if phase.name not in nets:
             rng = getattr(self, "random_state_", None) or self.random_state
             # A copy: reading an attribute must not change a random state.
             seed = draw_seed(check_random_state(copy.deepcopy(rng)))
+            complete(phase, self, self._state())
             nets[phase.name] = build_net(self, phase, self._inference_device(), seed)
         net = nets[phase.name]
         net.module_.load_state_dict(phase.model.state_dict())
@@ -255,48 +307,44 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         tags.input_tags.sparse = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle arrays and parameters; the net and callbacks of a fit are left out."""
-        state = {k: v for k, v in super().__getstate__().items() if k != "_nets"}
-        if self.__sklearn_is_fitted__():
-            state["callbacks"] = None
-        return state
-
     def _fit(
-        self, X: Any, y: Any, *, n_iter: int, warm: bool, partial: bool = False
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        *,
+        n_iter: int | str,
+        warm: bool,
+        partial: bool = False,
     ) -> "BaseGenerator":
-        with self._unchanged_on_failure() as nets:
+        with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
             if partial and holds_out_rows(self):
                 raise ValueError(
                     "partial_fit holds no rows out, but early_stopping or one of the "
                     "callbacks watches held-out rows. Call fit, or set_params("
                     "early_stopping=False, callbacks=None) first."
                 )
+            if not isinstance(self, ConditionalMixin):
+                y = None
+            X, y, weight = without_weightless(X, y, sample_weight)
             reset = not (warm and hasattr(self, "n_features_in_"))
             X, y = self._validate_training_data(X, y, reset=reset)
             if not (warm and hasattr(self, "random_state_")):
                 self.random_state_ = check_random_state(self.random_state)
+            nets = before.get("_nets", {})
             fitting = Fitting(
                 self, n_iter=n_iter, warm=warm, partial=partial, nets=nets
             )
-            fitting.run(X, y)
+            try:
+                fitting.run(X, y, weight)
+            except BaseException:
+                fitting.undo()
+                raise
             self._nets = fitting.nets
+            self.__dict__.pop("_training_states", None)
+        if fitting.interrupted:
+            raise KeyboardInterrupt
         return self
-
-    @contextmanager
-    def _unchanged_on_failure(self) -> Iterator[dict[str, GenerativeNet]]:
-        """Restore all attributes where a fit fails; give the nets to train with.
-
-        The nets leave the estimator meanwhile, so that none stays half trained.
-        """
-        nets = self.__dict__.pop("_nets", {})
-        before = self.__dict__.copy()
-        try:
-            yield nets
-        except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
-            raise
 
     def _state(self) -> State:
         return {n: getattr(self, n) for n in self._state_names if hasattr(self, n)}
@@ -315,7 +363,7 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         self, X: Any, y: Any, *, reset: bool
     ) -> tuple[Any, np.ndarray | None]:
         """Validate what is trained on, in the dtype of the parameters; drop y."""
-        check_callbacks(self.callbacks, self.learning_rate_schedule)
+        check_callbacks(self.callbacks, self._schedule)
         if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
             raise TypeError(
                 f"Got X of type {type(X).__name__}, but expected an array-like or a "
@@ -342,14 +390,17 @@ class BaseGenerator(DensityMixin, BaseEstimator, ABC):
         device, sources = self._inference_device(), [row_source(X)]
         if y is not None:
             sources.append(row_source(y))
-        model = self._model(sources[0].dtype, device)
-        n_rows = max(1, _BLOCK_SIZE // sources[0].shape[1])
+        copied = isinstance(sources[0], SelectedRows)
+        size = _COPIED_BLOCK_SIZE if copied else _BLOCK_SIZE
+        n_rows = max(1, size // sources[0].shape[1])
         blocks = zip(*(source.blocks(n_rows) for source in sources), strict=True)
-        with torch.inference_mode():
-            parts = [
-                function(model, *(tensor.to(device) for tensor in block)).cpu().numpy()
-                for block in blocks
-            ]
+        with plain_torch():
+            model = self._model(sources[0].dtype, device)
+            with torch.inference_mode():
+                parts = [
+                    function(model, *(x.to(device) for x in block)).cpu().numpy()
+                    for block in blocks
+                ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:

@@ -54,6 +54,9 @@ class DeviceBatches:
         Device of the mini-batches.
     generator : torch.Generator or None
         If given, rows are shuffled at the start of each pass.
+    join_single_row : bool
+        Whether a last mini-batch of one row joins the one before: batch norm needs two
+        rows in training.
 
     Attributes
     ----------
@@ -72,6 +75,7 @@ class DeviceBatches:
         *,
         device: torch.device,
         generator: torch.Generator | None = None,
+        join_single_row: bool = False,
     ):
         indices = None
         while isinstance(dataset, Subset):
@@ -82,14 +86,16 @@ class DeviceBatches:
         self.y = _on(device, getattr(dataset, "y", None))
         self.weight = _on(device, getattr(dataset, "weight", None))
         self.indices = indices
-        self.batch_size = batch_size
+        self.batch_size = batch_size = int(batch_size)
         self.device = device
         self.generator = generator
         self.n_rows = self.rows.shape[0] if indices is None else len(indices)
+        joins = join_single_row and self.n_rows > batch_size
+        self._joins = joins and self.n_rows % batch_size == 1
         self._own_buffer: Tensor | None = None
 
     def __len__(self) -> int:
-        return -(-self.n_rows // self.batch_size)
+        return -(-self.n_rows // self.batch_size) - self._joins
 
     def __iter__(self) -> Iterator[Batch]:
         # New for each pass: two passes at a time share no memory.
@@ -111,12 +117,16 @@ class DeviceBatches:
         if not self.n_rows:
             return
         order = self._order()
+        last = (len(self) - 1) * self.batch_size  # where the last mini-batch begins
         if order is None:
-            for start in range(0, self.n_rows, self.batch_size):
-                yield slice(start, min(start + self.batch_size, self.n_rows))
-        else:
-            for part in order.split(self.batch_size * _BATCHES_A_SPLIT):
+            for start in range(0, last, self.batch_size):
+                yield slice(start, start + self.batch_size)
+            yield slice(last, self.n_rows)
+            return
+        if last:
+            for part in order[:last].split(self.batch_size * _BATCHES_A_SPLIT):
                 yield from part.split(self.batch_size)
+        yield order[last:]
 
     def _order(self) -> Tensor | None:
         """Indices of all rows of a pass; None means as they come."""
@@ -134,7 +144,8 @@ class DeviceBatches:
         buffer = self.buffer(n_rows)
         if buffer is None:
             if self._own_buffer is None:
-                shape = min(self.batch_size, self.n_rows), self.rows.shape[1]
+                n_rows_at_most = min(self.batch_size + self._joins, self.n_rows)
+                shape = n_rows_at_most, self.rows.shape[1]
                 self._own_buffer = torch.empty(
                     shape, dtype=self.rows.dtype, device=self.device
                 )

@@ -3,13 +3,14 @@
 import copy
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any
 
-import numpy as np
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.dataset import Dataset
+from skorch.utils import noop
 
 from skgen.training._batches import some_rows
 
@@ -20,18 +21,15 @@ _WATCHED_SHARE = 0.005
 
 
 class WatchLoss(Callback):
-    """Record the objective on a fixed subset of rows after every epoch.
+    """Record the objective on a fixed subset of the held-out rows after every epoch.
 
-    Writes ``train_loss`` and, where rows are held out, ``valid_loss`` into the
-    history (nats per sample, lower is better), each with skorch's ``…_best``.
-    The rows are the same in every epoch, and no random number is drawn, so that
-    training gives identical results with and without it.
+    Writes ``valid_loss`` into the history (nats per sample, lower is better), with
+    skorch's ``…_best``. The rows are the same in every epoch, and no random number is
+    drawn, so that training gives identical results with and without it.
     """
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        self.best_: dict[str, float] = {}
         self.rows_: Dataset | None = None
-        self.n_rows_: dict[str, int] = {}
 
     def on_epoch_end(
         self,
@@ -40,36 +38,20 @@ class WatchLoss(Callback):
         dataset_valid: Any = None,
         **kwargs: Any,
     ) -> None:
+        if dataset_valid is None:
+            return
         if self.rows_ is None:
-            self.rows_ = self._gather(net, dataset_train, dataset_valid)
-        # Together: for a few rows, time depends on the number of operations.
-        losses = net.losses(self.rows_)
+            n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
+            some = some_rows(dataset_valid, n_rows, torch.device(net.device))
+            self.rows_, self.weight_ = Dataset(some.x, some.y), some.weight
+        losses, weight = net.losses(self.rows_), self.weight_
         if losses is not None:
-            parts = losses.split(list(self.n_rows_.values()))
-            for name, part in zip(self.n_rows_, parts, strict=True):
-                self._record(net, name, part.mean().item())
+            if weight is not None:
+                losses = losses * (weight / weight.mean())
+            net.record("valid_loss", losses.mean().item())
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
-        self.rows_ = None  # its memory
-
-    def _gather(self, net: Any, dataset_train: Any, dataset_valid: Any) -> Dataset:
-        n_rows = max(_MIN_WATCHED, int(_WATCHED_SHARE * len(dataset_train)))
-        sets = {"train_loss": dataset_train, "valid_loss": dataset_valid}
-        rows = {
-            name: some_rows(dataset, n_rows, torch.device(net.device))
-            for name, dataset in sets.items()
-            if dataset is not None
-        }
-        self.n_rows_ = {name: len(some.x) for name, some in rows.items()}
-        x, y, _ = zip(*rows.values(), strict=True)
-        return Dataset(torch.cat(x), None if y[0] is None else torch.cat(y))
-
-    def _record(self, net: Any, name: str, loss: float) -> None:
-        is_best = loss < self.best_.get(name, np.inf)
-        if is_best:
-            self.best_[name] = loss
-        net.history.record(name, loss)
-        net.history.record(name + "_best", is_best)
+        self.rows_ = self.weight_ = None  # their memory
 
 
 class StopEarly(EarlyStopping):
@@ -121,11 +103,16 @@ class Progress(Callback):
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         self.done_, self.began_ = 0, time.monotonic()
-        self.bar_ = None
-        if sys.stderr.isatty() or "ipykernel" in sys.modules:
-            from tqdm.auto import tqdm
+        self.bar_: Any = None
+        if "ipykernel" in sys.modules or _is_terminal(sys.stderr):
+            with self._bar_may_fail():
+                from tqdm.auto import tqdm
 
-            self.bar_ = tqdm(total=net.max_epochs, desc=self.label, unit="epoch")
+                # The delay leaves the first output to `refresh`, when it may fail.
+                self.bar_ = tqdm(
+                    total=net.max_epochs, desc=self.label, unit="epoch", delay=1e-9
+                )
+                self.bar_.refresh()
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         row = net.history[-1]
@@ -133,21 +120,46 @@ class Progress(Callback):
         scores = {
             label: f"{-row[name]:.2f}" for name, label in names.items() if name in row
         }
-        if self.bar_ is not None:
-            self.bar_.set_postfix(scores, refresh=False)
-            self.bar_.update()
-            return
         self.done_ += 1
+        if self.bar_ is not None:
+            with self._bar_may_fail():
+                self.bar_.set_postfix(scores, refresh=False)
+                self.bar_.update()
+            return
         elapsed = time.monotonic() - self.began_
         remaining = elapsed / self.done_ * (net.max_epochs - self.done_)
         parts = [f"[{self.label}] Iteration {row['epoch']}"]
         parts += [f"{name} = {score}" for name, score in scores.items()]
         parts += [f"time = {row['dur']:.2f}s", f"remaining = {remaining:.1f}s"]
-        print(", ".join(parts))
+        show(", ".join(parts))
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         if self.bar_ is not None:
-            self.bar_.close()
+            with self._bar_may_fail():
+                self.bar_.close()
+
+    @contextmanager
+    def _bar_may_fail(self) -> Iterator[None]:
+        """Go on without a bar where it cannot be shown: a fit does not end by it."""
+        try:
+            yield
+        except Exception:  # noqa: BLE001  (whatever a stream raises)
+            if self.bar_ is not None:
+                self.bar_.disable = True
+            self.bar_ = None
+
+
+def show(text: str) -> None:
+    """Print a line, if there is where to: a fit does not end by what is shown of it."""
+    with suppress(Exception):
+        print(text)
+
+
+def _is_terminal(stream: Any) -> bool:
+    """Whether a stream, which may be None, closed or anything, is a terminal."""
+    with suppress(Exception):
+        return bool(stream.isatty())
+    return False
 
 
 def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
@@ -174,6 +186,34 @@ def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
     ]
 
 
+def callbacks_for_training(callbacks: Sequence[Any] | None, verbose: Any) -> list[Any]:
+    """Make the callbacks of a net of those of a user.
+
+    Parameters
+    ----------
+    callbacks : list or None
+        Callbacks, classes of them, or tuples of a name and one.
+    verbose : int
+        Whether those of skorch that print do so.
+
+    Returns
+    -------
+    callbacks : list
+        Copies of them, and instances in place of classes.
+    """
+    made = []
+    for item in copy_callbacks(callbacks):
+        callback = unnamed_callback(item)
+        if isinstance(callback, type):
+            callback = callback()
+        if getattr(callback, "sink", None) is print:
+            # Skorch would print in any case to what is not `print`.
+            callback.sink = show if verbose else noop
+        is_named = isinstance(item, tuple | list)
+        made.append((item[0], callback) if is_named else callback)
+    return made
+
+
 def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
     """Raise an error for callbacks that are not of skorch or contradict `schedule`."""
     for callback in _unnamed(callbacks):
@@ -191,6 +231,12 @@ def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
             )
 
 
+def has_scheduler(callbacks: Sequence[Any] | None) -> bool:
+    """Whether a callback sets the learning rate."""
+    kinds = [c if isinstance(c, type) else type(c) for c in _unnamed(callbacks)]
+    return any(issubclass(kind, LRScheduler) for kind in kinds)
+
+
 def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
     """Whether a callback uses rows that are held out of training."""
     made = [c() if isinstance(c, type) else c for c in _unnamed(callbacks)]
@@ -203,4 +249,9 @@ def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
 
 
 def _unnamed(callbacks: Sequence[Any] | None) -> list[Any]:
-    return [c[1] if isinstance(c, tuple | list) else c for c in callbacks or []]
+    return [unnamed_callback(item) for item in callbacks or []]
+
+
+def unnamed_callback(item: Any) -> Any:
+    """Return a callback without the name that it may have."""
+    return item[1] if isinstance(item, tuple | list) else item

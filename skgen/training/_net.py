@@ -7,21 +7,32 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EpochTimer
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import Tensor
 from torch.optim import Optimizer
 
 from skgen.training._batches import DeviceBatches
+from skgen.training._callbacks import WatchLoss
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
+from skgen.training._snapshot import Snapshot
 from skgen.training._step import Batch, TrainingStep
+from skgen.training._torch_state import plain_torch
 
 # Mini-batches between two checks that the parameters are still finite.
 _BATCHES_A_CHECK = 100
+# Mini-batches from one to the next of which more is recorded.
+_BATCHES_A_RECORD = 16
 # Rows that are scored at a time.
 _ROWS_A_SCORE = 1024
+# Callbacks that belong to an epoch: without what they record it is not whole.
+_OF_AN_EPOCH = (EpochTimer, WatchLoss)
+
+
+class StopTraining(KeyboardInterrupt):
+    """Raised where a callback stops training early; skorch catches it."""
 
 
 class GenerativeNet(NeuralNet):
@@ -31,6 +42,11 @@ class GenerativeNet(NeuralNet):
     stops a training that diverges. What a training step does is the objective's
     (`Objective.training_step`). An epoch is one loop, in which callbacks are notified
     of mini-batches and of gradients only if one of them overrides such a method.
+
+    A training that is interrupted goes back to the end of its last whole epoch: the
+    history, the model, the objective, the optimizers and the random numbers. An epoch
+    is whole when callbacks are told that it has ended. What `EarlyStopping` raises is
+    no interruption.
 
     Parameters
     ----------
@@ -59,7 +75,10 @@ class GenerativeNet(NeuralNet):
     Attributes
     ----------
     interrupted_ : bool
-        Whether the last training was interrupted in the middle of an epoch.
+        Whether the last training was ended by a `KeyboardInterrupt`, which is not
+        raised again, as in skorch.
+    has_ended_early_ : bool
+        Whether the last training was stopped by a callback, or interrupted.
     built_from_ : dict or None
         Parameters of the estimator that the net was built from; None means that it is
         to be built again for another fit.
@@ -81,8 +100,10 @@ class GenerativeNet(NeuralNet):
         self.learning_rate_schedule = learning_rate_schedule
         self.optimizers = optimizers
         self.phase = phase
-        self.interrupted_ = False
+        self.interrupted_ = self.has_ended_early_ = False
         self.built_from_: Any = None
+        self._n_trained = self._n_whole = 0
+        self._best: dict[str, float] = {}
 
     def get_all_learnable_params(self) -> Any:
         """Give the named parameters of the model: an objective has none."""
@@ -122,20 +143,80 @@ class GenerativeNet(NeuralNet):
         """Iterate over mini-batches of a dataset, shuffled in training."""
         generator = self.generator if training else None
         return DeviceBatches(
-            dataset, self.batch_size, device=self._device, generator=generator
+            dataset,
+            self.batch_size,
+            device=self._device,
+            generator=generator,
+            join_single_row=training and self.criterion_.differentiates,
         )
+
+    def partial_fit(
+        self, X: Any, y: Any = None, classes: Any = None, **kwargs: Any
+    ) -> "GenerativeNet":
+        """Train for `max_epochs` passes over X, from where the net is."""
+        if not self.initialized_:
+            self.initialize()
+        self.interrupted_ = self.has_ended_early_ = False
+        self._n_whole = len(self.history)
+        try:
+            return super().partial_fit(X, y, classes, **kwargs)
+        except KeyboardInterrupt as error:  # before or after the epochs
+            self._note_end(error)
+            return self
+        finally:
+            del self.history[self._n_whole :]
 
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **kwargs: Any) -> Any:
         """Train for `epochs` passes over X."""
-        self.interrupted_ = False
         # The schedule counts from here: a net may be trained more than once.
-        self._first_epoch = self.epochs_trained()
+        self._first_epoch = self._n_trained = len(self.own_rows())
         self._base_lr = [float(group["lr"]) for group in self._param_groups()]
+        self._best = {}
+        self._n_whole = len(self.history)
+        self._before_epoch = Snapshot(
+            [self.module_, self.criterion_],
+            self.named_optimizers().values(),
+            self.generator,
+        )
         try:
-            return super().fit_loop(X, y, epochs, **kwargs)
+            with plain_torch():
+                return super().fit_loop(X, y, epochs, **kwargs)
+        except KeyboardInterrupt as error:
+            self._note_end(error)
+            if len(self.history) > self._n_whole:
+                self._before_epoch.restore()
+                if self._n_whole:  # at their end callbacks of skorch read a row
+                    del self.history[self._n_whole :]
+            raise
         finally:
+            del self._before_epoch  # its memory
             if self.learning_rate_schedule != "constant":
                 self._set_learning_rate(1.0)
+
+    def _note_end(self, error: KeyboardInterrupt) -> None:
+        self.has_ended_early_ = True
+        self.interrupted_ = not isinstance(error, StopTraining)
+
+    def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Keep what the epoch starts from, and begin a row of the history."""
+        self._before_epoch.take()
+        super().on_epoch_begin(net, *args, **kwargs)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the net and its callbacks of an event."""
+        getattr(self, method_name)(self, **kwargs)
+        ends = method_name == "on_epoch_end"
+        for _, callback in self.callbacks_:
+            if ends and not isinstance(callback, _OF_AN_EPOCH):
+                self._n_whole = len(self.history)
+            try:
+                getattr(callback, method_name)(self, **kwargs)
+            except KeyboardInterrupt:
+                if isinstance(callback, EarlyStopping):
+                    raise StopTraining from None
+                raise
+        if ends:
+            self._n_whole = len(self.history)
 
     def run_single_epoch(
         self,
@@ -149,16 +230,12 @@ class GenerativeNet(NeuralNet):
         if iterator is None:
             return
         self._set_training(training)
-        try:
-            if training:
-                self._train_epoch(iterator)
-            elif self._listens_to_batches():
-                for batch in iterator:
-                    self._notify_begin(batch, training=False)
-                    self._notify_end(batch, training=False)
-        except KeyboardInterrupt:
-            self.interrupted_ = True
-            raise
+        if training:
+            self._train_epoch(iterator)
+        elif self._listens_to_batches():
+            for batch in iterator:
+                self._notify_begin(batch, training=False)
+                self._notify_end(batch, training=False)
 
     def evaluation_step(self, batch: Batch, training: bool = False) -> Any:
         """Evaluate the module on the rows of a mini-batch."""
@@ -187,6 +264,26 @@ class GenerativeNet(NeuralNet):
             parts = [self.criterion_.evaluate(model, batch) for batch in batches]
         return None if parts[0] is None else torch.cat(parts).double()
 
+    def record(self, name: str, value: float) -> None:
+        """Write a value into the history; with a loss, whether it is the best so far.
+
+        Parameters
+        ----------
+        name : str
+            Name of the column.
+        value : float
+            Its value in the current epoch. If the name ends with ``loss``, ``…_best``
+            says whether no epoch before had one as low, as in skorch.
+        """
+        self.history.record(name, value)
+        if name.endswith("loss"):
+            if name not in self._best:
+                self._best[name] = self._best_so_far(name)
+            is_best = value < self._best[name]
+            if is_best:
+                self._best[name] = value
+            self.history.record(f"{name}_best", is_best)
+
     @property
     def _device(self) -> torch.device:
         return torch.device(self.device)
@@ -198,7 +295,7 @@ class GenerativeNet(NeuralNet):
             # No callback keeps a mini-batch, so that memory can be used again.
             batches.buffer = partial(objective.batch_buffer, model)
         step = self._training_step()
-        n_trained = self.epochs_trained()
+        n_trained = self._n_trained
         moves = objective.n_warmup or self.learning_rate_schedule != "constant"
         self._move_on(n_trained)
         with torch.set_grad_enabled(objective.differentiates):
@@ -207,7 +304,7 @@ class GenerativeNet(NeuralNet):
                     self._move_on(n_trained + count / len(batches))
                 if listens:
                     self._notify_begin(batch, training=True)
-                step.batch = batch
+                step.batch, step.records = batch, count % _BATCHES_A_RECORD == 0
                 objective.training_step(model, batch, step)
                 objective.after_step(model)
                 if listens:
@@ -220,12 +317,15 @@ class GenerativeNet(NeuralNet):
             self.history.new_batch()
             self.history.record_batch("train_batch_size", len(batch.x))
         self.history.record("train_batch_count", len(batches))
+        for name, value in step.recorded_means().items():
+            self.record(f"train_{name}", value)
+        self._n_trained += 1
         if self.phase:
             self.history.record("phase", self.phase)
 
     def _training_step(self) -> TrainingStep:
         return TrainingStep(
-            self._named_optimizers(),
+            self.named_optimizers(),
             list(self.get_all_learnable_params()),
             generator=self.generator,
             factor_dtype=self.factor_dtype,
@@ -234,19 +334,28 @@ class GenerativeNet(NeuralNet):
             ),
         )
 
-    def _named_optimizers(self) -> dict[str, Optimizer]:
+    def named_optimizers(self) -> dict[str, Optimizer]:
+        """Return the optimizers by name."""
         return {name: getattr(self, name + "_") for name in self._optimizers}
 
     def _param_groups(self) -> list[dict[str, Any]]:
-        optimizers = self._named_optimizers().values()
+        optimizers = self.named_optimizers().values()
         return [group for optimizer in optimizers for group in optimizer.param_groups]
 
     def epochs_trained(self) -> int:
-        """Number of epochs of this phase that have ended, in all fits."""
-        return sum(
-            "train_batch_count" in row and row.get("phase", "") == self.phase
-            for row in self.history
-        )
+        """Number of epochs of this phase whose pass has ended, in all fits."""
+        return self._n_trained
+
+    def own_rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the history of this phase."""
+        return [row for row in self.history if row.get("phase", "") == self.phase]
+
+    def _best_so_far(self, name: str) -> float:
+        """Lowest loss of a name in this phase, in the rows before the current one."""
+        for row in reversed(self.own_rows()):
+            if row.get(f"{name}_best"):
+                return row[name]
+        return float("inf")
 
     def _move_on(self, epoch: float) -> None:
         """Set how far the training is, for the objective and the learning rate."""

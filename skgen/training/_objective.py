@@ -22,16 +22,26 @@ class Objective(nn.Module):
     Attributes
     ----------
     differentiates : bool
-        Whether the steps use autograd. The net does not record operations otherwise.
+        Whether the steps use autograd. The net does not record operations otherwise,
+        and only then joins a last mini-batch of one row to the one before, as networks
+        with batch norm need.
+    loss_tells_convergence : bool
+        Whether ``train_loss`` is what is minimised, or close to it, so that a fit may
+        warn where it still falls or has risen.
     n_warmup : int
         Number of epochs in which the objective still changes. Early stopping begins
         after them.
+    n_epochs : int or None
+        Number of epochs that a fit trains for, from its start; None in `partial_fit`,
+        which does not know of an end.
     epoch : float
         Number of epochs that the model has been trained for, with fractions. The net
         sets it before each step, if `n_warmup` is not 0, and before each epoch.
     """
 
     differentiates = True
+    loss_tells_convergence = False
+    n_epochs: int | None = None
     n_warmup = 0
     epoch = 0.0
 
@@ -70,7 +80,12 @@ class Objective(nn.Module):
         """
         with step.rounding():
             loss = self.loss(model, batch, generator=step.generator)
-        step.minimize(loss, weight=batch.weight)
+        mean, n_rows = step.minimize(loss, weight=batch.weight), len(batch.x)
+        if batch.weight is None:
+            step.record(n_rows, loss=mean)
+        else:
+            total = batch.weight.sum()
+            step.record(total, loss=mean * n_rows / total)
 
     def after_step(self, model: Any) -> None:
         """Follow the model after each training step; an average of weights does.

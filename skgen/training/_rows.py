@@ -15,6 +15,8 @@ _LARGEST_SHARE = 0.8
 # Rows whose sum is taken in the precision of the data, before these sums are added up
 # in double precision: exact for bits.
 _ROWS_A_SUM = 256
+# Rows of a sparse matrix that are copied at a time, in another order.
+_SPARSE_ROWS_A_SUM = 4096
 
 Index = slice | Tensor
 
@@ -33,11 +35,14 @@ class RowSource(ABC):
         Dtype of the tensors.
     device : torch.device
         Device of the tensors.
+    weight : ndarray of shape (n_samples,) or None
+        Sample weights, float64, whose mean is 1, if there are any.
     """
 
     shape: tuple[int, int]
     dtype: torch.dtype
     device: torch.device = torch.device("cpu")
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -64,18 +69,27 @@ class RowSource(ABC):
         for start in range(0, self.shape[0], n_rows):
             yield self.gather(slice(start, start + n_rows))
 
-    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
-        """Sum all rows, or those of an index, float64, shape (n_features,)."""
-        rows = self if index is None else SelectedRows(self, index)
+    def weighted_blocks(
+        self, n_rows: int
+    ) -> Iterator[tuple[Tensor, np.ndarray | None]]:
+        """Iterate over all rows, `n_rows` at a time, with their weights or None."""
+        for start, block in enumerate(self.blocks(n_rows)):
+            weight = self.weight
+            if weight is not None:
+                weight = weight[start * n_rows : (start + 1) * n_rows]
+            yield block, weight
+
+    def column_sums(self) -> np.ndarray:
+        """Sum all rows times their weights, float64, shape (n_features,)."""
         total = np.zeros(self.shape[1])
-        for block in rows.blocks(_ROWS_A_SUM):
+        for block, weight in self.weighted_blocks(_ROWS_A_SUM):
             x = block.cpu().numpy()
-            total += np.ones(len(x), x.dtype) @ x
+            total += (np.ones(len(x), x.dtype) if weight is None else weight) @ x
         return total
 
-    def select(self, indices: Any) -> "RowSource":
+    def select(self, indices: Any, weight: np.ndarray | None = None) -> "RowSource":
         """Return the source of the rows `indices`, without a copy of the data."""
-        return SelectedRows(self, torch.as_tensor(np.asarray(indices)))
+        return SelectedRows(self, torch.as_tensor(np.asarray(indices)), weight)
 
     def to(self, device: torch.device) -> "RowSource":
         """Return a source of the same rows on a device."""
@@ -148,13 +162,9 @@ class SparseRows(RowSource):
         """Return some rows, dense."""
         return to_tensor(self.X[_for_numpy(index)].toarray(), self.device)
 
-    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
-        """Sum all rows, or those of an index, without making them dense."""
-        n_rows = self.shape[0]
-        counts = (
-            np.ones(n_rows) if index is None else np.bincount(index, minlength=n_rows)
-        )
-        return np.asarray(self.X.T @ counts, dtype=np.float64)
+    def column_sums(self) -> np.ndarray:
+        """Sum all rows without making them dense."""
+        return _sparse_sums(self.X, None)
 
 
 class SelectedRows(RowSource):
@@ -166,11 +176,16 @@ class SelectedRows(RowSource):
         The other source.
     indices : Tensor of shape (n_samples,), dtype=int64
         Which of its rows.
+    weight : ndarray of shape (n_samples,) or None
+        Their weights, with mean 1.
     """
 
-    def __init__(self, source: RowSource, indices: Tensor):
+    def __init__(
+        self, source: RowSource, indices: Tensor, weight: np.ndarray | None = None
+    ):
         self.source = source
         self.indices = indices
+        self.weight = weight
         self.shape = len(indices), source.shape[1]
         self.dtype, self.device = source.dtype, source.device
 
@@ -180,17 +195,23 @@ class SelectedRows(RowSource):
             index = index.to(self.indices.device)
         return self.source.gather(self.indices[index], out=out)
 
-    def column_sums(self, index: Tensor | None = None) -> np.ndarray:
-        """Sum all rows, or those of an index, float64, shape (n_features,)."""
-        return self.source.column_sums(
-            self.indices if index is None else self.indices[index]
-        )
+    def column_sums(self) -> np.ndarray:
+        """Sum all rows times their weights, in their order, float64."""
+        if not isinstance(self.source, SparseRows):
+            return super().column_sums()
+        total = np.zeros(self.shape[1])
+        for start in range(0, len(self), _SPARSE_ROWS_A_SUM):
+            part = slice(start, start + _SPARSE_ROWS_A_SUM)
+            weight = None if self.weight is None else self.weight[part]
+            rows = self.source.X[_for_numpy(self.indices[part])]
+            total += _sparse_sums(rows, weight)
+        return total
 
     def to(self, device: torch.device) -> RowSource:
         """Return a source of the same rows on a device."""
         if device == self.device:
             return self
-        return SelectedRows(self.source.to(device), self.indices)
+        return SelectedRows(self.source.to(device), self.indices, self.weight)
 
 
 class MovedRows(RowSource):
@@ -332,6 +353,12 @@ def fits(n_bytes: int, device: torch.device) -> bool:
     # What torch keeps in reserve is as good as free.
     reserve = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
     return n_bytes <= _LARGEST_SHARE * (torch.cuda.mem_get_info(device)[0] + reserve)
+
+
+def _sparse_sums(X: Any, weight: np.ndarray | None) -> np.ndarray:
+    """Sum the rows of a sparse matrix times their weights, float64."""
+    weight = np.ones(X.shape[0]) if weight is None else weight
+    return np.asarray(X.T @ weight, dtype=np.float64)
 
 
 def _for_numpy(index: Index) -> Any:

@@ -60,9 +60,13 @@ class TrainingStep:
         The optimizers.
     batch : Batch
         The mini-batch of the step.
+    records : bool
+        Whether an objective should `record` what takes time to compute: at the first
+        mini-batch of an epoch, and at every 16th after it.
     """
 
     batch: Batch
+    records: bool = False
 
     def __init__(
         self,
@@ -81,6 +85,7 @@ class TrainingStep:
             name: _stepped_by(optimizer, named_parameters)
             for name, optimizer in optimizers.items()
         }
+        self._records: list[tuple[float | Tensor, dict[str, float | Tensor]]] = []
 
     @property
     def gradients_are_watched(self) -> bool:
@@ -93,13 +98,48 @@ class TrainingStep:
             return nullcontext()
         return rounded_products(self._factor_dtype, self.generator.device)
 
+    def record(self, n_rows: float | Tensor, **values: float | Tensor) -> None:
+        """Note means over the mini-batch for the history of training.
+
+        At the end of an epoch the net writes the mean of each over all rows that it was
+        recorded for: ``loss`` becomes ``train_loss``. Nothing is moved from the device
+        until then.
+
+        Parameters
+        ----------
+        n_rows : float or Tensor of shape ()
+            Number of rows of which the values are means, or the sum of their weights.
+        **values : float or Tensor of shape ()
+            What is recorded, in nats per row: `loss`, and the terms that it is made of.
+        """
+        means = {  # without the graph that autograd made of them
+            name: value.detach() if isinstance(value, Tensor) else value
+            for name, value in values.items()
+        }
+        self._records.append((n_rows, means))
+
+    def recorded_means(self) -> dict[str, float]:
+        """Return the mean of each recorded value over its rows, and forget them."""
+        records, self._records = self._records, []
+        names = list(dict.fromkeys(name for _, values in records for name in values))
+        numbers = iter(_to_numbers([x for n, v in records for x in (n, *v.values())]))
+        totals, counts = dict.fromkeys(names, 0.0), dict.fromkeys(names, 0.0)
+        for _, values in records:
+            n_rows = next(numbers)
+            for name in values:
+                mean = next(numbers)
+                if n_rows:  # rows without weight may have no mean
+                    totals[name] += n_rows * mean
+                    counts[name] += n_rows
+        return {name: totals[name] / counts[name] for name in names if counts[name]}
+
     def minimize(
         self,
         loss: Tensor,
         *,
         optimizer: str = "optimizer",
         weight: Tensor | None = None,
-    ) -> None:
+    ) -> Tensor:
         """Take a step of one optimizer along the gradient of a mean loss.
 
         Only the parameters of this optimizer get a gradient.
@@ -112,12 +152,19 @@ class TrainingStep:
             Name of the optimizer.
         weight : Tensor of shape (batch,) or None
             Weights of the rows, with mean 1 over the training data.
+
+        Returns
+        -------
+        mean : Tensor of shape ()
+            The mean of the weighted losses.
         """
         if weight is not None:
             loss = loss * weight
         self.zero_gradients(optimizer)
-        self.backward([loss.mean()], None, optimizer=optimizer)
+        mean = loss.mean()
+        self.backward([mean], None, optimizer=optimizer)
         self.apply_gradients(optimizer)
+        return mean.detach()
 
     def zero_gradients(self, optimizer: str = "optimizer") -> None:
         """Remove the gradients of all parameters of one optimizer."""
@@ -159,3 +206,10 @@ def _stepped_by(optimizer: Optimizer, parameters: NamedParameters) -> NamedParam
     """Select the parameters that an optimizer steps."""
     ids = {id(p) for group in optimizer.param_groups for p in group["params"]}
     return [(name, p) for name, p in parameters if id(p) in ids]
+
+
+def _to_numbers(values: list[float | Tensor]) -> list[float]:
+    """Fetch numbers from the device, all in one transfer."""
+    tensors = [x for x in values if isinstance(x, Tensor)]
+    fetched = iter(torch.stack(tensors).cpu().double().tolist() if tensors else ())
+    return [next(fetched) if isinstance(x, Tensor) else float(x) for x in values]

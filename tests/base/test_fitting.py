@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
@@ -82,7 +83,7 @@ class MeanAndVariance(BaseGenerator):
     def _read_state(self, state, phase):
         return {phase.name: to_arrays(phase.model)}
 
-    def _optimizer_arguments(self):
+    def _optimizer_arguments(self, state):
         return {"optimizer": torch.optim.SGD}
 
     def sample(self, n_samples=1, *, random_state=None):
@@ -122,13 +123,124 @@ def test_epochs_are_counted_for_each_phase():
         assert net.criterion_.seen_epochs == {3}
 
 
-def test_nets_keep_the_state_of_their_optimizers_in_a_warm_fit():
+def test_nets_go_on_in_a_warm_fit():
     model = MeanAndVariance(n_iter=2, random_state=0, warm_start=True).fit(X)
     nets = dict(model._nets)
     model.fit(X)
     assert model._nets == nets
     model.set_params(learning_rate=0.01).fit(X)  # another parameter, new nets
     assert all(model._nets[name] is not net for name, net in nets.items())
+
+
+@pytest.mark.parametrize("value", [np.array([1, 2]), [1, 2], np.float32("nan")])
+def test_parameters_are_compared_whatever_they_are(value):
+    """A parameter of a family of a user may be an array; a list may be changed."""
+    model = MeanAndVariance(n_iter=2, random_state=0, warm_start=True)
+    model.set_params(verbose=0).fit(X)
+    for _ in range(2):
+        model.get_params = lambda deep=True: {"value": value, "n_iter": 2}
+        model.fit(X)
+        net = model._nets["mean_"]
+    model.fit(X)
+    assert model._nets["mean_"] is net
+    if isinstance(value, list):
+        value.append(3)
+        assert model.fit(X)._nets["mean_"] is not net
+
+
+def interrupt(monkeypatch, step):
+    """Ctrl-C at a training step; an epoch has 4."""
+    calls, training_step = [], SquaredError.training_step
+
+    def interrupted(self, *args):
+        calls.append(self)
+        if len(calls) == step:
+            raise KeyboardInterrupt
+        training_step(self, *args)
+
+    monkeypatch.setattr(SquaredError, "training_step", interrupted)
+
+
+@pytest.mark.parametrize(
+    ("step", "phases"),
+    [
+        (11, ["mean_"] * 2),
+        (13, ["mean_"] * 3),
+        (23, ["mean_"] * 3 + ["variance_"] * 2),
+    ],
+)
+def test_an_interrupt_keeps_whole_epochs_of_all_phases(monkeypatch, step, phases):
+    model = MeanAndVariance(n_iter=3, random_state=0)
+    with monkeypatch.context() as patch:
+        interrupt(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X)
+    assert model.history_[:, "phase"] == phases
+    assert model.n_iter_ == len(phases)
+    first = MeanAndVariance(n_iter=min(len(phases), 3), random_state=0).fit(X)
+    np.testing.assert_array_equal(model.mean_["location"], first.mean_["location"])
+    start = MeanAndVariance(n_iter=0, random_state=0).fit(X).variance_["location"]
+    untouched = np.array_equal(model.variance_["location"], start)
+    assert untouched == ("variance_" not in phases)
+    model.set_params(n_iter=1).partial_fit(X)
+    assert model.n_iter_ == len(phases) + 2
+
+
+def test_an_interrupt_in_the_first_epoch_of_two_phases(monkeypatch):
+    model = MeanAndVariance(n_iter=3, random_state=0)
+    with monkeypatch.context() as patch:
+        interrupt(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            model.fit(X)
+    assert not hasattr(model, "history_")
+    assert not hasattr(model, "mean_")
+    model.fit(X)
+    before = model.mean_["location"].copy()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 3)
+        with pytest.raises(KeyboardInterrupt):
+            model.set_params(warm_start=True).fit(X)
+    assert model.n_iter_ == len(model.history_) == 6
+    np.testing.assert_array_equal(model.mean_["location"], before)
+
+
+class Tells(MeanAndVariance):
+    """One whose loss is that which is minimised; a rate of 2.5 makes it grow."""
+
+    def _phases(self, state):
+        class Objective(SquaredError):
+            loss_tells_convergence = True
+
+        yield Phase(self._build_model(state), Objective(), name="mean_")
+
+
+def test_training_that_ends_above_its_start_warns():
+    model = Tells(learning_rate=2.5, n_iter=6, random_state=0)
+    with pytest.warns(
+        ConvergenceWarning, match=r"Training of Tells ended with .* Lower learning_rate"
+    ) as record:
+        model.fit(X)
+    assert record[0].filename == __file__
+    losses = model.history_[:, "train_loss"]
+    assert f"{losses[-1]:.6g}" in str(record[0].message)
+    assert f"{losses[0]:.6g}" in str(record[0].message)
+    MeanAndVariance(learning_rate=2.2, n_iter=6, random_state=0).fit(X)
+
+
+def test_training_that_ends_too_early_warns():
+    slow = {"learning_rate": 0.002, "n_iter": 80, "random_state": 0}
+    with pytest.warns(ConvergenceWarning, match="Tells ended after 80 epochs while"):
+        model = Tells(**slow).fit(X)
+    # One that goes on is not judged from its start, and one in steps by its caller.
+    model.set_params(warm_start=True).fit(X)
+    for _ in range(60):
+        model.partial_fit(X)
+    Tells(learning_rate=0.05, n_iter=80, random_state=0).fit(X)
+
+
+def test_early_stopping_that_stopped_by_itself_is_quiet():
+    model = Tells(learning_rate=2.2, n_iter=60, random_state=0, early_stopping=True)
+    assert model.fit(X).n_iter_ < 60
 
 
 def test_a_failure_in_the_second_phase_leaves_everything_as_it_was():

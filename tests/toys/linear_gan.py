@@ -22,7 +22,7 @@ class AdversarialLoss(Objective):
         noise = torch.empty_like(batch.x).normal_(generator=step.generator)
         gap = model(batch.x) - model(noise + model.mean.detach())
         penalty = 0.5 * model.critic.square().sum()
-        step.minimize(penalty - gap, optimizer="critic_optimizer")
+        step.minimize(penalty - gap, optimizer="critic_optimizer", weight=batch.weight)
         step.minimize(-model(noise + model.mean), optimizer="generator_optimizer")
 
 
@@ -45,7 +45,7 @@ class LinearGAN(BaseGenerator):
     def _build_objective(self, state):
         return AdversarialLoss()
 
-    def _optimizer_arguments(self):
+    def _optimizer_arguments(self, state):
         optimizers = {"critic_optimizer": "critic", "generator_optimizer": "mean"}
         return {"optimizers": {k: (torch.optim.SGD, p) for k, p in optimizers.items()}}
 

@@ -22,6 +22,16 @@ def test_gan_learns_the_mean_of_the_data():
     np.testing.assert_allclose(samples.std(0), 1, atol=0.05)
 
 
+def test_gan_learns_the_mean_of_weighted_data():
+    """Most of the weight on rows above the mean, which is 0.5, -1 and 0."""
+    weight = np.where(X[:, 0] > 0.5, 0.9, 0.1)
+    gan = LinearGAN(learning_rate=0.02, n_iter=100, random_state=0)
+    gan.fit(X, sample_weight=weight)
+    expected = np.average(X, axis=0, weights=weight)
+    assert expected[0] > 1.1
+    np.testing.assert_allclose(gan.weights_["mean"], expected, atol=0.1)
+
+
 def test_gan_has_two_optimizers_and_needs_both():
     gan = LinearGAN(random_state=0).fit(X)
     critic = gan.net_.critic_optimizer_.param_groups[0]["params"]
@@ -32,7 +42,7 @@ def test_gan_has_two_optimizers_and_needs_both():
     critic[0].data.zero_()
     # Without a critic the generator has no direction to go.
     still = LinearGAN(random_state=0)
-    still._optimizer_arguments = lambda: (
-        LinearGAN._optimizer_arguments(still) | {"critic_optimizer__lr": 0.0}
+    still._optimizer_arguments = lambda state: (
+        LinearGAN._optimizer_arguments(still, state) | {"critic_optimizer__lr": 0.0}
     )
     assert np.abs(still.fit(X).weights_["mean"]).max() == 0

@@ -72,6 +72,43 @@ def test_follows_subsets(dataset, shuffle, generator):
     np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("shuffle", [False, True])
+@pytest.mark.parametrize(
+    ("n_rows", "batch_size", "sizes"),
+    [
+        (7, 3, [3, 4]),
+        (7, 2, [2, 2, 3]),
+        (7, 6, [7]),
+        (7, 7, [7]),
+        (7, 9, [7]),
+        (7, 4, [4, 3]),
+        (7, 1, [1] * 7),
+        (1, 3, [1]),
+        (1, 1, [1]),
+        (2, 1, [1, 1]),
+    ],
+)
+def test_a_single_row_joins_the_mini_batch_before(
+    dataset, n_rows, batch_size, sizes, shuffle, generator, monkeypatch
+):
+    monkeypatch.setattr(_batches, "_BATCHES_A_SPLIT", 1)
+    batches = DeviceBatches(
+        Subset(dataset, np.arange(n_rows)),
+        batch_size,
+        device=CPU,
+        generator=generator if shuffle else None,
+        join_single_row=True,
+    )
+    batches.buffer = lambda n: None
+    got = [x.copy() for x in rows(batches)]
+    assert [len(x) for x in got] == sizes
+    assert len(batches) == len(sizes)
+    batches.buffer = None
+    np.testing.assert_array_equal(
+        np.sort(np.concatenate(rows(batches)), axis=0), X[:n_rows]
+    )
+
+
 def test_sparse_matrix_is_never_dense_as_a_whole(monkeypatch):
     seen = []
     toarray = sp.csr_array.toarray

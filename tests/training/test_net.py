@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EarlyStopping
+from skorch.dataset import Dataset
+from skorch.helper import predefined_split
 from torch import nn
 
 from skgen.training import Batch, GenerativeNet, Objective, TrainingStep
@@ -11,6 +13,7 @@ from skgen.training._batches import WeightedDataset
 from skgen.training._callbacks import StopEarly, WatchLoss
 
 X = np.random.RandomState(0).normal(3.0, 1.0, (25, 2)).astype(np.float32)
+HELD_OUT = predefined_split(Dataset(X[:7]))
 
 
 class Mean(nn.Module):
@@ -46,13 +49,13 @@ class SquaredErrorInClosedForm(SquaredError):
             model.mean.sub_(gradient, alpha=group["lr"])
 
 
-def make(objective=None, callbacks=(), seed=0, **kwargs):
-    kwargs = {"lr": 0.1, "max_epochs": 3, "batch_size": 10} | kwargs
+def make(objective=None, callbacks=(), seed=0, module=None, **kwargs):
+    defaults = {"lr": 0.1, "max_epochs": 3, "batch_size": 10, "train_split": None}
+    kwargs = defaults | kwargs
     return GenerativeNet(
-        Mean(),
+        module or Mean(),
         objective or SquaredError(),
         generator=torch.Generator().manual_seed(seed),
-        train_split=None,
         verbose=0,
         callbacks=list(callbacks),
         **kwargs,
@@ -155,14 +158,158 @@ def test_divergence_is_seen_at_once(n_batches):
     assert objective.calls <= n_batches + 2 + 100
 
 
-def test_interrupt_in_an_epoch_is_marked():
-    class Interrupts(SquaredErrorInClosedForm):
-        def training_step(self, model, batch, step):
+class Interrupts(Callback):
+    def __init__(self, event, epoch=2):
+        self.event, self.epoch = event, epoch
+        setattr(self, event, self.interrupt)
+
+    def interrupt(self, net, **kwargs):
+        if len(net.history) == self.epoch:
             raise KeyboardInterrupt
 
-    net = make(Interrupts()).fit(X)
+    def on_batch_begin(self, net, **kwargs):
+        """Makes the net tell of mini-batches."""
+
+
+@pytest.mark.parametrize(
+    ("event", "n_epochs"),
+    [
+        ("on_epoch_begin", 1),
+        ("on_batch_begin", 1),
+        ("on_batch_end", 1),
+        ("on_epoch_end", 2),
+        ("on_train_end", 2),
+    ],
+)
+def test_an_interrupt_goes_back_to_a_whole_epoch(event, n_epochs):
+    net = make(callbacks=[Interrupts(event)], max_epochs=2).fit(X)
     assert net.interrupted_
-    assert not make().fit(X).interrupted_
+    assert net.has_ended_early_
+    assert len(net.history) == n_epochs
+    expected = by_hand(epochs=n_epochs)
+    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
+    ends = []
+    net.callbacks_ = [("ends", Ends(ends))]
+    assert not net.set_params(max_epochs=1).partial_fit(X).interrupted_
+    expected = by_hand(epochs=n_epochs + 1)
+    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
+    assert ends == [n_epochs + 1]
+
+
+class Ends(Callback):
+    """Reads the history at the end, as callbacks of skorch do."""
+
+    def __init__(self, ends):
+        self.ends = ends
+
+    def on_train_end(self, net, **kwargs):
+        self.ends.append(net.history[-1, "epoch"])
+
+
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_callbacks_are_told_that_an_interrupted_training_has_ended(epoch):
+    """Of the last whole epoch, or of the first one where there is none."""
+    ends = []
+    stop = EarlyStopping(monitor="train_loss", load_best=True)
+    callbacks = [Interrupts("on_batch_end", epoch), stop, Ends(ends)]
+    net = make(callbacks=callbacks).fit(X)
+    assert ends == [max(epoch - 1, 1)]
+    assert len(net.history) == epoch - 1
+    expected = by_hand(epochs=epoch - 1)
+    np.testing.assert_allclose(net.module_.mean.detach(), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("event", ["on_train_begin", "on_epoch_begin", "on_batch_end"])
+def test_what_early_stopping_raises_is_no_interrupt(event):
+    class Stops(EarlyStopping):
+        def on_batch_begin(self, net, **kwargs):
+            """Makes the net tell of mini-batches."""
+
+    def stop(net, **kwargs):
+        if event == "on_train_begin" or len(net.history) == 2:
+            raise KeyboardInterrupt
+
+    stops = Stops(monitor="train_loss")
+    stops.best_epoch_ = None
+    setattr(stops, event, stop)
+    net = make(callbacks=[stops]).fit(X)
+    assert net.has_ended_early_
+    assert not net.interrupted_
+    assert len(net.history) == (event != "on_train_begin")
+
+
+def test_a_fit_that_ends_by_itself_is_no_interrupt():
+    net = make().fit(X)
+    assert not net.interrupted_
+    assert not net.has_ended_early_
+
+
+def test_the_loss_of_training_is_the_mean_over_the_rows_of_an_epoch():
+    """With a learning rate of zero that is known; 25 rows in batches of 10."""
+    net = make(lr=0.0).fit(X)
+    expected = 0.5 * np.mean(np.sum(X.astype(np.float64) ** 2, axis=1))
+    assert net.history[:, "train_loss"] == pytest.approx([expected] * 3, rel=1e-6)
+    weight = torch.arange(25.0) % 4
+    weighted = make(lr=0.0).fit(WeightedDataset(torch.tensor(X), None, weight))
+    expected = 0.5 * np.average(np.sum(X**2, axis=1), weights=weight)
+    assert weighted.history[-1, "train_loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_best_loss_is_that_of_all_epochs():
+    net = make().fit(X)
+    losses = net.history[:, "train_loss"]
+    assert losses == sorted(losses, reverse=True)
+    assert net.history[:, "train_loss_best"] == [True] * 3
+    net.set_params(lr=-1.0, max_epochs=2).partial_fit(X)  # uphill
+    net.set_params(lr=0.5, max_epochs=9).partial_fit(X)
+    losses, best = net.history[:, "train_loss"], net.history[:, "train_loss_best"]
+    assert best == [x < min([*losses[:k], np.inf]) for k, x in enumerate(losses)]
+    assert 3 < sum(best) < len(best)
+
+
+def test_costly_values_are_recorded_in_some_mini_batches():
+    class Notes(SquaredError):
+        def training_step(self, model, batch, step):
+            super().training_step(model, batch, step)
+            if step.records:
+                step.record(len(batch.x), first=float(batch.x[0, 0]), two=2.0)
+
+    net = make(Notes(), batch_size=1, max_epochs=2).fit(X)
+    assert net.history[:, "train_two"] == [2.0, 2.0]
+    generator, recorded = torch.Generator().manual_seed(0), []
+    for _ in range(2):
+        order = torch.randperm(25, generator=generator).numpy()
+        recorded.append(X[order[[0, 16]], 0].mean())
+    assert net.history[:, "train_first"] == pytest.approx(recorded)
+
+
+class Normed(Mean):
+    """Its training needs two rows at a time."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(2)
+
+    def forward(self, x):
+        return self.norm(x) - self.mean
+
+
+@pytest.mark.parametrize("held_out", [None, predefined_split(Dataset(X[:11]))])
+@pytest.mark.parametrize("listens", [False, True])
+def test_a_last_mini_batch_of_one_row_joins_the_one_before(held_out, listens):
+    sizes = []
+
+    class Sizes(SquaredError):
+        def loss(self, model, batch, *, generator):
+            sizes.append(len(batch.x))
+            return super().loss(model, batch, generator=generator)
+
+    callbacks = [("watch", WatchLoss()), *([Listener()] if listens else [])]
+    options = {"module": Normed(), "batch_size": 12, "max_epochs": 1}
+    net = make(Sizes(), callbacks, train_split=held_out, **options).fit(X)
+    assert sizes[:2] == [12, 13]
+    assert net.history[-1, "train_batch_count"] == 2
+    np.testing.assert_allclose(net.module_.norm.num_batches_tracked, 2)
 
 
 class Products(SquaredError):
@@ -217,9 +364,9 @@ def test_an_objective_without_evaluation_is_trained_but_not_scored():
         def evaluate(self, model, batch):
             return None
 
-    net = make(Blind(), [("watch", WatchLoss())]).fit(X)
+    net = make(Blind(), [("watch", WatchLoss())], train_split=HELD_OUT).fit(X)
     np.testing.assert_allclose(net.module_.mean.detach(), by_hand(), rtol=1e-5)
-    assert "train_loss" not in net.history[-1]
+    assert "valid_loss" not in net.history[-1]
     with pytest.raises(ValueError, match="Blind has no loss to evaluate"):
         net.score(X)
 
@@ -350,8 +497,10 @@ class Counts(SquaredError):
 
 
 def test_early_stopping_restores_the_objective_with_the_model():
-    stop = StopEarly(monitor="train_loss", patience=3, load_best=True)
-    net = make(Counts(), [("watch", WatchLoss()), ("stop", stop)], max_epochs=20).fit(X)
+    stop = StopEarly(monitor="valid_loss", patience=3, load_best=True)
+    callbacks = [("watch", WatchLoss()), ("stop", stop)]
+    net = make(Counts(), callbacks, max_epochs=20, train_split=HELD_OUT).fit(X)
+    assert not net.interrupted_
     assert len(net.history) == 5
     assert net.criterion_.n_steps == 6
     expected = by_hand(epochs=2)

@@ -1,0 +1,79 @@
+"""What the losses of a training say of its end, on curves that are known."""
+
+import numpy as np
+import pytest
+
+from skgen.training._convergence import convergence_problem
+
+RNG = np.random.RandomState(0)
+NOISE = {n: RNG.normal(size=n) for n in (2, 10, 60, 200, 1000)}
+
+
+def decay(n, times, start=10.0, noise=0.0):
+    """An exponential decay of so many times its time constant, from start to 1."""
+    curve = 1 + (start - 1) * np.exp(-times * np.arange(n) / n)
+    return curve + noise * NOISE[n]
+
+
+@pytest.mark.parametrize("n", [60, 200, 1000])
+@pytest.mark.parametrize("noise", [0.0, 0.01])
+@pytest.mark.parametrize("offset", [0.0, -100.0, 1e4])
+def test_a_loss_that_still_falls(n, noise, offset):
+    problem = convergence_problem(offset + decay(n, 2.0, noise=noise))
+    assert "train_loss still fell, from" in problem
+    assert f"after {n} epochs" in problem
+    assert "Increase n_iter" in problem
+    assert convergence_problem(offset + decay(n, 6.0, noise=noise)) is None
+
+
+def test_figures_are_those_of_the_last_tenths():
+    problem = convergence_problem(100.0 - np.arange(100))
+    assert "from 15.5 to 5.5 nats per row over the last 20" in problem
+
+
+@pytest.mark.parametrize("n", [60, 200, 1000])
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_is_no_fall(n, seed):
+    """Of a training whose loss has nothing left to fall, at any size of its noise."""
+    noise = np.random.RandomState(seed).normal(size=n)
+    for scale in (1e-6, 0.1, 10.0):
+        assert convergence_problem(3.0 + scale * noise) is None
+
+
+def test_a_few_epochs_are_not_told_to_be_more():
+    """That they are few is what the user asked for."""
+    assert convergence_problem(decay(60, 2.0)[:49]) is None
+    assert convergence_problem([3.0]) is None
+    assert convergence_problem([]) is None
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [10.0, 1.2e6],
+        [10.0, 8.0, 50.0],
+        [10.0, *np.linspace(5.0, 30.0, 20)],
+        [-40.0, *np.linspace(-45.0, 3.0, 100)],
+        10 + np.arange(100) + NOISE[1000][:100],
+    ],
+)
+def test_an_end_above_the_start(losses):
+    problem = convergence_problem(losses)
+    assert f"train_loss of {losses[-1]:.6g} nats per row" in problem
+    assert f"above the {losses[0]:.6g} of its first epoch" in problem
+    assert "Lower learning_rate" in problem
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        [10.0, 10.5],
+        [10.0, 2.0, 10.6],
+        [0.01, 0.05, 0.03],
+        5.0 + NOISE[10],
+        [4.0, 4.1, 4.2, 4.1, 4.3],
+        [np.inf, 3.0],
+    ],
+)
+def test_an_end_that_is_not_clearly_above_the_start(losses):
+    assert convergence_problem(losses) is None
