@@ -23,6 +23,18 @@ ESTIMATORS = [
 
 X, Y = (load_digits().data / 16)[:200], load_digits().target[:200] / 10
 
+# What GaussianVAE was in version 0.1: the isotropic model, without a linear start.
+PLAIN = {
+    "architecture": "mlp",
+    "hidden_layer_sizes": (256,),
+    "noise_variance": "learned",
+    "n_warmup_iter": 0,
+    "learning_rate": 1e-3,
+    "batch_size": 128,
+    "weight_decay": 0.0,
+    "learning_rate_schedule": "constant",
+}
+
 
 class Unconditional:
     """What estimators need to be for a check that passes no y to their methods."""

@@ -4,9 +4,12 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from skgen.nn._seeding import DrawFrom
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "identity": nn.Identity,
@@ -74,7 +77,9 @@ class Unstandardize(_Units):
         return torch.addcmul(self.location, x, self.scale)
 
 
-def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
+def mlp(
+    sizes: Sequence[int], activation: str, *, device: str | None = None
+) -> nn.Sequential:
     """Fully connected layers with an activation between any two.
 
     Parameters
@@ -83,6 +88,9 @@ def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
         Width of the input, of each hidden layer and of the output.
     activation : str
         A key of `ACTIVATIONS`.
+    device : str or None
+        Where the parameters are. On "meta" they have no values, and no random number
+        is drawn.
 
     Returns
     -------
@@ -91,12 +99,39 @@ def mlp(sizes: Sequence[int], activation: str) -> nn.Sequential:
     """
     layers: list[nn.Module] = []
     for n_in, n_out in pairwise(sizes):
-        layers += [nn.Linear(n_in, n_out), ACTIVATIONS[activation]()]
+        layers += [nn.Linear(n_in, n_out, device=device), ACTIVATIONS[activation]()]
     return nn.Sequential(*layers[:-1])
 
 
+class WithShortcut(nn.Module):
+    r"""A linear map beside a network, :math:`x \mapsto A x + b + g(x)`.
+
+    Parameters
+    ----------
+    network : nn.Sequential
+        The network g, which begins and ends in a linear layer.
+    """
+
+    def __init__(self, network: nn.Sequential):
+        super().__init__()
+        first: Any = network[0]
+        last: Any = network[-1]
+        self.network = network
+        self.shortcut = nn.Linear(
+            first.in_features, last.out_features, device=first.weight.device
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x, shape (batch, n_in), to shape (batch, n_out)."""
+        return self.shortcut(x) + self.network(x)
+
+
 def conv_encoder(
-    image_shape: tuple[int, int, int], sizes: Sequence[int], activation: str
+    image_shape: tuple[int, int, int],
+    sizes: Sequence[int],
+    activation: str,
+    *,
+    device: str | None = None,
 ) -> nn.Sequential:
     """Two strided convolutions and fully connected layers on top.
 
@@ -111,6 +146,8 @@ def conv_encoder(
         Widths of the hidden layers after the convolutions and of the output.
     activation : str
         A key of `ACTIVATIONS`.
+    device : str or None
+        Where the parameters are, as in `mlp`.
 
     Returns
     -------
@@ -119,13 +156,19 @@ def conv_encoder(
     """
     layers: list[nn.Module] = [nn.Unflatten(1, image_shape)]
     for n_in, n_out in pairwise((image_shape[0], *_CHANNELS)):
-        layers += [nn.Conv2d(n_in, n_out, 3, 2, 1), ACTIVATIONS[activation]()]
+        convolution = nn.Conv2d(n_in, n_out, 3, 2, 1, device=device)
+        layers += [convolution, ACTIVATIONS[activation]()]
     flat = _CHANNELS[-1] * prod(_sides(image_shape)[-1])
-    return nn.Sequential(*layers, nn.Flatten(), *mlp((flat, *sizes), activation))
+    dense = mlp((flat, *sizes), activation, device=device)
+    return nn.Sequential(*layers, nn.Flatten(), *dense)
 
 
 def conv_decoder(
-    image_shape: tuple[int, int, int], sizes: Sequence[int], activation: str
+    image_shape: tuple[int, int, int],
+    sizes: Sequence[int],
+    activation: str,
+    *,
+    device: str | None = None,
 ) -> nn.Sequential:
     """The transpose of `conv_encoder`, to images of any size.
 
@@ -137,6 +180,8 @@ def conv_decoder(
         Widths of the input and of the hidden layers before the convolutions.
     activation : str
         A key of `ACTIVATIONS`.
+    device : str or None
+        Where the parameters are, as in `mlp`.
 
     Returns
     -------
@@ -147,22 +192,26 @@ def conv_decoder(
     full, half, quarter = _sides(image_shape)
     narrow, wide = _CHANNELS
     return nn.Sequential(
-        *mlp((*sizes, wide * prod(quarter)), activation),
+        *mlp((*sizes, wide * prod(quarter)), activation, device=device),
         act(),
         nn.Unflatten(1, (wide, *quarter)),
-        _double(wide, wide, half),
+        _double(wide, wide, half, device),
         act(),
-        _double(wide, narrow, full),
+        _double(wide, narrow, full, device),
         act(),
-        nn.Conv2d(narrow, image_shape[0], 3, padding=1),
+        nn.Conv2d(narrow, image_shape[0], 3, padding=1, device=device),
         nn.Flatten(),
     )
 
 
-def _double(n_in: int, n_out: int, to: tuple[int, int]) -> nn.ConvTranspose2d:
+def _double(
+    n_in: int, n_out: int, to: tuple[int, int], device: str | None
+) -> nn.ConvTranspose2d:
     """Double an image; an odd side to get loses its last line."""
     padding = (1 - to[0] % 2, 1 - to[1] % 2)
-    return nn.ConvTranspose2d(n_in, n_out, 3, 2, 1, output_padding=padding)
+    return nn.ConvTranspose2d(
+        n_in, n_out, 3, 2, 1, output_padding=padding, device=device
+    )
 
 
 def _sides(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
@@ -175,19 +224,22 @@ def _sides(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
 
 
 @torch.no_grad()
-def reset_parameters(network: nn.Module) -> None:
+def reset_parameters(network: nn.Module, generator: torch.Generator) -> None:
     """Draw weights as Glorot & Bengio (2010), and set biases to 0.
 
     Parameters
     ----------
     network : nn.Module
         The network, changed in place.
+    generator : torch.Generator
+        Source of randomness, on the device of the network.
     """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
             # Half the time of double precision, whose digits a start has no use for.
             weight = torch.empty_like(module.weight, dtype=torch.float32)
-            module.weight.copy_(nn.init.xavier_normal_(weight))
+            nn.init.xavier_normal_(weight, generator=generator)
+            module.weight.copy_(weight)
             module.bias.zero_()  # type: ignore[union-attr]
 
 
@@ -232,7 +284,8 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
         "decoder n_components to n_features."
     )
     try:
-        with torch.no_grad():
+        # It may draw in spite of not being trained.
+        with torch.no_grad(), DrawFrom(torch.Generator()):
             out = network.eval()(torch.zeros(2, n_in, dtype=torch.float64))
     except RuntimeError as error:
         raise ValueError(

@@ -43,7 +43,14 @@ class Observation(nn.Module, ABC):
         """
         return x
 
-    def adapt_(self, x: Tensor, f: Tensor, weight: Tensor | None = None) -> None:
+    def adapt_(
+        self,
+        x: Tensor,
+        f: Tensor,
+        weight: Tensor | None = None,
+        *,
+        in_proportion: bool = False,
+    ) -> None:
         """Update parameters that have a closed form, from one mini-batch.
 
         Parameters
@@ -54,6 +61,8 @@ class Observation(nn.Module, ABC):
             Output of the decoder.
         weight : Tensor of shape (batch,) or None
             Sample weights, with mean 1 over the training data.
+        in_proportion : bool
+            Whether parameters of several features keep their ratios.
         """
 
     @abstractmethod
@@ -88,37 +97,77 @@ class GaussianObservation(Observation):
     ----------
     variance : Tensor of shape () or (n_features,)
         Noise variance :math:`\sigma^2`, one for all features or one each.
-    floor : float or None
+    floor : float, Tensor of shape (n_features,) or None
         Lower limit of a learned variance; None means that `variance` is fixed.
+    in_proportion : bool
+        Whether learned variances of several features keep their ratios.
     """
 
     variance: Tensor
+    floor: Tensor | None
 
-    def __init__(self, variance: Tensor, *, floor: float | None = None):
+    def __init__(
+        self,
+        variance: Tensor,
+        *,
+        floor: float | Tensor | None = None,
+        in_proportion: bool = False,
+    ):
         super().__init__()
+        self.in_proportion = in_proportion
         self.register_buffer("variance", variance)
-        self.floor = floor
+        if floor is not None:
+            floor = torch.as_tensor(floor, dtype=variance.dtype)
+        self.register_buffer("floor", floor, persistent=False)
 
-    def optimal_variance(self, squared_error: Tensor) -> Tensor:
-        """Best variance for squared errors of shape (n, n_features)."""
+    def optimal_variance(
+        self, squared_error: Tensor, *, in_proportion: bool = False
+    ) -> Tensor:
+        """Compute the best variance for squared errors.
+
+        Parameters
+        ----------
+        squared_error : Tensor of shape (n, n_features)
+            Squared errors.
+        in_proportion : bool
+            Whether it is the best multiple of the present one.
+
+        Returns
+        -------
+        variance : Tensor of shape () or (n_features,)
+            The best variance, no less than the floor.
+        """
         assert self.floor is not None
-        each = squared_error.mean(0)
-        return (each if self.variance.ndim else each.mean()).clamp(self.floor)
+        best = squared_error.mean(0)
+        if not self.variance.ndim:
+            best = best.mean()
+        elif in_proportion or self.in_proportion:
+            best = self.variance * (best / self.variance).mean()
+        return torch.maximum(best, self.floor)
 
     @torch.no_grad()
-    def adapt_(self, x: Tensor, f: Tensor, weight: Tensor | None = None) -> None:
+    def adapt_(
+        self,
+        x: Tensor,
+        f: Tensor,
+        weight: Tensor | None = None,
+        *,
+        in_proportion: bool = False,
+    ) -> None:
         """Update the running mean of the squared errors by one mini-batch."""
         if self.floor is None:
             return
         error = F.mse_loss(f, x, reduction="none")
         if weight is None:
-            self.variance.lerp_(self.optimal_variance(error), _VARIANCE_RATE)
+            best = self.optimal_variance(error, in_proportion=in_proportion)
+            self.variance.lerp_(best, _VARIANCE_RATE)
             return
         mean = weight.mean()
         error *= (weight / mean.clamp(min=1e-30))[:, None]
         # A mini-batch counts by its weight; without any, not at all.
         rate = (_VARIANCE_RATE * mean).clamp(max=1)
-        self.variance.lerp_(self.optimal_variance(error), rate)
+        best = self.optimal_variance(error, in_proportion=in_proportion)
+        self.variance.lerp_(best, rate)
 
     def log_prob(self, x: Tensor, f: Tensor) -> Tensor:
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""

@@ -7,13 +7,16 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
-from skgen.nn._networks import check_network, reset_parameters, shrink_log_variances
-
-# Location and scale of features; None is a scale of 1.
-Scaling = tuple[Tensor, Tensor | None]
+from skgen.nn._networks import (
+    WithShortcut,
+    check_network,
+    reset_parameters,
+    shrink_log_variances,
+)
+from skgen.nn._seeding import DrawFrom
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,15 @@ class Architecture:
 
     A fitted estimator keeps the architecture that it was fitted with, also if its
     parameters are changed afterwards. See `skgen.GaussianVAE` for the attributes.
+
+    Attributes
+    ----------
+    scaled : bool or None
+        Whether the built-in encoder begins with a fixed map x - a (False), and the
+        decoder ends with one that adds a location; or with a map that scales, too
+        (True, in estimators that were fitted by version 0.1); or with none.
+    shortcut : bool
+        Whether a linear map lies beside the hidden layers.
     """
 
     n_features: int
@@ -31,7 +43,8 @@ class Architecture:
     image_shape: tuple[int, int, int] | None
     encoder: Any
     decoder: Any
-    scaled: bool
+    scaled: bool | None
+    shortcut: bool = False
 
     @classmethod
     def of(cls, estimator: Any) -> "Architecture":
@@ -39,97 +52,124 @@ class Architecture:
         n_features, image_shape = estimator.n_features_in_, None
         if estimator.architecture == "conv":
             image_shape = _check_image_shape(estimator.image_shape, n_features)
+        sizes = _check_sizes(estimator.hidden_layer_sizes)
+        built_in = estimator.encoder is None and estimator.decoder is None
         return cls(
             n_features,
             int(estimator.n_components),
-            _check_sizes(estimator.hidden_layer_sizes),
+            sizes,
             estimator.activation,
             image_shape,
             estimator.encoder,
             estimator.decoder,
             estimator._scaled,
+            # Without hidden layers the networks are linear already.
+            estimator.architecture == "shortcut" and built_in and bool(sizes),
         )
 
     def check_same(self, fitted: "Architecture") -> None:
         """Raise an error where a fit cannot go on from another architecture."""
         for name, value in vars(self).items():
             before = getattr(fitted, name)
-            if value != before:
+            if name != "scaled" and value != before:
                 raise ValueError(
                     f"Got {name}={value!r}, but the fit goes on with networks of "
                     f"{name}={before!r}. Set it back, or fit with warm_start=False."
                 )
 
-    def initial_networks(
-        self, input_scaling: Scaling, output_scaling: Scaling
-    ) -> nn.ModuleDict:
+    def initial_networks(self, generator: torch.Generator) -> nn.ModuleDict:
         """Make encoder and decoder with the parameters that training starts from.
-
-        Their parameters are drawn from the global generator of torch.
 
         Parameters
         ----------
-        input_scaling : tuple of (Tensor, Tensor or None)
-            Location, shape (n_features,), and scale, shape (), by which the encoder
-            standardises the data.
-        output_scaling : tuple of (Tensor, Tensor or None)
-            Likewise, of the output of the decoder.
+        generator : torch.Generator
+            Source of randomness, also of what the networks of a user draw.
 
         Returns
         -------
         networks : nn.ModuleDict
             Modules "encoder" and "decoder", float64.
         """
-        networks: Any = self.build()
+        networks: Any = self.build(generator)
         encoder, decoder = networks["encoder"], networks["decoder"]
         if self.encoder is None:
-            reset_parameters(encoder)
-            shrink_log_variances(encoder)
-            encoder[0].set_(*input_scaling)
+            reset_parameters(encoder, generator)
+            shrink_log_variances(encoder.network if self.shortcut else encoder)
+        else:
+            check_network(encoder, "encoder", self.n_features, 2 * self.n_components)
         if self.decoder is None:
-            reset_parameters(decoder)
-            decoder[-1].set_(*output_scaling)
-        check_network(encoder, "encoder", self.n_features, 2 * self.n_components)
-        check_network(decoder, "decoder", self.n_components, self.n_features)
+            reset_parameters(decoder, generator)
+        else:
+            check_network(decoder, "decoder", self.n_components, self.n_features)
         return networks
 
-    def build(self) -> nn.ModuleDict:
-        """Make encoder and decoder, float64, whose parameters are still to be set."""
+    def build(self, generator: torch.Generator | None = None) -> nn.ModuleDict:
+        """Make encoder and decoder, whose parameters are still to be set.
+
+        Parameters
+        ----------
+        generator : torch.Generator or None
+            Source of randomness of the classes of a user that draw their parameters;
+            None means that what they draw does not matter.
+
+        Returns
+        -------
+        networks : nn.ModuleDict
+            Modules "encoder" and "decoder", float64.
+        """
         # The parameters of the built-in networks are uninitialised memory, as it would
         # take time to draw numbers that are replaced.
-        encoder, decoder = self.encoder, self.decoder
-        encoder = self._built_in_encoder if encoder is None else encoder
-        decoder = self._built_in_decoder if decoder is None else decoder
-        encoder = _make(encoder, self.n_features, 2 * self.n_components)
-        decoder = _make(decoder, self.n_components, self.n_features)
+        sizes = self.n_features, 2 * self.n_components
+        if self.encoder is None:
+            encoder = self._built_in_encoder(*sizes)
+        else:
+            encoder = _make(self.encoder, *sizes, generator)
+        sizes = self.n_components, self.n_features
+        if self.decoder is None:
+            decoder = self._built_in_decoder(*sizes)
+        else:
+            decoder = _make(self.decoder, *sizes, generator)
         return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).double()
 
     def _built_in_encoder(self, n_in: int, n_out: int) -> nn.Module:
         sizes = (*self.hidden_layer_sizes, n_out)
-        with torch.device("meta"):
-            if self.image_shape is None:
-                network = mlp((n_in, *sizes), self.activation)
-            else:
-                network = conv_encoder(self.image_shape, sizes, self.activation)
+        network: Any
+        if self.image_shape is None:
+            network = mlp((n_in, *sizes), self.activation, device="meta")
+        else:
+            network = conv_encoder(
+                self.image_shape, sizes, self.activation, device="meta"
+            )
+        if self.scaled is not None:
             network.insert(0, Standardize(n_in, scaled=self.scaled))
+        if self.shortcut:
+            network = WithShortcut(network)
         return network.double().to_empty(device="cpu")
 
     def _built_in_decoder(self, n_in: int, n_out: int) -> nn.Module:
         sizes = (n_in, *reversed(self.hidden_layer_sizes))
-        with torch.device("meta"):
-            if self.image_shape is None:
-                network = mlp((*sizes, n_out), self.activation)
-            else:
-                network = conv_decoder(self.image_shape, sizes, self.activation)
+        network: Any
+        if self.image_shape is None:
+            network = mlp((*sizes, n_out), self.activation, device="meta")
+        else:
+            network = conv_decoder(
+                self.image_shape, sizes, self.activation, device="meta"
+            )
+        if self.scaled is not None:
             network.append(Unstandardize(n_out, scaled=self.scaled))
+        if self.shortcut:
+            network = WithShortcut(network)
         return network.double().to_empty(device="cpu")
 
 
-def _make(network: Any, n_in: int, n_out: int) -> nn.Module:
+def _make(
+    network: Any, n_in: int, n_out: int, generator: torch.Generator | None
+) -> nn.Module:
     """Make a network from a class or a function, or copy an instance."""
     if isinstance(network, nn.Module):
         return copy.deepcopy(network).cpu()
-    return network(n_in, n_out)
+    with DrawFrom(generator or torch.Generator().manual_seed(0)):
+        return network(n_in, n_out)
 
 
 def _check_sizes(sizes: Any) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import partial as partial_function
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -22,28 +22,39 @@ from skgen.base import (
     to_arrays,
 )
 from skgen.base._fitting import State, draw_seed
+from skgen.base._python_scalars import python_arguments
 from skgen.nn import ACTIVATIONS, Observation
-from skgen.nn._seeding import seeded
+from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
-from skgen.vae._architecture import Architecture, Scaling
+from skgen.training._callbacks import has_scheduler
+from skgen.vae._architecture import Architecture
 from skgen.vae._importance import importance_weighted_bound
+from skgen.vae._kl import kl_standard_normal
 from skgen.vae._model import VAE, elbo, elbo_terms
 from skgen.vae._objective import NegativeELBO
+from skgen.vae._pickling import with_networks, with_portable_networks
 
-# The variance of the posterior mean above which a latent counts as active.
-_ACTIVE = 0.01
+# The mean KL divergence in nats above which a latent counts as active.
+_ACTIVE = 0.1
+# What n_iter="auto" means: at least so many passes, and so many mini-batches.
+_LEAST_EPOCHS, _LEAST_STEPS = 100, 3000
+# Share of the rows that the end of a fit looks at: for each epoch, and at least.
+_SHARE_AN_EPOCH, _LEAST_SHARE, _LEAST_ROWS = 0.08, 0.25, 256
+# Epochs from which on it takes all points of the integral over the posterior.
+_EPOCHS_FOR_ALL_POINTS = 110
 
 
 class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     """Base of the variational autoencoders.
 
-    A subclass says what the output of a decoder means, `_build_observation`, and how
-    data is scaled for the networks, `_estimate_scaling`.
+    A subclass says what the output of a decoder means, `_build_observation`, and what
+    is known of the data before training, `_describe`.
     """
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
         "n_components": [Interval(Integral, 1, None, closed="left")],
+        "n_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "compile": ["boolean"],
         "hidden_layer_sizes": [tuple, list, Interval(Integral, 1, None, closed="left")],
@@ -59,21 +70,23 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     _score_name = "ELBO"
     _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
 
-    # Whether features are divided by a scale of theirs.
-    _scaled: ClassVar[bool] = True
+    # Which fixed maps begin and end the built-in networks: see `Architecture`.
+    _scaled: ClassVar[bool | None]
 
     # What the constructors of the subclasses store.
     beta: float
-    n_warmup_iter: int
+    n_warmup_iter: int | str
     compile: bool
 
     @abstractmethod
-    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
-        """Estimate the scaling of the networks from the data.
+    def _describe(self, rows: RowSource) -> State:
+        """Return what is known of the data before training: a part of the state."""
 
-        Returns location and scale of the input of the encoder, those of the output of
-        the decoder, and the initial state of the observation model.
-        """
+    @abstractmethod
+    def _prepare_networks(
+        self, networks: Any, architecture: Architecture, rows: RowSource, state: State
+    ) -> None:
+        """Set what of the networks depends on the data, and complete `state`."""
 
     @abstractmethod
     def _build_observation(self, state: State) -> Observation:
@@ -126,7 +139,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         X : ndarray of shape (n_samples, n_features)
             Means of p(x | z), in the dtype of H.
         """
-        return self._apply(VAE.conditional_mean, self._validate_components(H))
+        H = self._validate_components(H)
+        return self._in_units_of_data(self._apply(VAE.conditional_mean, H))
 
     def reconstruct(self, X: Any) -> np.ndarray:
         """Encode X and decode the posterior mean.
@@ -141,7 +155,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         X_new : ndarray of shape (n_samples, n_features)
             ``inverse_transform(transform(X))``, in the dtype of X.
         """
-        return self._apply(_reconstruction, self._validate_data(X))
+        mean = self._apply(_reconstruction, self._validate_data(X))
+        return self._in_units_of_data(mean)
 
     def score_samples(self, X: Any) -> np.ndarray:
         r"""Compute the evidence lower bound of each sample.
@@ -164,7 +179,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         elbo : ndarray of shape (n_samples,)
             Evidence lower bound in nats, higher is better.
         """
-        return self._apply(elbo, self._validate_data(X))
+        return self._apply(elbo, self._validate_data(X)) - self._log_scale
 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Compute the two terms of the evidence lower bound.
@@ -183,7 +198,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`.
         """
         both = self._apply(_elbo_columns, self._validate_data(X))
-        return both[:, 0], both[:, 1:]
+        return both[:, 0] - self._log_scale, both[:, 1:]
 
     @validate_params(
         {
@@ -193,6 +208,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         },
         prefer_skip_nested_validation=True,
     )
+    @python_arguments
     def log_likelihood(
         self, X: Any, n_importance_samples: int = 1000, *, random_state: Any = None
     ) -> np.ndarray:
@@ -221,12 +237,12 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             Estimate in nats.
         """
         X = self._validate_data(X)
-        estimate = partial(
+        estimate = partial_function(
             importance_weighted_bound,
             n_samples=n_importance_samples,
             generator=self._generator(self._rng(random_state)),
         )
-        return self._apply(estimate, X)
+        return self._apply(estimate, X) - self._log_scale
 
     @validate_params(
         {
@@ -236,10 +252,11 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         },
         prefer_skip_nested_validation=True,
     )
+    @python_arguments
     def sample(
-        self, n_samples: int = 1, *, random_state: Any = None, noise: bool = False
+        self, n_samples: int = 1, *, random_state: Any = None, noise: bool = True
     ) -> np.ndarray:
-        """Draw samples from the model.
+        """Draw samples from the model's law: z from the prior, and x from p(x | z).
 
         Parameters
         ----------
@@ -248,9 +265,9 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         random_state : int, RandomState instance or None, default=None
             Source of randomness; None means the estimator's own. An int gives
             the same samples at every call.
-        noise : bool, default=False
-            Whether to draw x from p(x | z), with z from the prior: these are
-            samples of the model's law. Otherwise the mean of p(x | z) is given.
+        noise : bool, default=True
+            Whether x is drawn from p(x | z). Otherwise it is the mean of that, which is
+            smoother, and no sample of the model's law.
 
         Returns
         -------
@@ -262,8 +279,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         z = rng.standard_normal((n_samples, self._n_features_out))
         draw: Any = VAE.conditional_mean
         if noise:
-            draw = partial(VAE.sample, generator=self._generator(rng))
-        return self._apply(draw, z.astype(self._dtype))
+            draw = partial_function(VAE.sample, generator=self._generator(rng))
+        return self._in_units_of_data(self._apply(draw, z.astype(self._dtype)))
 
     @property
     def _n_features_out(self) -> int:
@@ -276,57 +293,150 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         if state:
             architecture.check_same(state["_architecture"])
             return dict(state)
-        input_scaling, output_scaling, more = self._estimate_scaling(rows)
-        with seeded(draw_seed(self.random_state_)):
-            networks = architecture.initial_networks(input_scaling, output_scaling)
-        weights = to_arrays(networks)
-        return {"weights_": weights, "_architecture": architecture, **more}
+        new = self._describe(rows)
+        generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
+        networks = architecture.initial_networks(generator)
+        self._prepare_networks(networks, architecture, rows, new)
+        return {"weights_": to_arrays(networks), "_architecture": architecture, **new}
+
+    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
+        if n_iter != "auto":
+            return int(n_iter)
+        return max(_LEAST_EPOCHS, -(-_LEAST_STEPS // self._number_of_batches(n_rows)))
+
+    def _number_of_batches(self, n_rows: int) -> int:
+        return max(1, -(-n_rows // int(self.batch_size)))
+
+    def _number_of_steps(self, n_rows: int) -> int:
+        """Number of mini-batches of a fit to so many rows."""
+        n_epochs = self._number_of_epochs(self.n_iter, n_rows)
+        return n_epochs * self._number_of_batches(n_rows)
+
+    def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
+        """Convert what the model computes to the units of X."""
+        return x
+
+    @property
+    def _log_scale(self) -> float:
+        """By how much a log-density in the units of X is less than the model's."""
+        return 0.0
 
     def _build_model(self, state: State) -> VAE:
-        with seeded(0):  # what is drawn here is replaced
-            networks = state["_architecture"].build()
+        networks = state["_architecture"].build()
         load_arrays(networks, state["weights_"])
         observation = self._build_observation(state)
         return VAE(networks["encoder"], networks["decoder"], observation)
 
     def _build_objective(self, state: State) -> NegativeELBO:
-        return NegativeELBO(beta=self.beta, n_warmup=self.n_warmup_iter)
+        n_warmup = self.n_warmup_iter
+        return NegativeELBO(
+            beta=self.beta, n_warmup=n_warmup if isinstance(n_warmup, int) else 0
+        )
 
     @contextmanager
-    def _training_context(self, model: Any) -> Iterator[None]:
+    def _training_context(self, model: Any, seed: int) -> Iterator[None]:
         """Compile the networks, if that is asked for, and train."""
-        if not self.compile:
-            yield
-            return
-        import torch._dynamo  # takes seconds
+        with drawing_from(self._drawing_networks(model), seed) as drawing:
+            if not self.compile:
+                yield
+                return
+            import torch._dynamo  # takes seconds
 
-        for network in (model.encoder, model.decoder):
-            if network._compiled_call_impl is None:
-                network.compile()
-        # Networks that torch cannot compile here run as they are.
-        with torch._dynamo.config.patch(suppress_errors=True):
-            yield
+            for network in (model.encoder, model.decoder):
+                if network not in drawing and network._compiled_call_impl is None:
+                    network.compile()
+            # Networks that torch cannot compile here run as they are.
+            with torch._dynamo.config.patch(suppress_errors=True):
+                yield
+
+    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+        """Return those of a user's networks that draw random numbers in training."""
+        widths = {model.encoder: self.n_features_in_, model.decoder: self.n_components}
+        given = {model.encoder: self.encoder, model.decoder: self.decoder}
+        return [
+            network
+            for network, width in widths.items()
+            if given[network] is not None and draws(network, width)
+        ]
+
+    def _build_inference_model(self, state: State) -> VAE:
+        model, architecture = self._build_model(state), state["_architecture"]
+        # Dropout is off, but a network may draw in spite of that.
+        for name in ("encoder", "decoder"):
+            if getattr(architecture, name) is not None:
+                draw_from(getattr(model, name), 0)
+        return model
 
     def _read_state(self, state: State, phase: Phase) -> State:
         model: Any = phase.model
         networks = nn.ModuleDict({"encoder": model.encoder, "decoder": model.decoder})
         return {"weights_": to_arrays(networks)}
 
-    def _optimizer_arguments(self) -> dict[str, Any]:
-        optimizer: dict[str, Any] = {
+    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
+        # Biases need no shrinking. One group is one pass where there is none.
+        decay = {"weight_decay": self.weight_decay}
+        return self._adam([("*weight", decay)] if self.weight_decay else [])
+
+    def _adam(self, groups: list[tuple[str, dict[str, float]]]) -> dict[str, Any]:
+        """Arguments of the optimizer, with groups of parameters by their names."""
+        return {
             "optimizer": torch.optim.AdamW,
             "optimizer__weight_decay": 0.0,
             "optimizer__fused": True,
+            **({"optimizer__param_groups": groups} if groups else {}),
         }
-        if self.weight_decay:
-            # Biases need no shrinking. One group is one pass where there is none.
-            groups = [("*weight", {"weight_decay": self.weight_decay})]
-            optimizer["optimizer__param_groups"] = groups
-        return optimizer
+
+    @property
+    def _schedule(self) -> str:
+        if self.learning_rate_schedule != "auto":
+            return self.learning_rate_schedule
+        return "constant" if has_scheduler(self.callbacks) else "linear"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the networks of a user as arrays, too."""
+        return with_portable_networks(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read a pickle."""
+        super().__setstate__(with_networks(state))
 
     def _finalise(self, rows: RowSource, *, partial: bool) -> None:
-        mean = self._apply(VAE.forward, rows)
-        self.active_units_ = mean.var(axis=0, dtype=np.float64) > _ACTIVE
+        # It takes 5 % of the time of the fit, and 20 % of that of an epoch, at most.
+        n_epochs = len(self.history_) if not partial else 1
+        share = max(_LEAST_SHARE, n_epochs * _SHARE_AN_EPOCH)
+        n_rows = max(_LEAST_ROWS, int(share * len(rows)))
+        if n_rows < len(rows):
+            spread = np.linspace(0, len(rows), n_rows, endpoint=False, dtype=np.int64)
+            weight = None if rows.weight is None else rows.weight[spread]
+            rows = rows.select(spread, weight)
+        weights = None if rows.weight is None else rows.weight[:, None]
+        statistics = partial_function(
+            self._statistics, pairs=n_epochs < _EPOCHS_FOR_ALL_POINTS
+        )
+        sums = self._apply(statistics, rows, weights).sum(axis=0, dtype=np.float64)
+        means = sums / (len(rows) if weights is None else weights.sum())
+        self._set_statistics(means, partial=partial)
+
+    def _statistics(
+        self, model: VAE, x: Tensor, weight: Tensor | None = None, *, pairs: bool
+    ) -> Tensor:
+        """Sums over rows that the end of a fit needs, (1, n_statistics), float64.
+
+        The first are the KL divergences of the latents.
+        """
+        kl = kl_standard_normal(*model.posterior(x))
+        return weighted_sum(kl, weight)
+
+    def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
+        """Set attributes from the means of `_statistics` over the rows."""
+        self.active_units_ = means[: self._n_features_out] > _ACTIVE
+
+
+def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:
+    """Sum rows times their weights in double precision, shape (1, ...)."""
+    if weight is not None:
+        values = values * weight
+    return values.sum(0, keepdim=True, dtype=torch.float64)
 
 
 def _mean_and_std(model: VAE, x: Tensor) -> Tensor:

@@ -6,10 +6,10 @@ import torch
 from sklearn.utils._param_validation import StrOptions
 
 from skgen.base._fitting import State
-from skgen.base._validation import binarized, warn_outside_unit_interval
+from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
-from skgen.vae._architecture import Scaling
+from skgen.vae._architecture import Architecture
 from skgen.vae._base import BaseVAE
 
 
@@ -195,7 +195,7 @@ class BernoulliVAE(BaseVAE):
         n_warmup_iter=0,
         learning_rate=1e-3,
         batch_size=128,
-        n_iter=100,
+        n_iter="auto",
         weight_decay=0.0,
         learning_rate_schedule="constant",
         early_stopping=False,
@@ -237,13 +237,23 @@ class BernoulliVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
+    def _describe(self, rows: RowSource) -> State:
+        return {}
+
+    def _prepare_networks(
+        self,
+        networks: Any,
+        architecture: Architecture,
+        rows: RowSource,
+        state: State,
+    ) -> None:
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (rows.shape[0] + 2)
-        mean = torch.from_numpy(
-            (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
-        )
-        return (mean, None), (torch.logit(mean), None), {}
+        mean = (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
+        if architecture.encoder is None:
+            networks["encoder"][0].set_(torch.from_numpy(mean))
+        if architecture.decoder is None:
+            networks["decoder"][-1].set_(torch.logit(torch.from_numpy(mean)))
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")
@@ -252,8 +262,7 @@ class BernoulliVAE(BaseVAE):
         self, X: Any, y: Any, *, reset: bool
     ) -> tuple[Any, None]:
         X, _ = super()._validate_training_data(X, y, reset=reset)
-        warn_outside_unit_interval(X)
-        return binarized(X, self.binarize), None
+        return bits_or_probabilities(X, self.binarize), None
 
     def _validate_data(self, X: Any) -> Any:
-        return binarized(super()._validate_data(X), self.binarize)
+        return bits_or_probabilities(super()._validate_data(X), self.binarize)

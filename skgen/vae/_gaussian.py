@@ -1,11 +1,11 @@
 """GaussianVAE: a variational autoencoder of real-valued data."""
 
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
+import scipy.sparse as sp
 import torch
-from sklearn.preprocessing import StandardScaler
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
@@ -13,14 +13,21 @@ from skgen.base import Phase
 from skgen.base._fitting import State
 from skgen.nn import GaussianObservation
 from skgen.training import RowSource
-from skgen.vae._architecture import Scaling
-from skgen.vae._base import BaseVAE
+from skgen.training._rows import row_source
+from skgen.training._schedules import SCHEDULES
+from skgen.vae._architecture import Architecture
+from skgen.vae._base import BaseVAE, weighted_sum
+from skgen.vae._gaussian_start import start_of
 from skgen.vae._model import VAE, posterior_average
+from skgen.vae._objective import NegativeELBO
+from skgen.vae._schedule import StagedLatents
+from skgen.vae._standardization import Standardization, estimate_units
 
-# The least noise variance that is learned, as a share of the variance of the data.
-_FLOOR = 1e-6
-# Numbers of a block of rows whose variance is computed at a time.
-_BLOCK_SIZE = 2**23
+# The least number of training steps that is divided into stages.
+_STEPS_FOR_STAGES = 1000
+# Of the weight decay "auto": the number of correlations between features, or latents
+# if these are fewer, that the rows must determine, is multiplied by it.
+_DECAY = 30.0
 
 
 class GaussianVAE(BaseVAE):
@@ -191,28 +198,45 @@ class GaussianVAE(BaseVAE):
             Interval(Real, 0, None, closed="neither"),
             StrOptions({"learned", "per_feature"}),
         ],
+        "architecture": [StrOptions({"shortcut", "mlp", "conv"})],
+        "n_warmup_iter": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
     }
 
-    _state_names = (*BaseVAE._state_names, "noise_variance_", "_noise_floor")
+    _state_names = (
+        *BaseVAE._state_names,
+        "noise_variance_",
+        "_noise_floor",
+        "_units",
+        "_n_used",
+        "_weight_decay",
+    )
+    # The data is standardised outside of the networks.
+    _scaled: ClassVar[bool | None] = None
+    _units: Standardization | None = None
 
     def __init__(
         self,
         n_components=16,
         *,
-        hidden_layer_sizes=(256,),
+        hidden_layer_sizes=(128, 128),
         activation="relu",
-        architecture="mlp",
+        architecture="shortcut",
         image_shape=None,
         encoder=None,
         decoder=None,
-        noise_variance="learned",
+        noise_variance="per_feature",
         beta=1.0,
-        n_warmup_iter=0,
-        learning_rate=1e-3,
-        batch_size=128,
-        n_iter=100,
-        weight_decay=0.0,
-        learning_rate_schedule="constant",
+        n_warmup_iter="auto",
+        learning_rate=3e-3,
+        batch_size=256,
+        n_iter="auto",
+        weight_decay="auto",
+        learning_rate_schedule="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -252,67 +276,172 @@ class GaussianVAE(BaseVAE):
         self.verbose = verbose
         self.random_state = random_state
 
-    def _estimate_scaling(self, rows: RowSource) -> tuple[Scaling, Scaling, State]:
-        mean, variance = _mean_and_variance(rows)
-        scale = np.sqrt(variance.mean()) or 1.0  # 1 for constant data
-        scaling = torch.from_numpy(mean), torch.tensor(scale)
-        floor = float(_FLOOR * scale**2)
-        return scaling, scaling, {"noise_variance_": variance, "_noise_floor": floor}
+    def _describe(self, rows: RowSource) -> State:
+        names = getattr(self, "feature_names_in_", None)
+        units = estimate_units(rows, per_feature=self._per_feature, names=names)
+        return {"_units": units}
+
+    def _prepare_networks(
+        self, networks: Any, architecture: Architecture, rows: RowSource, state: State
+    ) -> None:
+        units = state["_units"]
+        noise = None
+        if not isinstance(self.noise_variance, str):
+            noise = float(self.noise_variance) / units.scale[0] ** 2
+        standard = units.of_rows(rows, bounded=True)
+        start = start_of(
+            networks,
+            standard,
+            noise=noise,
+            per_feature=self._per_feature,
+            shortcut=architecture.shortcut,
+        )
+        # The latents beyond those of the linear start are opened in stages.
+        staged = self._number_of_steps(len(rows)) >= _STEPS_FOR_STAGES
+        state["_n_used"] = start.n_used if staged else None
+        state["_noise_floor"] = start.floor
+        state["noise_variance_"] = _in_units(start.noise_variance, units)
+        n_correlated = min(rows.shape[1], architecture.n_components)
+        n_correlations = n_correlated * (n_correlated - 1) / 2
+        state["_weight_decay"] = _DECAY * n_correlations / len(rows)
+
+    @property
+    def _per_feature(self) -> bool:
+        return isinstance(self.noise_variance, str) and (
+            self.noise_variance == "per_feature"
+        )
+
+    def _training_rows(self, X: Any, state: State) -> Any:
+        rows, units = row_source(X), state.get("_units")
+        if units is None:
+            return X
+        dtype = getattr(torch, str(self._dtype))
+        if sp.issparse(X) or isinstance(X, np.memmap):
+            return units.of_rows(rows, bounded=True, dtype=dtype)
+        return units.of_array(rows, dtype)
+
+    def _validate_data(self, X: Any) -> Any:
+        rows = row_source(super()._validate_data(X))
+        return rows if self._units is None else self._units.of_rows(rows, bounded=False)
+
+    def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
+        return x if self._units is None else self._units.undo(x)
+
+    @property
+    def _log_scale(self) -> float:
+        return 0.0 if self._units is None else self._units.log_scale
+
+    def _build_observation(self, state: State) -> GaussianObservation:
+        variance = _in_units(state["noise_variance_"], state.get("_units"), -1)
+        floor = None
+        if isinstance(self.noise_variance, str):
+            least = np.asarray(state["_noise_floor"])
+            least = least if np.ndim(variance) else least.max()
+            floor = torch.tensor(least, dtype=torch.float64)
+        return GaussianObservation(
+            torch.tensor(variance, dtype=torch.float64),
+            floor=floor,
+            in_proportion=not self._per_feature,
+        )
 
     def _initial_state(
         self, rows: RowSource, y: np.ndarray | None, state: State
     ) -> State:
-        state = super()._initial_state(rows, y, state)
-        variance: Any = self.noise_variance
-        if isinstance(variance, str):
-            one = variance == "learned"
-            variance = np.maximum(state["noise_variance_"], state["_noise_floor"])
-            variance = (
-                variance.mean() if one else np.broadcast_to(variance, rows.shape[1])
-            )
-        state["noise_variance_"] = _plain(variance)
-        return state
+        new = super()._initial_state(rows, y, state)
+        # A warm start may ask for another noise than that of the last fit.
+        variance = new["noise_variance_"]
+        if not isinstance(self.noise_variance, str):
+            variance = float(self.noise_variance)
+        elif not self._per_feature:
+            variance = float(np.mean(variance))
+        elif not np.ndim(variance):
+            variance = np.full(rows.shape[1], variance)
+        return {**new, "noise_variance_": variance}
 
-    def _build_observation(self, state: State) -> GaussianObservation:
-        variance = torch.tensor(state["noise_variance_"], dtype=torch.float64)
-        learned = isinstance(self.noise_variance, str)
-        floor = state["_noise_floor"] if learned else None
-        return GaussianObservation(variance, floor=floor)
+    def _learned_noise(self, variance: Any, units: Standardization | None) -> Any:
+        """Convert variances of the model to the units of X, one or one a feature."""
+        variance = _in_units(variance, units)
+        return variance if self._per_feature else float(np.mean(variance))
+
+    def _build_objective(self, state: State) -> NegativeELBO:
+        objective = super()._build_objective(state)
+        n_used, n_latents = state.get("_n_used"), state["_architecture"].n_components
+        if self.n_warmup_iter == "auto" and n_used is not None and n_used < n_latents:
+            objective.stages = StagedLatents(n_used, n_latents)
+        if state.get("_units") is not None:
+            objective.log_scale = state["_units"].log_scale
+        return objective
+
+    def _build_inference_model(self, state: State) -> VAE:
+        model = super()._build_inference_model(state)
+        units = state.get("_units")
+        if units is not None and units.bounds is not None:
+            low, high = (
+                torch.from_numpy((bound - units.location) / units.scale)
+                for bound in units.bounds
+            )
+            model.bounds = low, high
+        return model
 
     def _read_state(self, state: State, phase: Phase) -> State:
         trained = super()._read_state(state, phase)
         observation: Any = phase.model.observation
         if observation.floor is not None:
             variance = observation.variance.cpu().double().numpy()
-            trained["noise_variance_"] = _plain(variance)
+            trained["noise_variance_"] = self._learned_noise(
+                variance, state.get("_units")
+            )
+        # The stages are those of a first fit.
+        trained["_n_used"] = None
         return trained
 
+    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
+        if self.weight_decay != "auto":
+            return super()._optimizer_arguments(state)
+        decay = {"weight_decay": state.get("_weight_decay", 0.0)}
+        # The linear map keeps its size, and a linear model is exact.
+        shortcut = state["_architecture"].shortcut
+        groups = [("*.network.*", decay)] if shortcut else []
+        return self._adam(groups)
+
     def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+        if self._units is not None:
+            rows = self._units.of_rows(rows, bounded=True)
         super()._finalise(rows, partial=partial)
+
+    def _statistics(
+        self, model: VAE, x: Tensor, weight: Tensor | None = None, *, pairs: bool
+    ) -> Tensor:
+        kl = super()._statistics(model, x, weight, pairs=pairs)
+        if not isinstance(self.noise_variance, str):
+            return kl
+        error = posterior_average(
+            model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
+        )
+        return torch.cat([kl, weighted_sum(error, weight)], 1)
+
+    def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
+        super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error = self._apply(_sum_of_squared_errors, rows).sum(0) / rows.shape[0]
-            observation = self._build_observation(self._state())
-            best = observation.optimal_variance(torch.from_numpy(error)[None])
-            self.noise_variance_ = _plain(best)
+            error = torch.from_numpy(means[None, self._n_features_out :])
+            best = self._build_observation(self._state()).optimal_variance(error)
+            self.noise_variance_ = self._learned_noise(best.numpy(), self._units)
 
 
-def _mean_and_variance(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
-    """Compute mean and variance of each column, float64, (n_features,) each."""
-    scaler = StandardScaler()
-    for block in rows.blocks(max(1, _BLOCK_SIZE // rows.shape[1])):
-        scaler.partial_fit(block.numpy())
-    return scaler.mean_, scaler.var_
+def _in_units(
+    variance: Any, units: Standardization | None, power: int = 1
+) -> float | np.ndarray:
+    """Convert variances from the units of the model to those of X.
 
-
-def _plain(variance: Any) -> float | np.ndarray:
-    """One variance as a float, several as an array."""
+    One number stays one where all features have one scale. A `power` of -1 is the way
+    back.
+    """
     variance = np.asarray(variance, dtype=np.float64)
+    if units is not None:
+        scale = units.scale
+        if not variance.ndim and (scale == scale[0]).all():
+            scale = scale[0]
+        variance = np.asarray(
+            variance * scale**2 if power == 1 else variance / scale**2
+        )
     return variance.copy() if variance.ndim else float(variance)
-
-
-def _sum_of_squared_errors(model: VAE, x: Tensor) -> Tensor:
-    """Mean over the posterior, sum over rows; shape (1, n_features), float64."""
-    error = posterior_average(
-        model, x, model.posterior(x), lambda x, f: (x - f).square()
-    )
-    return error.sum(0, keepdim=True, dtype=torch.float64)

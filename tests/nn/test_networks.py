@@ -1,6 +1,4 @@
-"""Networks of the VAEs, and the seeding of modules."""
-
-from contextlib import nullcontext
+"""Networks of the VAEs."""
 
 import pytest
 import torch
@@ -9,7 +7,6 @@ from torch import nn
 
 from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
 from skgen.nn._networks import check_network, reset_parameters, shrink_log_variances
-from skgen.nn._seeding import seeded
 
 
 def test_mlp():
@@ -62,8 +59,9 @@ def test_units():
 
 def test_start_of_the_networks():
     encoder = mlp((50, 200, 8), "relu")
-    with seeded(0):
-        reset_parameters(encoder)
+    before = torch.get_rng_state()
+    reset_parameters(encoder, torch.Generator().manual_seed(0))
+    assert torch.equal(before, torch.get_rng_state())
     weight = encoder[0].weight
     assert weight.std().item() == pytest.approx((2 / 250) ** 0.5, rel=0.05)
     assert encoder[0].bias.abs().max() == 0
@@ -71,41 +69,6 @@ def test_start_of_the_networks():
     shrink_log_variances(encoder)
     torch.testing.assert_close(encoder[-1].weight[:4], before[:4])
     torch.testing.assert_close(encoder[-1].weight[4:], 0.01 * before[4:])
-
-
-def test_seeded_is_reproducible_and_leaves_no_trace():
-    before = torch.get_rng_state()
-    with seeded(3):
-        one = nn.Linear(4, 4).weight
-    with seeded(3):
-        two = nn.Linear(4, 4).weight
-    with seeded(4):
-        assert not torch.equal(one, nn.Linear(4, 4).weight)
-    assert torch.equal(one, two)
-    assert torch.equal(before, torch.get_rng_state())
-
-
-def test_seeded_seeds_the_gpu_too(monkeypatch):
-    """Stand-ins for the functions of torch that need one."""
-    calls = []
-    device = torch.device("cuda", 1)
-
-    def fork_rng(devices):
-        calls.append(("fork", devices))
-        return nullcontext()
-
-    def on(device):
-        calls.append(("on", device))
-        return nullcontext()
-
-    state = torch.get_rng_state()
-    monkeypatch.setattr(torch.random, "fork_rng", fork_rng)
-    monkeypatch.setattr(torch.cuda, "device", on)
-    monkeypatch.setattr(torch.cuda, "manual_seed", lambda s: calls.append(("seed", s)))
-    with seeded(5, device):
-        pass
-    assert calls == [("fork", [device]), ("on", device), ("seed", 5)]
-    torch.set_rng_state(state)
 
 
 def test_check_network_leaves_the_mode_as_it_was():

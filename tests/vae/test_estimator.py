@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from families import PLAIN
 from scipy import stats
 from scipy.sparse import csr_array
 from sklearn.datasets import load_digits
@@ -14,8 +15,12 @@ BOTH = pytest.mark.parametrize("cls", [GaussianVAE, BernoulliVAE])
 
 
 def quick(cls=GaussianVAE, **params):
-    params = {"n_components": 4, "n_iter": 3, "random_state": 0} | params
+    plain = PLAIN if cls is GaussianVAE else {}
+    params = plain | {"n_components": 4, "n_iter": 3, "random_state": 0} | params
     return cls(**params)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:Training of:Warning")
 
 
 # Scores
@@ -120,13 +125,14 @@ def test_encode_and_reconstruct(cls):
 
 
 def test_active_units():
+    """Those whose KL divergence is above 0.1 nats in the mean over the data."""
     model = quick(
-        n_components=10, n_iter=60, noise_variance=0.1, learning_rate=0.01
+        n_components=10, n_iter=120, noise_variance=0.1, learning_rate=0.01
     ).fit(X)
-    active = model.transform(X.astype(np.float32)).var(axis=0) > 0.01
+    active = model.elbo_terms(X)[1].mean(axis=0) > 0.1
     np.testing.assert_array_equal(model.active_units_, active)
     assert model.active_units_.dtype == bool
-    assert model.active_units_.sum() == 10
+    assert 5 <= model.active_units_.sum() <= 10
     noisy = quick(n_iter=60, noise_variance=2.0, learning_rate=0.01).fit(X)
     assert noisy.active_units_.sum() == 0
 
@@ -154,7 +160,8 @@ def test_samples_of_latents_are_standard_normal():
     model = quick(hidden_layer_sizes=(), n_iter=50).fit(X)
     b = model.inverse_transform(np.zeros((1, 4)))
     W = model.inverse_transform(np.eye(4)) - b
-    z = np.linalg.lstsq(W.T, (model.sample(4000) - b).T, rcond=None)[0]
+    means = model.sample(4000, noise=False)
+    z = np.linalg.lstsq(W.T, (means - b).T, rcond=None)[0]
     for column in z:
         assert stats.kstest(column, "norm").pvalue > 1e-4
     assert np.abs(np.corrcoef(z) - np.eye(4)).max() < 4.5 / np.sqrt(4000)
@@ -166,7 +173,7 @@ def test_samples_of_latents_are_standard_normal():
 @pytest.mark.parametrize("noise_variance", ["learned", "per_feature"])
 def test_learned_variance_is_the_best(noise_variance):
     """The closed form: moved either way, it lowers the score of the training data."""
-    model = quick(noise_variance=noise_variance, n_iter=10).fit(X)
+    model = quick(noise_variance=noise_variance, n_iter=120).fit(X)
     best, score = model.noise_variance_, model.score(X)
     assert np.shape(best) == (() if noise_variance == "learned" else (64,))
     for factor in (0.99, 1.01):
@@ -192,7 +199,7 @@ def test_variance_has_a_floor():
     half = np.column_stack([constant[:, 0], np.arange(20.0)])
     model = quick(noise_variance="per_feature", **no_weights).fit(half)
     variance = half.var(axis=0)
-    expected = [1e-6 * variance.mean(), variance[1]]
+    expected = [1e-6, variance[1]]  # a constant feature has no unit
     assert model.noise_variance_ == pytest.approx(expected, rel=1e-2)
 
 

@@ -16,7 +16,7 @@ from skgen.nn import (
     mlp,
 )
 from skgen.nn._networks import reset_parameters
-from skgen.nn._seeding import seeded
+from skgen.nn._seeding import DrawFrom
 from skgen.training import Batch
 from skgen.vae._model import VAE, elbo
 from skgen.vae._objective import NegativeELBO
@@ -30,9 +30,9 @@ def small(observation, seed=0):
     """A VAE of 20 features, as the estimators build it, in float32."""
     encoder = nn.Sequential(Standardize(20), *mlp((20, 64, 8), "relu"))
     decoder = nn.Sequential(*mlp((4, 64, 20), "relu"), Unstandardize(20))
-    with seeded(seed):
-        for network in (encoder, decoder):
-            reset_parameters(network)
+    generator = torch.Generator().manual_seed(seed)
+    for network in (encoder, decoder):
+        reset_parameters(network, generator)
     encoder[0].set_(torch.full((20,), 0.5), torch.tensor(0.3))
     decoder[-1].set_(torch.full((20,), 0.1), torch.tensor(1.5))
     return VAE(encoder, decoder, observation)
@@ -110,7 +110,7 @@ def train_linear(X, n_steps, factor_dtype):
     """Mean ELBO, in float64, that a linear VAE reaches in a bare loop."""
     x = torch.tensor(X, dtype=torch.float32)
     n = x.shape[1]
-    with seeded(0):
+    with DrawFrom(torch.Generator().manual_seed(0)):
         networks = nn.Linear(n, 8), nn.Linear(4, n)
     model = VAE(*networks, GaussianObservation(torch.ones(()), floor=1e-3))
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)

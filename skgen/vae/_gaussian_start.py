@@ -1,0 +1,114 @@
+"""The start of the training of a VAE of real values: networks and noise."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from skgen.training import RowSource
+from skgen.vae._linear_start import probabilistic_pca
+from skgen.vae._standardization import LEAST_NOISE, noise_floor, spread_rows
+
+# Numbers of a block of rows whose variance is computed at a time.
+_BLOCK_SIZE = 2**20
+# Size of the table from which principal components are computed: a second of work.
+_MOST_NUMBERS = 2**22
+# Factors of initial weights beside a linear map: of the last layers, and of those that
+# read latents which join later.
+_START, _START_OF_OTHERS = 0.3, 0.03
+
+
+class Start(NamedTuple):
+    """What training starts from, beside the parameters of the networks.
+
+    Attributes
+    ----------
+    noise_variance : ndarray of shape (n_features,) or float
+        Variances of the noise of standardised features, or one for all.
+    floor : ndarray of shape (n_features,) or float
+        Their least values.
+    n_used : int or None
+        Number of latents that a linear start uses; None where there is none.
+    """
+
+    noise_variance: Any
+    floor: Any
+    n_used: int | None
+
+
+def start_of(
+    networks: Any,
+    rows: RowSource,
+    *,
+    noise: float | None,
+    per_feature: bool,
+    shortcut: bool,
+) -> Start:
+    """Set the parameters of networks, and estimate the noise, before training.
+
+    Parameters
+    ----------
+    networks : nn.ModuleDict
+        Modules "encoder" and "decoder", with random parameters; changed in place.
+    rows : RowSource of shape (n_samples, n_features)
+        Standardised data.
+    noise : float or None
+        A noise variance that is given, one for all features; None means that it is
+        learned.
+    per_feature : bool
+        Whether each feature has a learned noise variance of its own.
+    shortcut : bool
+        Whether the networks have a linear map beside them, which then starts at
+        probabilistic PCA.
+
+    Returns
+    -------
+    start : Start
+        Variances and the number of latents in use.
+    """
+    n_features = rows.shape[1]
+    floor = noise_floor(rows) if per_feature else np.full(n_features, LEAST_NOISE)
+    n_used = None
+    if shortcut:
+        x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
+        if weight is not None:
+            x *= np.sqrt(weight)[:, None]
+        n_latents = networks["decoder"].shortcut.in_features
+        linear = probabilistic_pca(x, n_latents, noise, floor)
+        linear.set_(networks["encoder"].shortcut, networks["decoder"].shortcut)
+        _shrink(networks["encoder"], networks["decoder"], linear.n_used)
+        variance, n_used = linear.noise_variance, linear.n_used
+    else:
+        variance = _mean_squares(rows)
+    if noise is not None:
+        return Start(noise, LEAST_NOISE, n_used)
+    if per_feature:
+        return Start(np.maximum(variance, floor), floor, n_used)
+    return Start(max(float(variance.mean()), LEAST_NOISE), LEAST_NOISE, n_used)
+
+
+def _shrink(encoder: Any, decoder: Any, n_used: int) -> None:
+    """Make networks that stand beside a linear map small at the start of training.
+
+    Parameters
+    ----------
+    encoder, decoder : WithShortcut
+        The networks, changed in place.
+    n_used : int
+        Number of latents that the linear map uses. One more reaches the network of the
+        decoder in full, the others hardly: they join later.
+    """
+    with torch.no_grad():
+        for network in (encoder.network, decoder.network):
+            network[-1].weight.mul_(_START)
+        decoder.network[0].weight[:, n_used + 1 :].mul_(_START_OF_OTHERS)
+
+
+def _mean_squares(rows: RowSource) -> np.ndarray:
+    """Mean squares of standardised rows, (n_features,)."""
+    total = np.zeros(rows.shape[1])
+    size = max(1, _BLOCK_SIZE // rows.shape[1])
+    for block, weight in rows.weighted_blocks(size):
+        x = block.to(torch.float64).square().numpy()
+        total += x.sum(0) if weight is None else weight @ x
+    return total / len(rows)

@@ -1,0 +1,130 @@
+"""Where training starts: probabilistic PCA, in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    r"""A linear model with Gaussian noise, and its exact posterior.
+
+    .. math:: x \sim \mathcal{N}(W z, \operatorname{diag} \sigma^2), \quad
+              q(z \mid x) = \mathcal{N}(A x, \operatorname{diag} v), \quad
+              M = I + W^\top \operatorname{diag}(\sigma^{-2}) W, \quad
+              A = M^{-1} W^\top \operatorname{diag}(\sigma^{-2}), \quad
+              v_j = (M^{-1})_{jj}
+
+    (Tipping & Bishop, "Probabilistic principal component analysis", JRSS B 61, 1999).
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_latents)
+        W, whose columns are 0 for latents that are not used.
+    noise_variance : ndarray of shape (n_features,)
+        :math:`\sigma^2`.
+    n_used : int
+        Number of latents that are used: the first ones.
+    """
+
+    weight: np.ndarray
+    noise_variance: np.ndarray
+    n_used: int
+
+    @torch.no_grad()
+    def set_(self, encoder: nn.Linear, decoder: nn.Linear) -> None:
+        """Set the parameters of a linear encoder and decoder."""
+        n_latents = self.weight.shape[1]
+        by_noise = self.weight.T / self.noise_variance
+        inverse = np.linalg.inv(np.eye(n_latents) + by_noise @ self.weight)
+        weight, bias = _zero(encoder)
+        weight[:n_latents] = torch.from_numpy(inverse @ by_noise)
+        bias[n_latents:] = torch.from_numpy(np.log(np.diag(inverse)))
+        weight, _ = _zero(decoder)
+        weight.copy_(torch.from_numpy(self.weight))
+
+
+def probabilistic_pca(
+    x: np.ndarray, n_latents: int, noise: float | None, floor: np.ndarray
+) -> LinearModel:
+    r"""Fit probabilistic PCA with the number of components of least BIC.
+
+    With the eigenvalues :math:`\lambda_1 \ge \lambda_2 \ge \dots` of the covariance, k
+    components and D features, the noise variance is the mean of the others, and
+
+    .. math:: \mathrm{BIC}(k) = n \left[ \sum_{j \le k} \log \lambda_j
+              + (D - k) \log \sigma^2 + D \right]
+              + \left(D k - \tfrac{k (k-1)}{2} + 1\right) \log n
+
+    (Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978).
+    Afterwards each feature has the noise variance that its own variance leaves.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Centered data, float64. Rows with weights are multiplied by their roots.
+    n_latents : int
+        The largest number of components.
+    noise : float or None
+        A noise variance that is given, one for all features; as many components are
+        used as have a larger variance. None means that there is one for each feature,
+        to be estimated.
+    floor : ndarray of shape (n_features,)
+        Least noise variance of each feature.
+
+    Returns
+    -------
+    model : LinearModel
+        The linear model.
+    """
+    n_features = x.shape[1]
+    values, vectors = _principal_axes(x, n_latents)
+    total = np.square(x).sum() / len(x)
+    if noise is None:
+        n_used, common = _least_bic(values, total, len(x), n_features, n_latents)
+    else:
+        n_used, common = int((values[:n_latents] > noise).sum()), noise
+    loadings = np.zeros((n_features, n_latents))
+    roots = np.sqrt(np.maximum(values[:n_used] - common, 0))
+    loadings[:, :n_used] = vectors[:, :n_used] * roots
+    rest = np.full(n_features, common)
+    if noise is None:
+        rest = np.square(x).mean(axis=0) - np.square(loadings).sum(axis=1)
+    return LinearModel(loadings, np.maximum(rest, floor), n_used)
+
+
+def _principal_axes(x: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Largest eigenvalues of the covariance and their vectors, each with one sign."""
+    n_rows, n_features = x.shape
+    if n_rows < n_features:
+        values, left = np.linalg.eigh(x @ x.T / n_rows)
+        vectors = x.T @ left / np.sqrt(np.maximum(values, 1e-12) * n_rows)
+    else:
+        values, vectors = np.linalg.eigh(x.T @ x / n_rows)
+    values, vectors = values[::-1], vectors[:, ::-1][:, :n_axes]
+    signs = np.sign(
+        vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
+    )
+    return np.maximum(values, 0), vectors * np.where(signs == 0, 1, signs)
+
+
+def _least_bic(
+    values: np.ndarray, total: float, n_rows: int, n_features: int, n_latents: int
+) -> tuple[int, float]:
+    """Number of components of the least BIC, and the noise variance."""
+    best = np.inf, 0, 1.0
+    smallest = 1e-9 * max(total / n_features, 1e-300)
+    for k in range(min(n_latents, n_features - 1, len(values)) + 1):
+        noise = max((total - values[:k].sum()) / (n_features - k), smallest)
+        logs = np.log(np.maximum(values[:k], smallest)).sum()
+        deviance = n_rows * (logs + (n_features - k) * np.log(noise) + n_features)
+        n_parameters = n_features * k - k * (k - 1) / 2 + 1
+        best = min(best, (deviance + n_parameters * np.log(n_rows), k, noise))
+    return best[1], best[2]
+
+
+def _zero(layer: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Set a layer to 0, and return its weight and bias."""
+    return layer.weight.zero_(), layer.bias.zero_()
