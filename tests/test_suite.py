@@ -18,6 +18,15 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
+    "vae/test_defaults.py::test_clusters_on_a_circle": [
+        "vae/test_defaults.py::test_why_the_posterior_collapses"
+    ],
+    "vae/test_defaults.py::test_early_stopping_waits": [
+        "vae/test_defaults.py::test_early_stopping_waits_in_steps"
+    ],
+    "vae/test_defaults.py::test_no_worse_than_pca": [
+        "vae/test_defaults.py::test_no_worse_than_pca_after_a_part_of_the_steps[iris]"
+    ],
     "rbm/test_learning.py::test_bars_and_stripes[1]": [
         "rbm/test_learning.py::test_bars_and_stripes[0]"
     ],

@@ -372,7 +372,13 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
             )
         # Numbers too large for the precision get validate_data's error alone.
         with np.errstate(over="ignore"):
-            return validated(self, X, dtype=self._dtype, order="C", reset=reset), None
+            dtype = self._data_dtype
+            return validated(self, X, dtype=dtype, order="C", reset=reset), None
+
+    @property
+    def _data_dtype(self) -> Any:
+        """Dtype in which training data is validated, or several that are allowed."""
+        return self._dtype
 
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""

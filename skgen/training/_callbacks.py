@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from math import inf
 from typing import Any
 
 import torch
@@ -17,6 +18,9 @@ from skgen.training._batches import some_rows
 # Number of rows whose loss is recorded, or the share of the training data where that is
 # more. The score of a row of an RBM takes more time than a training step on it.
 _MIN_WATCHED = 128
+# Steps that early stopping waits for at least, and by how much a running value, the log
+# of a variance, must fall to count.
+_LEAST_STEPS_TO_WAIT, _CLEAR_FALL = 200, 0.01
 _WATCHED_SHARE = 0.005
 
 
@@ -57,6 +61,10 @@ class WatchLoss(Callback):
 class StopEarly(EarlyStopping):
     """Early stopping that begins after the warm-up of the objective.
 
+    It waits for as many epochs as it is told, and for 200 steps at least, as an epoch
+    of a small table may be one step; and while a value that training improves on its own,
+    such as a noise variance, still falls (`Objective.running_value`).
+
     It restores the best model and, with it, the state of the objective then: an
     objective that is newer than its model would go on from Markov chains or averages
     of another model.
@@ -65,10 +73,18 @@ class StopEarly(EarlyStopping):
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, **kwargs)
         self.best_objective_state_: dict[str, Any] | None = None
+        self.n_epochs_ = self.patience
+        self.least_value_ = inf
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         if net.epochs_trained() <= net.criterion_.n_warmup:
             return
+        n_steps = net.history[-1, "train_batch_count"]
+        self.patience = max(self.n_epochs_, -(-_LEAST_STEPS_TO_WAIT // n_steps))
+        value = net.criterion_.running_value(net.module_)
+        if value is not None and value < self.least_value_ - _CLEAR_FALL:
+            self.least_value_ = value
+            self.misses_ = min(self.misses_, 0)
         try:
             super().on_epoch_end(net, **kwargs)
         finally:  # it may raise KeyboardInterrupt, to stop
@@ -78,6 +94,7 @@ class StopEarly(EarlyStopping):
 
     def on_train_end(self, net: Any, **kwargs: Any) -> None:
         super().on_train_end(net, **kwargs)
+        self.patience = self.n_epochs_
         is_last = self.best_epoch_ == net.history[-1, "epoch"]
         if self.best_objective_state_ is not None and not is_last:
             net.criterion_.load_state_dict(self.best_objective_state_)

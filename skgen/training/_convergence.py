@@ -6,16 +6,14 @@ import numpy as np
 
 # Epochs from which on it is said that the loss still falls.
 _LEAST_EPOCHS = 50
+# A fall in the second half of the epochs is clear if the slope of a line through them
+# is as many standard errors, and the fall as large a share of that of the training.
+# Where the learning rate falls to zero, the loss falls with it to the end.
+_CLEAR_ERRORS = 3.0
+_CLEAR_SHARE, _CLEAR_SHARE_WITH_SCHEDULE = 0.05, 0.4
 # In fewer epochs than these, training may well raise the loss of a good start at first:
 # then a rise is clear if it is twice the loss.
 _FEW_EPOCHS, _CLEAR_RISE_AT_FIRST = 5, 2.0
-# A fall from the last but one tenth of the epochs to the last is clear if it is as many
-# standard errors, and as large a share of the fall of the whole training. A loss that
-# decays exponentially to a limit has come to within 1 % of it then.
-_CLEAR_ERRORS = 4.0
-_CLEAR_SHARE = 0.01
-# The share where the learning rate falls to zero: the loss falls with it to the end.
-_CLEAR_SHARE_WITH_SCHEDULE = 0.1
 # A rise above the start is clear if it is as many standard deviations of the noise, and
 # as large a share of the fall in between and of the loss, or of one nat.
 _CLEAR_DEVIATIONS = 6.0
@@ -67,19 +65,21 @@ def _rise(losses: np.ndarray) -> str | None:
 
 
 def _unfinished_fall(losses: np.ndarray, clear_share: float) -> str | None:
-    """Whether the loss falls from the last but one tenth of the epochs to the last."""
-    n = len(losses) // 10
+    """Whether the loss falls in the second half of the epochs."""
     if len(losses) < _LEAST_EPOCHS:
         return None
-    before, last = losses[-2 * n : -n].mean(), losses[-n:].mean()
-    error = _noise(losses[-2 * n :]) * np.sqrt(2 / n)
-    fall = before - last
-    if fall <= max(_CLEAR_ERRORS * error, clear_share * (losses[0] - last)):
+    half = losses[len(losses) // 2 :]
+    n = len(half)
+    epochs = np.arange(n) - (n - 1) / 2
+    slope = epochs @ half / (epochs @ epochs)
+    error = _noise(half) / np.sqrt(epochs @ epochs)
+    fall, last = -slope * n, half[-(n // 5) :].mean()
+    if -slope <= _CLEAR_ERRORS * error or fall <= clear_share * (losses[0] - last):
         return None
     return (
-        f"ended after {len(losses)} epochs while train_loss still fell, from "
-        f"{before:.6g} to {last:.6g} nats per row over the last {2 * n} epochs. "
-        "Increase n_iter, or learning_rate if the loss falls smoothly."
+        f"ended after {len(losses)} epochs while train_loss still fell, by {fall:.3g} "
+        f"nats per row in the last {n} epochs, to {last:.6g}. Increase n_iter, or "
+        "learning_rate if the loss falls smoothly."
     )
 
 

@@ -417,5 +417,5 @@ class GenerativeNet(NeuralNet):
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
                 "no longer finite. Lower learning_rate (got "
                 f"{self._param_groups()[0]['lr']:g}), momentum or "
-                "weight_decay, or scale X to [0, 1]."
+                "weight_decay, or scale X."
             )

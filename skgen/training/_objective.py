@@ -114,6 +114,22 @@ class Objective(nn.Module):
         """
         return None
 
+    def running_value(self, model: Any) -> float | None:  # noqa: ARG002
+        """Return what early stopping waits for as long as it falls.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+
+        Returns
+        -------
+        value : float or None
+            For example the log of a variance that follows the errors of the model; a
+            fall by 0.01 counts. None, the default, means that there is nothing.
+        """
+        return None
+
     def inference_model(self, model: Any) -> Any:
         """Return the model that answers for the trained one, by default itself.
 

@@ -39,7 +39,7 @@ _ACTIVE = 0.1
 # What n_iter="auto" means: at least so many passes, and so many mini-batches.
 _LEAST_EPOCHS, _LEAST_STEPS = 100, 3000
 # Share of the rows that the end of a fit looks at: for each epoch, and at least.
-_SHARE_AN_EPOCH, _LEAST_SHARE, _LEAST_ROWS = 0.08, 0.25, 256
+_SHARE_AN_EPOCH, _LEAST_SHARE, _LEAST_ROWS = 0.05, 0.2, 256
 # Epochs from which on it takes all points of the integral over the posterior.
 _EPOCHS_FOR_ALL_POINTS = 110
 
@@ -272,7 +272,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Samples, in the dtype of training.
+            Samples; from `GaussianVAE` in the dtype of the data that it was fitted to,
+            from `BernoulliVAE` in that of training.
         """
         check_is_fitted(self)
         rng = self._rng(random_state)
@@ -280,7 +281,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         draw: Any = VAE.conditional_mean
         if noise:
             draw = partial_function(VAE.sample, generator=self._generator(rng))
-        return self._in_units_of_data(self._apply(draw, z.astype(self._dtype)))
+        x = self._apply(draw, z.astype(self._dtype))
+        return self._in_units_of_data(x.astype(self._sample_dtype, copy=False))
 
     @property
     def _n_features_out(self) -> int:
@@ -311,6 +313,10 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """Number of mini-batches of a fit to so many rows."""
         n_epochs = self._number_of_epochs(self.n_iter, n_rows)
         return n_epochs * self._number_of_batches(n_rows)
+
+    @property
+    def _sample_dtype(self) -> np.dtype:
+        return self._dtype
 
     def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
         """Convert what the model computes to the units of X."""

@@ -69,8 +69,10 @@ class BernoulliVAE(BaseVAE):
         Learning rate of Adam.
     batch_size : int, default=128
         Number of rows of a mini-batch.
-    n_iter : int, default=100
-        Number of passes over the training data.
+    n_iter : int or "auto", default="auto"
+        Number of passes over the training data (epochs). "auto" counts steps, that is
+        mini-batches: as many epochs as make at least 3000 steps, and at least 100.
+        With up to `batch_size` rows these are 3000 epochs of one step.
     weight_decay : float, default=0.0
         Each step subtracts ``learning_rate * weight_decay`` times the weights
         (AdamW); biases do not decay.
@@ -85,17 +87,16 @@ class BernoulliVAE(BaseVAE):
         Fraction of the rows that is held out, with `early_stopping` or if one of
         `callbacks` uses held-out rows.
     n_iter_no_change : int, default=10
-        Number of epochs without improvement after which training stops.
+        Number of epochs without improvement after which training stops. It waits for
+        200 steps at least, since an epoch of a small table may be a single step.
     tol : float, default=1e-4
         The smallest increase of the ELBO, in nats per sample, that counts as an
         improvement for `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, which
-        are in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
-        or `early_stopping` the history has ``train_loss`` and, where rows are
-        held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
-        or 0.5 % of the training rows if that is more. A pickle of a fitted
-        estimator has no callbacks.
+        are in ``net_.callbacks_`` afterwards. Their parameters can be set and
+        searched as ``callbacks__name__parameter``, by skorch's names: the one given,
+        or that of the class. A pickle of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
         estimator uses the CPU where its device is missing.
@@ -109,27 +110,38 @@ class BernoulliVAE(BaseVAE):
         Whether the networks are compiled for training by `torch.compile`, where torch
         can do so. Compilation takes a minute; it has not been tried on a GPU.
     warm_start : bool, default=False
-        Whether `fit` continues from the last solution.
+        Whether `fit` continues from the last solution, with the same rows held out,
+        the state of the optimizer and the random numbers that follow.
     verbose : int, default=0
         If not 0, epoch, ELBO and remaining time are shown: as a progress bar in a
-        terminal or notebook, elsewhere as one line for each epoch.
+        terminal or notebook, elsewhere as one line for each epoch. Callbacks of skorch
+        that print, such as `PrintLog`, do so if it is not 0.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, shuffling, the noise in training and
-        samples. An int gives identical results each time on one machine and device.
+        Determines initial weights, also those of networks of your own, shuffling, the
+        noise in training and samples. An int gives identical results each time on one
+        machine and device, also for fits in several threads. The global generators of
+        torch are neither read nor moved.
 
     Attributes
     ----------
     weights_ : dict of str to ndarray
         Parameters of encoder and decoder, by the names of torch. Besides the weights
-        they hold the scaling of the data: the encoder starts with, and the decoder
-        ends with, a fixed affine map.
+        they hold the means of the data: the built-in encoder starts by subtracting
+        them, and the built-in decoder ends by adding their logits.
     active_units_ : ndarray of shape (n_components,), dtype=bool
-        Latent variables that are used: the variance of their posterior mean over
-        the training data is above 0.01 [4]_.
+        Latent variables that are used: the KL divergence of their posterior from the
+        prior, averaged over the training data, is above 0.1 nats. The others have
+        collapsed, in the sense of [4]_. After a short fit the average is over a part
+        of the rows.
     n_iter_ : int
-        Number of epochs run.
+        Number of epochs run, in all fits that `warm_start` or `partial_fit` join.
     history_ : skorch.history.History
-        One row for each epoch.
+        One row for each epoch. ``train_loss`` is minus the mean ELBO of training rows
+        in the course of the epoch, in nats per row, and ``train_reconstruction`` and
+        ``train_kl`` are its terms, from the first and every 16th further mini-batch
+        with one draw of z a row. Where rows are held out, ``valid_loss`` is minus the
+        mean ELBO of a fixed subset of these after the epoch: 128 rows, or 0.5 % of the
+        number of training rows if that is more.
     net_ : skorch.NeuralNet
         The net that trained the model.
     device_ : str
@@ -149,6 +161,12 @@ class BernoulliVAE(BaseVAE):
     With ``binarize="none"`` the score of data that is not binary is a cross
     entropy, useful to compare models on the same data, and not the log of a
     probability. Scores under different kinds of binarization do not compare.
+    Values outside [0, 1] by more than rounding are neither bits nor probabilities:
+    `fit` and all methods that take data warn of them, except with
+    ``binarize="threshold"``.
+
+    `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above its start, or still
+    falls clearly in the second half of the epochs.
 
     References
     ----------
@@ -157,8 +175,8 @@ class BernoulliVAE(BaseVAE):
        approximate inference in deep generative models", ICML 2014.
     .. [3] I. Higgins et al., "beta-VAE: learning basic visual concepts with a
        constrained variational framework", ICLR 2017.
-    .. [4] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
-       autoencoders", ICLR 2016.
+    .. [4] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
+       linear VAE perspective on posterior collapse", NeurIPS 2019.
 
     Examples
     --------

@@ -28,6 +28,8 @@ _STEPS_FOR_STAGES = 1000
 # Of the weight decay "auto": the number of correlations between features, or latents
 # if these are fewer, that the rows must determine, is multiplied by it.
 _DECAY = 30.0
+# The largest product of learning rate and that weight decay.
+_MOST_DECAY = 0.1
 
 
 class GaussianVAE(BaseVAE):
@@ -36,64 +38,90 @@ class GaussianVAE(BaseVAE):
     A latent variable model with a neural network f, the decoder,
 
     .. math:: z \sim \mathcal{N}(0, I), \quad
-              x \sim \mathcal{N}(f(z), \sigma^2 I),
+              x \sim \mathcal{N}\left(f(z), \operatorname{diag} \sigma^2\right),
 
     and an approximate posterior :math:`q(z \mid x) = \mathcal{N}(\mu(x),
     \operatorname{diag} \sigma_q^2(x))` by another, the encoder. Both are trained
     by stochastic gradient ascent on the evidence lower bound (ELBO) of the
     log-likelihood, with the reparameterisation trick [1]_ [2]_. The score is the
     ELBO in nats with all its constants, so that `noise_variance`, `n_components`,
-    networks and `beta` can be compared by it. Without hidden layers the model is
-    probabilistic PCA.
+    networks and `beta` can be compared by it.
+
+    By default each feature has a noise variance :math:`\sigma_i^2` of its own and is
+    standardised inside of the model, so that the units and offsets of the features do
+    not matter, and the networks start at probabilistic PCA in closed form. With
+    ``noise_variance="learned"`` the model is isotropic,
+    :math:`\mathcal{N}(f(z), \sigma^2 I)` in the units of X; without hidden layers
+    it is then probabilistic PCA.
 
     Parameters
     ----------
     n_components : int, default=16
         Number of latent variables.
-    hidden_layer_sizes : tuple of int or int, default=(256,)
+    hidden_layer_sizes : tuple of int or int, default=(128, 128)
         Widths of the hidden layers of the encoder; the decoder has the same in reverse
-        order. An empty tuple makes both linear: probabilistic PCA, or factor analysis
-        with ``noise_variance="per_feature"``.
+        order. An empty tuple makes both linear: factor analysis, or probabilistic PCA
+        with ``noise_variance="learned"``. Linear networks start at random.
     activation : str, default="relu"
         Activation of the hidden layers: "identity", "logistic", "tanh", "relu",
         "elu", "silu", "gelu" or "softplus".
-    architecture : {"mlp", "conv"}, default="mlp"
-        With "conv", two strided convolutions (32 and 64 channels, 3 × 3) precede the
-        hidden layers of the encoder, and their transposes follow those of the
-        decoder. It needs `image_shape`.
+    architecture : {"shortcut", "mlp", "conv"}, default="shortcut"
+        Networks of fully connected layers ("mlp"); the same with a linear map beside
+        the hidden layers of the encoder and of the decoder, which starts at
+        probabilistic PCA with the number of components of least BIC ("shortcut"); or,
+        with "conv", fully connected layers with two strided convolutions (32 and 64
+        channels, 3 × 3) before those of the encoder, and their transposes behind those
+        of the decoder, for which `image_shape` is needed. With `encoder` or `decoder`,
+        "shortcut" means "mlp" for the other one.
     image_shape : tuple of (int, int) or (int, int, int) or None, default=None
         Shape of the images in the rows of X, for "conv": height and width, or
         channels, height and width.
     encoder : type of nn.Module, nn.Module or None, default=None
-        Another network, which maps (batch, n_features) to (batch, 2 * n_components):
-        the means of the posterior and after them its log-variances. A class is called
-        with the two widths, as `torch.nn.Linear` is; an instance is copied, and
-        training starts from its parameters. None means that of `architecture`.
+        Another network, which maps (batch, n_features), standardised data (see Notes),
+        to (batch, 2 * n_components): the means of the posterior and after them its
+        log-variances. A class is called with the two widths, as `torch.nn.Linear` is;
+        an instance is copied, and training starts from its parameters. None means that
+        of `architecture`.
     decoder : type of nn.Module, nn.Module or None, default=None
         Likewise, from (batch, n_components) to (batch, n_features): the mean of
-        x given z, in the units of X.
-    noise_variance : float, "learned" or "per_feature", default="learned"
-        Variance :math:`\sigma^2` of the noise: a fixed number in the units of X
-        squared, one number that is learned, or one for each feature that is learned.
-        Learned variances are set in closed form at the end of `fit`, over all rows
-        trained on, and are at least 1e-6 of the mean variance of the features.
+        x given z, standardised.
+    noise_variance : float, "learned" or "per_feature", default="per_feature"
+        Variance :math:`\sigma^2` of the noise: one for each feature that is learned
+        ("per_feature"), one for all that is learned ("learned"), or a fixed number
+        for all, in the units of X squared. Learned variances are set in closed form at
+        the end of `fit`, after a short fit over a part of the rows. With
+        "per_feature" they have a lower limit that depends on the number of rows (see
+        Notes); with "learned" it is 1e-6 of the mean variance of the features.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
-    n_warmup_iter : int, default=0
+    n_warmup_iter : int or "auto", default="auto"
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
-        Early stopping begins after them.
-    learning_rate : float, default=1e-3
+        Early stopping begins after them. "auto" opens the latent variables that the
+        linear start does not use in stages (see Notes), in a first fit of at least
+        1000 steps with ``architecture="shortcut"``; early stopping then begins after
+        60 % of the epochs. In other fits "auto" means 0.
+    learning_rate : float, default=3e-3
         Learning rate of Adam.
-    batch_size : int, default=128
+    batch_size : int, default=256
         Number of rows of a mini-batch.
-    n_iter : int, default=100
-        Number of passes over the training data.
-    weight_decay : float, default=0.0
+    n_iter : int or "auto", default="auto"
+        Number of passes over the training data (epochs). "auto" counts steps, that is
+        mini-batches: as many epochs as make at least 3000 steps, and at least 100.
+        With up to `batch_size` rows these are 3000 epochs of one step.
+    weight_decay : float or "auto", default="auto"
         Each step subtracts ``learning_rate * weight_decay`` times the weights
-        (AdamW); biases do not decay.
-    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
+        (AdamW); biases do not decay. "auto" is a decay of the hidden and output layers
+        beside the linear map of ``architecture="shortcut"``,
+        :math:`30\, m (m - 1) / (2 n)` with n rows and m the number of features or of
+        latent variables, whichever is smaller: the number of correlations that the rows
+        must determine, for each row. At most a tenth of a weight is subtracted in a
+        step. With other networks "auto" means 0.
+    learning_rate_schedule : {"auto", "constant", "linear", "one_cycle"}, \
+            default="auto"
         With "linear" the learning rate falls to zero over `n_iter` epochs; with
         "one_cycle" it rises during the first 30 % of them and then falls to zero.
+        "auto" means "constant" if one of `callbacks` is an `LRScheduler`, and "linear"
+        otherwise.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         their ELBO has not increased by `tol` for `n_iter_no_change` epochs. The
@@ -102,17 +130,17 @@ class GaussianVAE(BaseVAE):
         Fraction of the rows that is held out, with `early_stopping` or if one of
         `callbacks` uses held-out rows.
     n_iter_no_change : int, default=10
-        Number of epochs without improvement after which training stops.
+        Number of epochs without improvement after which training stops. It waits for
+        200 steps at least, since an epoch of a small table may be a single step, and
+        as long as a learned noise variance still falls by more than 1 %.
     tol : float, default=1e-4
         The smallest increase of the ELBO, in nats per sample, that counts as an
         improvement for `early_stopping`.
     callbacks : list of skorch callbacks or None, default=None
         Callbacks of skorch, as its `NeuralNet` takes them. Copies are used, which
-        are in ``net_.callbacks_`` afterwards. With callbacks, `verbose`
-        or `early_stopping` the history has ``train_loss`` and, where rows are
-        held out, ``valid_loss``: minus the mean ELBO of a fixed subset, 128 rows
-        or 0.5 % of the training rows if that is more. A pickle of a fitted
-        estimator has no callbacks.
+        are in ``net_.callbacks_`` afterwards. Their parameters can be set and
+        searched as ``callbacks__name__parameter``, by skorch's names: the one given,
+        or that of the class. A pickle of a fitted estimator has no callbacks.
     device : str or torch.device, default="auto"
         "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
         estimator uses the CPU where its device is missing.
@@ -126,31 +154,42 @@ class GaussianVAE(BaseVAE):
         Whether the networks are compiled for training by `torch.compile`, where torch
         can do so. Compilation takes a minute; it has not been tried on a GPU.
     warm_start : bool, default=False
-        Whether `fit` continues from the last solution.
+        Whether `fit` continues from the last solution, with the same rows held out,
+        the state of the optimizer and the random numbers that follow.
     verbose : int, default=0
         If not 0, epoch, ELBO and remaining time are shown: as a progress bar in a
-        terminal or notebook, elsewhere as one line for each epoch.
+        terminal or notebook, elsewhere as one line for each epoch. Callbacks of skorch
+        that print, such as `PrintLog`, do so if it is not 0.
     random_state : int, RandomState instance or None, default=None
-        Determines initial weights, shuffling, the noise in training and
-        samples. An int gives identical results each time on one machine and device.
+        Determines initial weights, also those of networks of your own, shuffling, the
+        noise in training and samples. An int gives identical results each time on one
+        machine and device, also for fits in several threads. The global generators of
+        torch are neither read nor moved.
 
     Attributes
     ----------
     weights_ : dict of str to ndarray
-        Parameters of encoder and decoder, by the names of torch. Besides the weights
-        they hold the scaling of the data: the encoder starts with, and the decoder
-        ends with, a fixed affine map.
+        Parameters of encoder and decoder, by the names of torch. They map from and to
+        standardised data.
     noise_variance_ : float or ndarray of shape (n_features,)
-        Variance of the noise.
+        Variance of the noise, in the units of X squared.
     active_units_ : ndarray of shape (n_components,), dtype=bool
-        Latent variables that are used: the variance of their posterior mean over
-        the training data is above 0.01 [4]_.
+        Latent variables that are used: the KL divergence of their posterior from the
+        prior, averaged over the training data, is above 0.1 nats. The others have
+        collapsed, in the sense of [4]_. After a short fit the average is over a part
+        of the rows.
     n_iter_ : int
-        Number of epochs run.
+        Number of epochs run, in all fits that `warm_start` or `partial_fit` join.
     history_ : skorch.history.History
-        One row for each epoch.
+        One row for each epoch. ``train_loss`` is minus the mean ELBO of training rows
+        in the course of the epoch, in nats per row, and ``train_reconstruction`` and
+        ``train_kl`` are its terms, from the first and every 16th further mini-batch
+        with one draw of z a row. Where rows are held out, ``valid_loss`` is minus the
+        mean ELBO of a fixed subset of these after the epoch: 128 rows, or 0.5 % of the
+        number of training rows if that is more.
     net_ : skorch.NeuralNet
-        The net that trained the model.
+        The net that trained the model. It works on standardised data; its losses are
+        in the units of X.
     device_ : str
         Where the model was trained.
     n_features_in_ : int
@@ -166,9 +205,47 @@ class GaussianVAE(BaseVAE):
 
     Notes
     -----
-    The networks see the data centered and divided by one number, the root of the
-    mean variance of the features. Features of very different variance should be
-    scaled (:class:`sklearn.preprocessing.StandardScaler`), as for PCA.
+    **Units.** Outside of the networks and before any rounding, each feature is centered
+    and divided by its standard deviation, in float64. A fit to
+    :math:`a_i x_i + b_i` therefore gives the same features, the same samples in the new
+    units and a score that is lower by :math:`\sum_i \log |a_i|`: to the last bit if
+    all :math:`a_i` are powers of two and all :math:`b_i` are 0, and otherwise up to
+    rounding, which grows in training. If the noise is isotropic ("learned" or a
+    number), all features are divided by one number, the root of their mean variance,
+    and features of very different variance should be scaled
+    (:class:`sklearn.preprocessing.StandardScaler`), as for PCA. A constant feature has
+    no unit, and is centered only. `fit` raises a `ValueError` if a standard deviation
+    is above 1e18, whose square float32 cannot hold well.
+
+    **Lower limit of the noise.** A learned variance of one feature is at least
+
+    .. math:: \sigma^2_{i,\min} = \frac{1}{n}
+              \frac{\langle x_i^4 \rangle}{\langle x_i^2 \rangle^2}
+              \langle x_i^2 \rangle
+
+    for n rows of centered data, but no less than 1e-6 and no more than 1 times the
+    variance :math:`\langle x_i^2 \rangle`. As a share of the variance, this is the
+    kurtosis over the number of rows, the square of the relative standard error of the
+    variance itself up to 1/n. It is 3/n for a normal feature. A feature that is
+    constant but for k of n rows has a kurtosis of about n/k, and its noise variance is
+    at least 1/k of its variance.
+
+    **Outliers.** In a column whose quartiles differ, and with at least 12 rows, a value
+    that is more than 100 robust standard deviations (interquartile range / 1.349) away
+    from the median is taken for a fault. `fit` warns, with column, count and size. In
+    training and in front of the encoder, the value is replaced by the largest or least
+    plausible one of its column. The score takes it as it is.
+
+    **Start and stages.** With ``architecture="shortcut"``, the linear maps start at
+    probabilistic PCA [5]_. A latent variable that the linear model does not use is at a
+    stationary point of the ELBO, from which no gradient leads away [4]_. One such
+    variable starts with a low weight of its KL term [6]_, the others join after 30 % of
+    the training, a weight of 1.5 prunes until 50 %, falls to 1 until 60 %, and the last
+    40 % maximise the ELBO itself (times `beta`). Variables that the linear start uses
+    have the weight 1 at all times.
+
+    **Convergence.** `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above
+    its start, or still falls clearly in the second half of the epochs.
 
     References
     ----------
@@ -177,8 +254,12 @@ class GaussianVAE(BaseVAE):
        approximate inference in deep generative models", ICML 2014.
     .. [3] I. Higgins et al., "beta-VAE: learning basic visual concepts with a
        constrained variational framework", ICLR 2017.
-    .. [4] Y. Burda, R. Grosse and R. Salakhutdinov, "Importance weighted
-       autoencoders", ICLR 2016.
+    .. [4] J. Lucas, G. Tucker, R. Grosse and M. Norouzi, "Don't blame the ELBO! A
+       linear VAE perspective on posterior collapse", NeurIPS 2019.
+    .. [5] M. E. Tipping and C. M. Bishop, "Probabilistic principal component
+       analysis", Journal of the Royal Statistical Society B 61, 1999.
+    .. [6] S. R. Bowman et al., "Generating sentences from a continuous space",
+       CoNLL 2016.
 
     Examples
     --------
@@ -311,6 +392,11 @@ class GaussianVAE(BaseVAE):
             self.noise_variance == "per_feature"
         )
 
+    @property
+    def _data_dtype(self) -> Any:
+        # It is centered before it is rounded.
+        return [np.float64, np.float32]
+
     def _training_rows(self, X: Any, state: State) -> Any:
         rows, units = row_source(X), state.get("_units")
         if units is None:
@@ -323,6 +409,10 @@ class GaussianVAE(BaseVAE):
     def _validate_data(self, X: Any) -> Any:
         rows = row_source(super()._validate_data(X))
         return rows if self._units is None else self._units.of_rows(rows, bounded=False)
+
+    @property
+    def _sample_dtype(self) -> np.dtype:
+        return self._dtype if self._units is None else np.dtype(self._units.dtype)
 
     def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
         return x if self._units is None else self._units.undo(x)
@@ -398,7 +488,9 @@ class GaussianVAE(BaseVAE):
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:
         if self.weight_decay != "auto":
             return super()._optimizer_arguments(state)
-        decay = {"weight_decay": state.get("_weight_decay", 0.0)}
+        # A step takes away a tenth of a weight at most.
+        most = _MOST_DECAY / max(self.learning_rate, 1e-12)
+        decay = {"weight_decay": min(state.get("_weight_decay", 0.0), most)}
         # The linear map keeps its size, and a linear model is exact.
         shortcut = state["_architecture"].shortcut
         groups = [("*.network.*", decay)] if shortcut else []

@@ -115,6 +115,13 @@ class NegativeELBO(Objective):
         step.backward(outputs, [gradients[output] for output in outputs])
         step.apply_gradients()
 
+    def running_value(self, model: VAE) -> float | None:
+        """Mean log of learned variances of the noise."""
+        observation: Any = model.observation
+        if getattr(observation, "floor", None) is None:
+            return None
+        return float(observation.variance.log().mean())
+
     @torch.no_grad()
     def evaluate(self, model: VAE, batch: Batch) -> Tensor:
         r"""Negative evidence lower bound, with :math:`\beta = 1`."""

@@ -72,7 +72,8 @@ class StagedLatents:
         """
         high = _HIGH
         if progress >= _HIGH_UNTIL:
-            high = _between(_HIGH, 1.0, (progress - _HIGH_UNTIL) / (_END - _HIGH_UNTIL))
+            fall = (progress - _HIGH_UNTIL) / (_END - _HIGH_UNTIL)
+            high = _between(_HIGH, 1.0, min(1.0, fall))
         rise = min(1.0, (progress - _OPENING) / _RISE)
         new = 0.0 if progress < _OPENING else _between(min(_HALF, high), high, rise)
         weights = torch.full((self.n_latents,), new)

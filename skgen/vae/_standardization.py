@@ -46,11 +46,14 @@ class Standardization:
         The least and the largest plausible value of each feature: in training, and in
         front of the encoder, other values are replaced by them. None means that all
         values are plausible.
+    dtype : str
+        Dtype of the data.
     """
 
     location: np.ndarray
     scale: np.ndarray
     bounds: tuple[np.ndarray, np.ndarray] | None = None
+    dtype: str = "float64"
 
     @property
     def log_scale(self) -> float:
@@ -181,7 +184,8 @@ def estimate_units(
         # 1 for constant data, and for what is smaller than rounding.
         constant = (scaler.var_ == 0) | (scale**2 != scaler.var_) & (scale == 1)
         scale = np.full_like(scale, 1.0 if constant.all() else common)
-    return Standardization(scaler.mean_, np.maximum(scale, _SMALLEST), bounds)
+    dtype = str(rows.dtype).removeprefix("torch.")
+    return Standardization(scaler.mean_, np.maximum(scale, _SMALLEST), bounds, dtype)
 
 
 def noise_floor(rows: RowSource) -> np.ndarray:

@@ -7,7 +7,7 @@ from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
-from skgen.training import Objective
+from skgen.training import Objective, _callbacks
 
 X = np.random.RandomState(0).normal([3.0, -1.0], [2.0, 0.5], size=(400, 2))
 
@@ -267,7 +267,7 @@ def test_early_stopping_needs_a_loss_to_watch():
         Blind(early_stopping=True).fit(X)
 
 
-def test_early_stopping_waits_for_the_warm_up_of_its_own_phase():
+def test_early_stopping_waits_for_the_warm_up_of_its_own_phase(monkeypatch):
     """The loss watched rises from the first epoch on: the best is that after it."""
 
     class Rises(SquaredError):
@@ -281,6 +281,7 @@ def test_early_stopping_waits_for_the_warm_up_of_its_own_phase():
             for name in ("mean_", "variance_"):
                 yield Phase(self._build_model(state, name), Rises(), name=name)
 
+    monkeypatch.setattr(_callbacks, "_LEAST_STEPS_TO_WAIT", 1)
     model = Impatient(n_iter=30, random_state=0, early_stopping=True).fit(X)
     # Three epochs of warm-up, the best one, and 10 without improvement.
     assert model.history_[:, "phase"] == ["mean_"] * 14 + ["variance_"] * 14

@@ -20,15 +20,24 @@ def decay(n, times, start=10.0, noise=0.0):
 @pytest.mark.parametrize("offset", [0.0, -100.0, 1e4])
 def test_a_loss_that_still_falls(n, noise, offset):
     problem = convergence_problem(offset + decay(n, 2.0, noise=noise))
-    assert "train_loss still fell, from" in problem
+    assert "train_loss still fell, by" in problem
     assert f"after {n} epochs" in problem
     assert "Increase n_iter" in problem
     assert convergence_problem(offset + decay(n, 6.0, noise=noise)) is None
 
 
-def test_figures_are_those_of_the_last_tenths():
+def test_figures_are_those_of_the_second_half():
     problem = convergence_problem(100.0 - np.arange(100))
-    assert "from 15.5 to 5.5 nats per row over the last 20" in problem
+    assert "by 50 nats per row in the last 50 epochs, to 5.5." in problem
+
+
+def test_a_falling_learning_rate_takes_the_loss_with_it():
+    """A third of the fall in the second half is no sign then, and two thirds are."""
+    for share, clear in ((0.3, False), (0.6, True)):
+        half = np.full(50, (1 - share) / 50), np.full(50, share / 50)
+        losses = 10 - 5 * np.cumsum(np.concatenate(half))
+        assert convergence_problem(losses) is not None
+        assert (convergence_problem(losses, schedule="linear") is not None) == clear
 
 
 @pytest.mark.parametrize("n", [60, 200, 1000])

@@ -8,7 +8,7 @@ from skorch.dataset import Dataset
 from skorch.helper import predefined_split
 from torch import nn
 
-from skgen.training import Batch, GenerativeNet, Objective, TrainingStep
+from skgen.training import Batch, GenerativeNet, Objective, TrainingStep, _callbacks
 from skgen.training._batches import WeightedDataset
 from skgen.training._callbacks import StopEarly, WatchLoss
 
@@ -496,7 +496,8 @@ class Counts(SquaredError):
         return super().evaluate(model, batch) * 0 + (self.n_steps - 6).abs()
 
 
-def test_early_stopping_restores_the_objective_with_the_model():
+def test_early_stopping_restores_the_objective_with_the_model(monkeypatch):
+    monkeypatch.setattr(_callbacks, "_LEAST_STEPS_TO_WAIT", 1)
     stop = StopEarly(monitor="valid_loss", patience=3, load_best=True)
     callbacks = [("watch", WatchLoss()), ("stop", stop)]
     net = make(Counts(), callbacks, max_epochs=20, train_split=HELD_OUT).fit(X)

@@ -259,6 +259,8 @@ def test_early_stopping_waits_for_the_warm_up():
         "early_stopping": True,
         "n_iter_no_change": 2,
         "tol": 1e3,  # nothing is an improvement of a thousand nats
+        "noise_variance": 0.1,
+        "batch_size": 2,  # 135 steps an epoch
     }
     assert quick(**params).fit(X).n_iter_ == 3
     model = quick(n_warmup_iter=8, **params).fit(X)
@@ -270,7 +272,11 @@ def test_early_stopping_waits_for_the_warm_up():
 
 def test_early_stopping_restores_the_best():
     model = quick(
-        n_components=16, n_iter=200, early_stopping=True, learning_rate=0.01
+        n_components=16,
+        n_iter=200,
+        early_stopping=True,
+        learning_rate=0.01,
+        batch_size=4,
     ).fit(X[:60])
     losses = model.history_[:, "valid_loss"]
     assert model.n_iter_ < 200

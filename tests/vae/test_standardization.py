@@ -1,0 +1,249 @@
+"""Units, offsets, bad cells and floors of GaussianVAE."""
+
+import warnings
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from families import PLAIN
+from scipy.stats import kurtosis
+from sklearn.datasets import load_diabetes, load_iris, load_wine
+from sklearn.decomposition import FactorAnalysis
+from sklearn.metrics import r2_score
+from sklearn.preprocessing import StandardScaler
+
+from skgen import BernoulliVAE, GaussianVAE
+from skgen.training._rows import row_source
+from skgen.vae._standardization import Standardization, estimate_units, noise_floor
+
+WINE = load_wine().data
+RNG = np.random.RandomState(0)
+FACTORS = 10 ** RNG.uniform(-6, 6, 13)
+OFFSETS = FACTORS * RNG.normal(scale=100, size=13)
+
+
+def quick(**params):
+    return GaussianVAE(
+        **({"n_components": 4, "n_iter": 30, "random_state": 0} | params)
+    )
+
+
+def units_of(X, **params):
+    return estimate_units(
+        row_source(X), **({"per_feature": True, "names": None} | params)
+    )
+
+
+# Units and offsets
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_powers_of_two_change_no_bit(method):
+    factors = 2.0 ** np.random.RandomState(1).randint(-20, 20, 13)
+    model, other = quick(), quick()
+    getattr(model, method)(WINE)
+    getattr(other, method)(WINE * factors)
+    np.testing.assert_array_equal(
+        model.transform(WINE), other.transform(WINE * factors)
+    )
+    np.testing.assert_array_equal(
+        model.sample(9, random_state=0) * factors, other.sample(9, random_state=0)
+    )
+    np.testing.assert_array_equal(
+        model.noise_variance_ * factors**2, other.noise_variance_
+    )
+    shift = np.log(factors).sum()
+    np.testing.assert_allclose(
+        model.score_samples(WINE) - shift,
+        other.score_samples(WINE * factors),
+        rtol=1e-12,
+    )
+
+
+def test_units_and_offsets_of_columns_do_not_matter():
+    scaled = WINE * FACTORS + OFFSETS
+    model, other = quick(n_iter=100).fit(WINE), quick(n_iter=100).fit(scaled)
+    assert other.score(scaled) + np.log(FACTORS).sum() == pytest.approx(
+        model.score(WINE), abs=0.05
+    )
+    # The isotropic model is not so: it has the units of X.
+    plain = quick(**PLAIN | {"n_iter": 20})
+    moved = plain.fit(scaled).score(scaled) + np.log(FACTORS).sum()
+    assert moved < plain.fit(WINE).score(WINE) - 1
+
+
+def test_raw_tables_score_as_standardized_ones():
+    scaler = StandardScaler().fit(WINE)
+    raw, standard = quick().fit(WINE), quick().fit(scaler.transform(WINE))
+    shift = np.log(scaler.scale_).sum()
+    assert raw.score(WINE) + shift == pytest.approx(
+        standard.score(scaler.transform(WINE)), abs=0.05
+    )
+    spread = raw.sample(5000, random_state=0).std(axis=0) / WINE.std(axis=0)
+    assert (spread > 0.67).all()
+    assert (spread < 1.5).all()
+
+
+@pytest.mark.parametrize("noise_variance", ["per_feature", "learned"])
+@pytest.mark.parametrize("offset", [1.6e9, -1.6e9])
+def test_offsets_of_a_unix_time(noise_variance, offset):
+    params = {"noise_variance": noise_variance, "n_iter": 60}
+    model, other = quick(**params).fit(WINE), quick(**params).fit(WINE + offset)
+    assert other.score(WINE + offset) == pytest.approx(model.score(WINE), abs=0.01)
+    back = other.reconstruct(WINE + offset) - offset
+    np.testing.assert_allclose(back, model.reconstruct(WINE), rtol=0.01, atol=1)
+    drawn = other.sample(5, random_state=0) - offset
+    np.testing.assert_allclose(
+        drawn, model.sample(5, random_state=0), rtol=0.01, atol=1
+    )
+
+
+def test_samples_have_the_dtype_of_the_data():
+    assert quick().fit(WINE).sample().dtype == np.float64
+    single = quick().fit(WINE.astype(np.float32))
+    assert single.sample().dtype == np.float32
+    assert single.transform(WINE).dtype == np.float64
+
+
+def test_sparse_and_mapped_tables_are_standardized_row_by_row(tmp_path):
+    X = WINE.astype(np.float32)
+    np.save(tmp_path / "X.npy", X)
+    mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
+    expected = quick().fit(X)
+    for table in (sp.csr_array(X), mapped):
+        model = quick().fit(table)
+        np.testing.assert_allclose(model.transform(X), expected.transform(X), atol=1e-5)
+
+
+def test_too_large_numbers_are_an_error_of_the_data():
+    for cls in (GaussianVAE, BernoulliVAE):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for factor in (1e30, 1e38, 1e200):
+                with pytest.raises(ValueError, match="X"):
+                    cls(n_iter=2, random_state=0).fit(WINE * factor)
+    quick().fit(WINE * 1e-30)
+
+
+def test_a_constant_column_has_the_scale_one():
+    X = np.column_stack([WINE, np.full(178, 7.0), np.full(178, 1e9 + 0.1)])
+    units = units_of(X)
+    np.testing.assert_array_equal(units.scale[-2:], 1)
+    model = quick().fit(X)
+    np.testing.assert_allclose(model.reconstruct(X)[:, -2], 7, atol=0.2)
+    assert np.isfinite(model.score(X))
+    assert quick(noise_variance="learned").fit(np.ones((20, 3))).score(np.ones((20, 3)))
+
+
+def test_undo_is_the_inverse():
+    units = Standardization(OFFSETS, FACTORS)
+    rows = units.of_rows(row_source(WINE), bounded=True)
+    z = rows.gather(slice(None)).numpy()
+    np.testing.assert_allclose(units.undo(z), WINE, rtol=1e-9, atol=1e-12)
+    assert units.log_scale == pytest.approx(np.log(FACTORS).sum())
+
+
+# Floors
+
+
+def test_floor_is_the_kurtosis_over_the_number_of_rows():
+    X = np.column_stack(
+        [RNG.normal(size=500), RNG.uniform(size=500) < 0.01, np.ones(500)]
+    )
+    rows = units_of(X).of_rows(row_source(X), bounded=True)
+    expected = (kurtosis(X[:, :2]) + 3) / 500
+    np.testing.assert_allclose(noise_floor(rows)[:2], expected, rtol=1e-6)
+    assert noise_floor(rows)[2] == 1e-6
+    # Weights count as rows do.
+    weight = RNG.randint(1, 4, 500)
+    weighted = rows.source.select(np.arange(500), weight / weight.mean())
+    repeated = X.repeat(weight, axis=0)
+    units = units_of(repeated)
+    ours = noise_floor(units.of_rows(weighted, bounded=False))[:2] * 500
+    theirs = noise_floor(units.of_rows(row_source(repeated), bounded=False))[:2]
+    np.testing.assert_allclose(ours, theirs * len(repeated), rtol=1e-5)
+
+
+def test_independent_columns_of_any_scale_reach_factor_analysis():
+    X = np.random.RandomState(0).normal(size=(1000, 3)) * [1e4, 1, 0.01]
+    model = GaussianVAE(n_iter=150, random_state=0).fit(X[:700])
+    best = FactorAnalysis(1).fit(X[:700]).score(X[700:])
+    assert model.score(X[700:]) == pytest.approx(best, abs=0.1)
+    spread = model.sample(5000, random_state=0).std(axis=0) / X.std(axis=0)
+    np.testing.assert_allclose(spread, 1, atol=0.1)
+
+
+def test_a_column_constant_but_for_a_few_rows_is_bounded():
+    """It costs a few nats; with a floor of 1e-6 of its variance, millions."""
+    rare = np.zeros(178)
+    rare[[3, 50, 100, 130, 170]] = [1.0, 2.0, 5.0, 3.0, 4.0]
+    X = np.column_stack([WINE, rare])
+    train, test = X[:120], X[120:]
+    with_it = GaussianVAE(n_iter=300, random_state=0).fit(train)
+    without = GaussianVAE(n_iter=300, random_state=0).fit(train[:, :-1])
+    variance = train[:, -1].var()
+    assert with_it.noise_variance_[-1] >= 0.99 * variance / 3  # three rows tell it
+    shift = np.log(np.sqrt(variance))
+    loss = without.score(test[:, :-1]) - (with_it.score(test) + shift)
+    assert loss < 10
+
+
+# Bad cells
+
+
+@pytest.mark.parametrize("size", [1e3, 1e4, -1e6])
+def test_a_bad_cell_spoils_no_other_row(size):
+    X = load_diabetes().data
+    bad = X.copy()
+    bad[7, 3] = size * X[:, 3].std()
+    names = load_diabetes().feature_names
+    pd = pytest.importorskip("pandas") if size == 1e4 else None
+    table = bad if pd is None else pd.DataFrame(bad, columns=names)
+    with pytest.warns(UserWarning, match=r"column 3 .*has 1 up to .* robust") as record:
+        model = GaussianVAE(n_iter=100, random_state=0).fit(table)
+    message = str(record[0].message)
+    assert ("('bp')" in message) == (pd is not None)
+    assert record[0].filename == __file__
+    assert 0.5 < float(message.split("up to ")[1].split()[0]) / abs(size) < 2
+    rest = np.delete(np.arange(len(X)), 7)
+    seen = table if pd is None else table.iloc[rest]
+    there = model.reconstruct(bad[rest] if pd is None else seen)
+    assert r2_score(X[rest], there) > 0.5
+    # The score is that of the cell as it is, and its row is unlikely.
+    assert model.score_samples(table)[7] < model.score_samples(table)[rest].min() - 100
+    # A bad cell at inference changes the features of its row by little.
+    z = model.transform(table)
+    assert np.abs(z[7]).max() < 3 * np.abs(z[rest]).max()
+
+
+def test_no_warning_of_tails_and_rare_values():
+    rng = np.random.RandomState(0)
+    X = np.column_stack(
+        [
+            rng.normal(size=3000),
+            rng.lognormal(size=3000),
+            rng.exponential(size=3000),
+            rng.uniform(size=3000) < 0.01,
+            rng.poisson(0.1, size=3000) * 1e6,
+        ]
+    )
+    assert units_of(X).bounds is None
+    assert units_of(load_iris().data[:11] * [1, 1, 1, 1e9]).bounds is None
+
+
+def test_bounds_are_the_extremes_of_the_plausible():
+    X = np.random.RandomState(0).normal(size=(300, 2))
+    X[5, 0], X[6, 0] = 1e5, -1e7
+    with pytest.warns(UserWarning, match=r"column 0 has 2 up to 9.6e\+06"):
+        low, high = units_of(X).bounds
+    good = np.delete(X[:, 0], [5, 6])
+    assert (low[0], high[0]) == (good.min(), good.max())
+    assert (low[1], high[1]) == (-np.inf, np.inf)
+    with pytest.warns(UserWarning, match="implausible"):
+        units = units_of(X)
+    rows = units.of_rows(row_source(X), bounded=True, dtype=torch.float32)
+    inside = np.clip(X, low, high)
+    np.testing.assert_allclose(
+        rows.gather(slice(None)), StandardScaler().fit_transform(inside), atol=1e-5
+    )
