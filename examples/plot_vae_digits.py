@@ -31,8 +31,9 @@ from skgen.plotting import ImageGridDisplay
 # weight decay and a learning rate that falls to zero. For the same reason, the noise
 # variance of the first model is fixed at a value above the optimum of the training
 # data. The latent variables then carry less information, which improves the likelihood
-# of held-out images. The convolutional model learns its noise variance. It needs the
-# shape of the images as a parameter.
+# of held-out images. The others learn theirs: one for all pixels, which have the same
+# unit, in place of the default of one for each feature. The convolutional model needs
+# the shape of the images as a parameter.
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
@@ -41,12 +42,15 @@ X_train, X_test, y_train, y_test = train_test_split(
 
 settings = {
     "activation": "silu",
+    "n_warmup_iter": 0,
+    "batch_size": 128,
     "learning_rate": 0.003,
     "learning_rate_schedule": "linear",
     "random_state": 0,
 }
 mlp = GaussianVAE(
     n_components=8,
+    architecture="mlp",
     hidden_layer_sizes=(512, 512),
     noise_variance=0.02,
     weight_decay=0.5,
@@ -56,6 +60,7 @@ mlp = GaussianVAE(
 conv = GaussianVAE(
     n_components=8,
     architecture="conv",
+    noise_variance="learned",
     image_shape=(8, 8),
     hidden_layer_sizes=(64,),
     weight_decay=1.0,
@@ -64,6 +69,8 @@ conv = GaussianVAE(
 )
 plane = GaussianVAE(
     n_components=2,
+    architecture="mlp",
+    noise_variance="learned",
     hidden_layer_sizes=(256, 128),
     weight_decay=0.1,
     n_iter=300,
@@ -102,8 +109,8 @@ for place, title, images in [
     ("A", "Held-out digits", X_test[:40]),
     ("B", "Fully connected: reconstructed", mlp.reconstruct(X_test[:40])),
     ("C", "Convolutional: reconstructed", conv.reconstruct(X_test[:40])),
-    ("D", "Fully connected: samples", mlp.sample(40)),
-    ("E", "Convolutional: samples", conv.sample(40)),
+    ("D", "Fully connected: samples", mlp.sample(40, noise=False)),
+    ("E", "Convolutional: samples", conv.sample(40, noise=False)),
 ]:
     ImageGridDisplay.from_array(
         images, n_columns=8, vmin=0, vmax=1, title=title, ax=axes[place]
