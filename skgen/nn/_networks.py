@@ -126,6 +126,27 @@ class WithShortcut(nn.Module):
         return self.shortcut(x) + self.network(x)
 
 
+class InPrecision(nn.Module):
+    """A network that computes in another precision than that of its input.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network; it is converted.
+    dtype : torch.dtype
+        Dtype in which it computes. The output has that of the input.
+    """
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype):
+        super().__init__()
+        self.network = network.to(dtype)
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map x, shape (batch, n_in), to shape (batch, n_out)."""
+        return self.network(x.to(self.dtype)).to(x.dtype)
+
+
 def conv_encoder(
     image_shape: tuple[int, int, int],
     sizes: Sequence[int],

@@ -31,16 +31,49 @@ def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
     points : Tensor of shape (n_points, n_dims)
         Points, float64, on the CPU.
     """
+    half = _whitened(_sobol_normal(n_points // 2, n_dims, seed))
+    return torch.cat([half, -half])
+
+
+def few_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
+    r"""Make fewer points than `balanced_normal` needs, exact for quadratic functions.
+
+    They are :math:`\Phi^{-1}` of scrambled Sobol points, of which the mean is made
+    exactly 0 and the covariance exactly the identity.
+
+    Parameters
+    ----------
+    n_points : int
+        Number of points, more than `n_dims`.
+    n_dims : int
+        Dimensions.
+    seed : int
+        Seed of the scrambling. No other random state is used or changed.
+
+    Returns
+    -------
+    points : Tensor of shape (n_points, n_dims)
+        Points, float64, on the CPU.
+    """
+    points = _sobol_normal(n_points, n_dims, seed)
+    return _whitened(points - points.mean(0))
+
+
+def _sobol_normal(n_points: int, n_dims: int, seed: int) -> Tensor:
+    """Standard normal numbers from scrambled Sobol points, float64."""
     engine = SobolEngine(n_dims, scramble=True, seed=seed)
     # In the middle of their cells of size 2^-30, away from 0, where the inverse
     # is infinite; 1 is not reached.
-    u = engine.draw(n_points // 2, dtype=torch.float64)
+    u = engine.draw(n_points, dtype=torch.float64)
     # Torch makes the first in the default dtype, with its rounding.
     u[0] = engine.shift.double() / 2**engine.MAXBIT
     u += 2.0**-31
-    half = torch.special.ndtri(u)
-    # half = Q R with orthonormal columns of Q. R is nearly a multiple of the identity
+    return torch.special.ndtri(u)
+
+
+def _whitened(points: Tensor) -> Tensor:
+    """Multiply points by the matrix that makes their second moments the identity."""
+    # points = Q R with orthonormal columns of Q. R is nearly a multiple of the identity
     # where there are many points; the signs keep its diagonal positive.
-    q, r = torch.linalg.qr(half)
-    half = q * (r.diagonal().sign() * sqrt(len(half)))
-    return torch.cat([half, -half])
+    q, r = torch.linalg.qr(points)
+    return q * (r.diagonal().sign() * sqrt(len(points)))

@@ -62,18 +62,21 @@ class StopEarly(EarlyStopping):
     """Early stopping that begins after the warm-up of the objective.
 
     It waits for as many epochs as it is told, and for 200 steps at least, as an epoch
-    of a small table may be one step; and while a value that training improves on its own,
-    such as a noise variance, still falls (`Objective.running_value`).
+    of a small table may be one step; and while a value that training improves on its
+    own, such as a noise variance, still falls (`Objective.running_value`).
 
     It restores the best model and, with it, the state of the objective then: an
     objective that is newer than its model would go on from Markov chains or averages
     of another model.
     """
 
+    patience: int
+    misses_: int
+
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
         super().on_train_begin(net, **kwargs)
         self.best_objective_state_: dict[str, Any] | None = None
-        self.n_epochs_ = self.patience
+        self.n_epochs_: int = self.patience
         self.least_value_ = inf
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:

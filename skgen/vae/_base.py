@@ -24,6 +24,7 @@ from skgen.base import (
 from skgen.base._fitting import State, draw_seed
 from skgen.base._python_scalars import python_arguments
 from skgen.nn import ACTIVATIONS, Observation
+from skgen.nn._networks import InPrecision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._callbacks import has_scheduler
@@ -36,6 +37,8 @@ from skgen.vae._pickling import with_networks, with_portable_networks
 
 # The mean KL divergence in nats above which a latent counts as active.
 _ACTIVE = 0.1
+# Points of the integral over the posterior with a convolutional decoder, at least.
+_LEAST_IMAGES = 16
 # What n_iter="auto" means: at least so many passes, and so many mini-batches.
 _LEAST_EPOCHS, _LEAST_STEPS = 100, 3000
 # Share of the rows that the end of a fit looks at: for each epoch, and at least.
@@ -397,6 +400,22 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         if self.learning_rate_schedule != "auto":
             return self.learning_rate_schedule
         return "constant" if has_scheduler(self.callbacks) else "linear"
+
+    def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
+        model = super()._model(dtype, device)
+        architecture = self._architecture
+        if architecture.image_shape is None:
+            return model
+        # Convolutions in double precision take ten times as long as in single precision
+        # on a CPU, and those of images whose channels come first four times.
+        dtype = min(dtype, getattr(torch, str(self._dtype)), key=lambda d: d.itemsize)
+        for name in ("encoder", "decoder"):
+            if getattr(architecture, name) is None:
+                network = getattr(model, name).to(memory_format=torch.channels_last)
+                setattr(model, name, InPrecision(network, dtype))
+        # They are the dearer part of a score, and each point of it is one more image.
+        model.n_points = max(_LEAST_IMAGES, architecture.n_components + 2)
+        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the networks of a user as arrays, too."""

@@ -105,7 +105,8 @@ class BernoulliVAE(BaseVAE):
         rounded to bfloat16, while parameters and sums are float32; it is faster only
         where the hardware multiplies bfloat16 (GPUs, CPUs with AMX). With "tf32" a
         CUDA device rounds float32 factors to 10 bits. `transform`, `score_samples`
-        and the other methods compute in the dtype of their input.
+        and the other methods compute in the dtype of their input; convolutional
+        networks in that of their parameters, if it is smaller.
     compile : bool, default=False
         Whether the networks are compiled for training by `torch.compile`, where torch
         can do so. Compilation takes a minute; it has not been tried on a GPU.

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from skgen.nn import Observation
 from skgen.sampling import balanced_normal
+from skgen.sampling._quasi import few_normal
 from skgen.vae._kl import kl_standard_normal
 
 # Log-variances of the posterior are kept in [-20, 20]: far beyond what a model needs,
@@ -47,9 +48,13 @@ class VAE(nn.Module):
     bounds : tuple of (Tensor, Tensor) or None
         Least and largest values of the features, shape (n_features,), that the encoder
         knows: others are replaced by them in front of it.
+    n_points : int or None
+        Number of points of integrals over the posterior, more than there are latents;
+        None means that `posterior_average` chooses.
     """
 
     bounds: tuple[Tensor, Tensor] | None = None
+    n_points: int | None = None
 
     def __init__(
         self, encoder: nn.Module, decoder: nn.Module, observation: Observation
@@ -120,13 +125,18 @@ def posterior_average(
     -------
     average : Tensor of shape (n_samples, ...)
         The average. There are 32 points, or the least power of 2 that is no less
-        than 2 n_latents if that is more.
+        than 2 n_latents if that is more; or ``model.n_points``, exact where g is a
+        polynomial of degree 2 or less.
     """
     mu, log_var = posterior
     std = (0.5 * log_var).exp()
     n_latents = mu.shape[1]
     n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
-    points = balanced_normal(n_points, n_latents, seed=0).to(mu)
+    if model.n_points is None or pairs:
+        points = balanced_normal(n_points, n_latents, seed=0).to(mu)
+    else:
+        n_points = model.n_points
+        points = few_normal(n_points, n_latents, seed=0).to(mu)
     if pairs:
         # The first half of the points, each with its opposite.
         half = points[: n_points // 2]
