@@ -67,6 +67,12 @@ class Architecture:
             estimator.architecture == "shortcut" and built_in and bool(sizes),
         )
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether both networks are built in and have no hidden layers."""
+        own = self.encoder is not None or self.decoder is not None
+        return not (own or self.hidden_layer_sizes or self.image_shape)
+
     def check_same(self, fitted: "Architecture") -> None:
         """Raise an error where a fit cannot go on from another architecture."""
         for name, value in vars(self).items():

@@ -377,6 +377,7 @@ class GaussianVAE(BaseVAE):
             noise=noise,
             per_feature=self._per_feature,
             shortcut=architecture.shortcut,
+            linear=architecture.is_linear,
         )
         # The latents beyond those of the linear start are opened in stages.
         staged = self._number_of_steps(len(rows)) >= _STEPS_FOR_STAGES

@@ -43,6 +43,7 @@ def start_of(
     noise: float | None,
     per_feature: bool,
     shortcut: bool,
+    linear: bool,
 ) -> Start:
     """Set the parameters of networks, and estimate the noise, before training.
 
@@ -60,6 +61,9 @@ def start_of(
     shortcut : bool
         Whether the networks have a linear map beside them, which then starts at
         probabilistic PCA.
+    linear : bool
+        Whether the networks are linear: they cannot learn single rows by heart, and
+        the noise variance has no lower limit but that of rounding.
 
     Returns
     -------
@@ -67,17 +71,19 @@ def start_of(
         Variances and the number of latents in use.
     """
     n_features = rows.shape[1]
-    floor = noise_floor(rows) if per_feature else np.full(n_features, LEAST_NOISE)
+    floor = np.full(n_features, LEAST_NOISE)
+    if per_feature and not linear:
+        floor = noise_floor(rows)
     n_used = None
     if shortcut:
         x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
         if weight is not None:
             x *= np.sqrt(weight)[:, None]
         n_latents = networks["decoder"].shortcut.in_features
-        linear = probabilistic_pca(x, n_latents, noise, floor)
-        linear.set_(networks["encoder"].shortcut, networks["decoder"].shortcut)
-        _shrink(networks["encoder"], networks["decoder"], linear.n_used)
-        variance, n_used = linear.noise_variance, linear.n_used
+        pca = probabilistic_pca(x, n_latents, noise, floor)
+        pca.set_(networks["encoder"].shortcut, networks["decoder"].shortcut)
+        _shrink(networks["encoder"], networks["decoder"], pca.n_used)
+        variance, n_used = pca.noise_variance, pca.n_used
     else:
         variance = _mean_squares(rows)
     if noise is not None:

@@ -172,12 +172,14 @@ def estimate_units(
     if bounds is not None:
         scaler, _ = _moments(rows, bounds)
     scale = scaler.scale_
-    if not np.isfinite(scaler.var_).all() or scale.max() > _LARGEST:
+    largest = np.abs(extremes).max()
+    finite = np.isfinite(scaler.var_).all() and largest <= np.finfo(np.float32).max
+    if not finite or scale.max() > _LARGEST:
         raise ValueError(
-            f"Got X with values up to {np.abs(extremes).max():.3g}, but expected "
-            f"standard deviations of at most {_LARGEST:g}, whose squares float32 can "
-            "hold. Choose a larger unit, or scale X by "
-            "sklearn.preprocessing.StandardScaler."
+            f"Got X with values up to {largest:.3g}, too large for dtype('float32'), "
+            "in which the model is trained, but expected standard deviations of at "
+            f"most {_LARGEST:g}, whose squares it can hold. Choose a larger unit, or "
+            "scale X by sklearn.preprocessing.StandardScaler."
         )
     if not per_feature:
         common = np.sqrt(scaler.var_.mean())
