@@ -48,6 +48,9 @@ class Phase:
     rows : array, CSR matrix or None
         What the phase is trained on, one row for each that `_initial_state` was given,
         in the same order; None means the data of the fit.
+    optimizer : dict or None
+        `optimizer` or `optimizers` of `GenerativeNet`, and their options; None means
+        those of the estimator.
     """
 
     model: nn.Module

@@ -93,8 +93,8 @@ class BernoulliRBMGPU(BaseRBM):
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         their pseudo-likelihood has not increased by `tol` for
-        `n_iter_no_change` epochs. The parameters and chains of the best epoch are
-        restored.
+        `n_iter_no_change` epochs, and for 200 mini-batches at least. The parameters
+        and chains of the best epoch are restored.
     validation_fraction : float, default=0.1
         Fraction of the rows that is held out, with `early_stopping` or if one of
         `callbacks` uses held-out rows.

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as AnyDataset
 from torch.utils.data import Subset
 
-from skgen.training._rows import Index, TensorRows, row_source
+from skgen.training._rows import Index, TensorRows, row_source, spread_index
 from skgen.training._step import Batch
 
 # Mini-batches whose indices are made at a time: cheaper than one by one, and few
@@ -155,9 +155,7 @@ class DeviceBatches:
 
 def some_rows(dataset: Any, n_rows: int, device: torch.device) -> Batch:
     """Return up to `n_rows` rows, spread evenly over a dataset, always the same."""
-    spread = np.linspace(
-        0, len(dataset), min(n_rows, len(dataset)), endpoint=False, dtype=int
-    )
+    spread = spread_index(len(dataset), n_rows)
     subset = Subset(dataset, spread.tolist())
     return next(iter(DeviceBatches(subset, len(spread), device=device)))
 

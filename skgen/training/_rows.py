@@ -326,6 +326,11 @@ def row_source(X: Any) -> RowSource:
     return SparseRows(X) if sp.issparse(X) else ArrayRows(X)
 
 
+def spread_index(n_rows: int, n_most: int) -> np.ndarray:
+    """Return the indices of up to `n_most` of `n_rows` rows, spread evenly, int64."""
+    return np.linspace(0, n_rows, min(n_most, n_rows), endpoint=False, dtype=np.int64)
+
+
 def to_tensor(X: np.ndarray, device: torch.device) -> Tensor:
     """Make a tensor of an array, without a copy where it is on the CPU already."""
     X = np.ascontiguousarray(X)

@@ -28,6 +28,7 @@ from skgen.nn._networks import InPrecision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._callbacks import has_scheduler
+from skgen.training._rows import spread_index
 from skgen.vae._architecture import Architecture
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._kl import kl_standard_normal
@@ -431,7 +432,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         share = max(_LEAST_SHARE, n_epochs * _SHARE_AN_EPOCH)
         n_rows = max(_LEAST_ROWS, int(share * len(rows)))
         if n_rows < len(rows):
-            spread = np.linspace(0, len(rows), n_rows, endpoint=False, dtype=np.int64)
+            spread = spread_index(len(rows), n_rows)
             weight = None if rows.weight is None else rows.weight[spread]
             rows = rows.select(spread, weight)
         weights = None if rows.weight is None else rows.weight[:, None]

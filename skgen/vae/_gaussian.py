@@ -390,9 +390,7 @@ class GaussianVAE(BaseVAE):
 
     @property
     def _per_feature(self) -> bool:
-        return isinstance(self.noise_variance, str) and (
-            self.noise_variance == "per_feature"
-        )
+        return self.noise_variance == "per_feature"
 
     @property
     def _data_dtype(self) -> Any:

@@ -7,10 +7,13 @@ import torch
 
 from skgen.training import RowSource
 from skgen.vae._linear_start import probabilistic_pca
-from skgen.vae._standardization import LEAST_NOISE, noise_floor, spread_rows
+from skgen.vae._standardization import (
+    LEAST_NOISE,
+    noise_floor,
+    spread_rows,
+    sums_of_powers,
+)
 
-# Numbers of a block of rows whose variance is computed at a time.
-_BLOCK_SIZE = 2**20
 # Size of the table from which principal components are computed: a second of work.
 _MOST_NUMBERS = 2**22
 # Factors of initial weights beside a linear map: of the last layers, and of those that
@@ -85,7 +88,7 @@ def start_of(
         _shrink(networks["encoder"], networks["decoder"], pca.n_used)
         variance, n_used = pca.noise_variance, pca.n_used
     else:
-        variance = _mean_squares(rows)
+        variance = sums_of_powers(rows)[0] / len(rows)
     if noise is not None:
         return Start(noise, LEAST_NOISE, n_used)
     if per_feature:
@@ -108,13 +111,3 @@ def _shrink(encoder: Any, decoder: Any, n_used: int) -> None:
         for network in (encoder.network, decoder.network):
             network[-1].weight.mul_(_START)
         decoder.network[0].weight[:, n_used + 1 :].mul_(_START_OF_OTHERS)
-
-
-def _mean_squares(rows: RowSource) -> np.ndarray:
-    """Mean squares of standardised rows, (n_features,)."""
-    total = np.zeros(rows.shape[1])
-    size = max(1, _BLOCK_SIZE // rows.shape[1])
-    for block, weight in rows.weighted_blocks(size):
-        x = block.to(torch.float64).square().numpy()
-        total += x.sum(0) if weight is None else weight @ x
-    return total / len(rows)

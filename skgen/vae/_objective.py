@@ -79,9 +79,13 @@ class NegativeELBO(Objective):
     @property
     def _n_open(self) -> int | None:
         """Number of latents that take part now, the first ones; None means all."""
-        if self.stages is None or self.epoch >= self.n_warmup:
-            return None
-        return self.stages.n_open(self._progress)
+        stages = self._stages_now
+        return None if stages is None else stages.n_open(self._progress)
+
+    @property
+    def _stages_now(self) -> StagedLatents | None:
+        """The stages, until they are over."""
+        return self.stages if self.epoch < self.n_warmup else None
 
     def loss(self, model: VAE, batch: Batch, *, generator: torch.Generator) -> Tensor:
         """Loss of each row in nats, shape (batch,), by one draw from q."""
@@ -133,9 +137,8 @@ class NegativeELBO(Objective):
 
     def _adapt(self, model: VAE, x: Tensor, f: Tensor, weight: Tensor | None) -> None:
         """Update what of the noise has a closed form."""
-        in_proportion = False
-        if self.stages is not None and self.epoch < self.n_warmup:
-            in_proportion = self.stages.shares_noise(self._progress)
+        stages = self._stages_now
+        in_proportion = stages is not None and stages.shares_noise(self._progress)
         model.observation.adapt_(x, f, weight, in_proportion=in_proportion)
 
     @torch.no_grad()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from skgen.base._validation import warn
 from skgen.training import RowSource
-from skgen.training._rows import Index, to_tensor
+from skgen.training._rows import Index, spread_index, to_tensor
 
 # A value this many robust standard deviations from the median of its column is taken
 # for a fault.
@@ -213,16 +213,22 @@ def noise_floor(rows: RowSource) -> np.ndarray:
         The least noise variance, between 1e-6 and 1 times the variance; 1e-6 for
         constant features.
     """
+    squares, fourths = sums_of_powers(rows)
+    share = fourths / np.where(squares == 0, 1, squares) ** 2
+    return np.clip(share, LEAST_NOISE, 1.0) * np.where(
+        squares == 0, 1, squares / len(rows)
+    )
+
+
+def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
+    """Sum squares and fourth powers times weights, float64, (n_features,) each."""
     squares, fourths = np.zeros((2, rows.shape[1]))
     for block, weight in _weighted_blocks(rows):
         x = block.to(torch.float64).square_().numpy()
         by = np.ones(len(x)) if weight is None else weight
         squares += by @ x
         fourths += by @ np.square(x)
-    share = fourths / np.where(squares == 0, 1, squares) ** 2
-    return np.clip(share, LEAST_NOISE, 1.0) * np.where(
-        squares == 0, 1, squares / len(rows)
-    )
+    return squares, fourths
 
 
 def blocks(rows: RowSource) -> Iterator[Tensor]:
@@ -232,9 +238,7 @@ def blocks(rows: RowSource) -> Iterator[Tensor]:
 
 def spread_rows(rows: RowSource, n_rows: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Return up to `n_rows` rows, spread evenly, in double precision; and weights."""
-    index = np.linspace(
-        0, len(rows), min(n_rows, len(rows)), endpoint=False, dtype=np.int64
-    )
+    index = spread_index(len(rows), n_rows)
     x = rows.gather(torch.from_numpy(index)).to(torch.float64).cpu().numpy()
     return x, None if rows.weight is None else rows.weight[index]
 
