@@ -61,9 +61,9 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
     `_training_rows`, `_number_of_epochs`, `_schedule`, `_build_inference_model`,
-    `_finalise` and `_training_context`. What else an estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
-    the parameters that it offers; for those of training that it does not offer, the
-    class attributes below hold.
+    `_finalise` and `_training_context`. What else an estimator can do, it gets from the
+    mixins of `skgen.base`. Its constructor stores the parameters that it offers; for
+    those of training that it does not offer, the class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
