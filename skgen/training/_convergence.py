@@ -14,10 +14,12 @@ _CLEAR_SHARE, _CLEAR_SHARE_WITH_SCHEDULE = 0.05, 0.4
 # In fewer epochs than these, training may well raise the loss of a good start at first:
 # then a rise is clear if it is twice the loss.
 _FEW_EPOCHS, _CLEAR_RISE_AT_FIRST = 5, 2.0
-# A rise above the start is clear if it is as many standard deviations of the noise, and
-# as large a share of the fall in between and of the loss, or of one nat.
+# A rise above the start is clear if it is as many standard deviations of the noise in
+# the last quarter of the epochs (where training blows up, there is more before), and as
+# large a share of the fall in between and of the loss, or of one nat.
 _CLEAR_DEVIATIONS = 6.0
 _CLEAR_RISE = 0.1
+_LEAST_LATE = 8
 
 
 def convergence_problem(
@@ -51,7 +53,7 @@ def _rise(losses: np.ndarray) -> str | None:
     first, last = losses[0], losses[-1]
     rise, fall = last - first, first - losses.min()
     least = max(
-        _CLEAR_DEVIATIONS * _noise(losses),
+        _CLEAR_DEVIATIONS * _noise(losses[-max(_LEAST_LATE, len(losses) // 4) :]),
         _CLEAR_RISE * fall,
         (_CLEAR_RISE_AT_FIRST if len(losses) < _FEW_EPOCHS else _CLEAR_RISE)
         * max(abs(first), 1.0),

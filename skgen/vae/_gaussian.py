@@ -206,17 +206,13 @@ class GaussianVAE(BaseVAE):
 
     Notes
     -----
-    **Units.** Outside of the networks and before any rounding, each feature is centered
-    and divided by its standard deviation, in float64. A fit to
-    :math:`a_i x_i + b_i` therefore gives the same features, the same samples in the new
-    units and a score that is lower by :math:`\sum_i \log |a_i|`: to the last bit if
-    all :math:`a_i` are powers of two and all :math:`b_i` are 0, and otherwise up to
-    rounding, which grows in training. If the noise is isotropic ("learned" or a
+    **Units.** Outside of the networks, each feature is centered and divided by its
+    standard deviation, in float64. A fit to :math:`a_i x_i + b_i` therefore gives the
+    same features, the same samples in the new units and a score that is lower by
+    :math:`\sum_i \log |a_i|`, up to rounding. If the noise is isotropic ("learned" or a
     number), all features are divided by one number, the root of their mean variance,
-    and features of very different variance should be scaled
-    (:class:`sklearn.preprocessing.StandardScaler`), as for PCA. A constant feature has
-    no unit, and is centered only. `fit` raises a `ValueError` if a standard deviation
-    is above 1e18, whose square float32 cannot hold well.
+    and should have similar variances, as for PCA. `fit` raises a `ValueError` if a
+    standard deviation is above 1e18, whose square float32 cannot hold well.
 
     **Lower limit of the noise.** A learned variance of one feature is at least
 
@@ -224,29 +220,26 @@ class GaussianVAE(BaseVAE):
               \frac{\langle x_i^4 \rangle}{\langle x_i^2 \rangle^2}
               \langle x_i^2 \rangle
 
-    for n rows of centered data, but no less than 1e-6 and no more than 1 times the
-    variance :math:`\langle x_i^2 \rangle`. As a share of the variance, this is the
-    kurtosis over the number of rows, the square of the relative standard error of the
-    variance itself up to 1/n. It is 3/n for a normal feature. A feature that is
-    constant but for k of n rows has a kurtosis of about n/k, and its noise variance is
-    at least 1/k of its variance.
+    for n rows of centered data: as a share of the variance, this is the kurtosis over
+    the number of rows, between 1e-6 and 1. Where the linear start leaves less of the
+    feature, in rows that it has not seen, that is the limit.
 
-    **Outliers.** In a column whose quartiles differ, and with at least 12 rows, a value
-    that is more than 100 robust standard deviations (interquartile range / 1.349) away
-    from the median is taken for a fault. `fit` warns, with column, count and size. In
-    training and in front of the encoder, the value is replaced by the largest or least
-    plausible one of its column. The score takes it as it is.
+    **Outliers.** A value more than 100 robust standard deviations away from the median
+    of its column is taken for a fault: `fit` warns, and in training and in front of the
+    encoder the largest or least plausible value takes its place.
 
-    **Start and stages.** With ``architecture="shortcut"``, the linear maps start at
-    probabilistic PCA [5]_. A latent variable that the linear model does not use is at a
-    stationary point of the ELBO, from which no gradient leads away [4]_. One such
-    variable starts with a low weight of its KL term [6]_, the others join after 30 % of
-    the training, a weight of 1.5 prunes until 50 %, falls to 1 until 60 %, and the last
-    40 % maximise the ELBO itself (times `beta`). Variables that the linear start uses
-    have the weight 1 at all times.
+    **Start and stages.** The linear maps of ``architecture="shortcut"`` start at
+    probabilistic PCA [5]_. A latent variable that it does not use is at a stationary
+    point of the ELBO, from which no gradient leads away [4]_. One such variable starts
+    with a low weight of its KL term [6]_, the others join after 30 % of the training
+    with a weight of up to 1.5, and the last 40 % maximise the ELBO itself (times
+    `beta`).
 
     **Convergence.** `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above
     its start, or still falls clearly in the second half of the epochs.
+
+    The user guide describes all of this, under "Ordinary tables" and "Variational
+    autoencoders".
 
     References
     ----------

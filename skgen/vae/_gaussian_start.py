@@ -86,7 +86,7 @@ def start_of(
         pca = probabilistic_pca(x, n_latents, noise, floor)
         pca.set_(networks["encoder"].shortcut, networks["decoder"].shortcut)
         _shrink(networks["encoder"], networks["decoder"], pca.n_used)
-        variance, n_used = pca.noise_variance, pca.n_used
+        variance, floor, n_used = pca.noise_variance, pca.floor, pca.n_used
     else:
         variance = sums_of_powers(rows)[0] / len(rows)
     if noise is not None:

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from skgen.vae._standardization import LEAST_NOISE
+
 
 @dataclass(frozen=True)
 class LinearModel:
@@ -25,12 +27,15 @@ class LinearModel:
         W, whose columns are 0 for latents that are not used.
     noise_variance : ndarray of shape (n_features,)
         :math:`\sigma^2`.
+    floor : ndarray of shape (n_features,)
+        Least values of :math:`\sigma^2` in training.
     n_used : int
         Number of latents that are used: the first ones.
     """
 
     weight: np.ndarray
     noise_variance: np.ndarray
+    floor: np.ndarray
     n_used: int
 
     @torch.no_grad()
@@ -58,8 +63,8 @@ def probabilistic_pca(
               + (D - k) \log \sigma^2 + D \right]
               + \left(D k - \tfrac{k (k-1)}{2} + 1\right) \log n
 
-    (Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978).
-    Afterwards each feature has the noise variance that its own variance leaves.
+    (Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978). They
+    are fewer than half of the rows. Afterwards each feature has the noise variance that its own variance leaves.
 
     Parameters
     ----------
@@ -72,7 +77,8 @@ def probabilistic_pca(
         used as have a larger variance. None means that there is one for each feature,
         to be estimated.
     floor : ndarray of shape (n_features,)
-        Least noise variance of each feature.
+        Least noise variance of each feature. Where the linear model leaves less of a
+        feature in rows that it has not seen, that is the least one.
 
     Returns
     -------
@@ -92,7 +98,35 @@ def probabilistic_pca(
     rest = np.full(n_features, common)
     if noise is None:
         rest = np.square(x).mean(axis=0) - np.square(loadings).sum(axis=1)
-    return LinearModel(loadings, np.maximum(rest, floor), n_used)
+        if (rest < floor).any():
+            floor = np.minimum(floor, _unseen_rest(x, n_used))
+    rest = np.maximum(rest, floor)
+    loadings[:, :n_used] = _with_independent_posterior(loadings[:, :n_used], rest)
+    return LinearModel(loadings, rest, floor, n_used)
+
+
+def _unseen_rest(x: np.ndarray, n_used: int) -> np.ndarray:
+    """Noise variances in half of the rows by the principal axes of the other half."""
+    total = np.zeros(x.shape[1])
+    halves = x[::2], x[1::2]
+    for seen, unseen in (halves, halves[::-1]):
+        axes = _principal_axes(seen, min(n_used, len(seen) - 1))[1]
+        rest = np.square(unseen - unseen @ axes @ axes.T).mean(axis=0)
+        # The noise within the subspace is the mean of that outside of it.
+        common = rest.sum() / (len(rest) - axes.shape[1])
+        total += rest + common * np.square(axes).sum(axis=1)
+    return np.maximum(total / 2, LEAST_NOISE)
+
+
+def _with_independent_posterior(loadings: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Rotate latents, so that their posterior covariance is diagonal.
+
+    The distribution of x stays as it is, and q can be exact.
+    """
+    if not loadings.shape[1]:
+        return loadings
+    _, vectors = np.linalg.eigh(loadings.T @ (loadings / noise[:, None]))
+    return loadings @ _with_one_sign(vectors[:, ::-1])
 
 
 def _principal_axes(x: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,10 +138,14 @@ def _principal_axes(x: np.ndarray, n_axes: int) -> tuple[np.ndarray, np.ndarray]
     else:
         values, vectors = np.linalg.eigh(x.T @ x / n_rows)
     values, vectors = values[::-1], vectors[:, ::-1][:, :n_axes]
-    signs = np.sign(
-        vectors[np.abs(vectors).argmax(axis=0), np.arange(vectors.shape[1])]
-    )
-    return np.maximum(values, 0), vectors * np.where(signs == 0, 1, signs)
+    return np.maximum(values, 0), _with_one_sign(vectors)
+
+
+def _with_one_sign(vectors: np.ndarray) -> np.ndarray:
+    """Choose the sign of each column such that its largest number is positive."""
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.sign(vectors[largest, np.arange(vectors.shape[1])])
+    return vectors * np.where(signs == 0, 1, signs)
 
 
 def _least_bic(
@@ -116,7 +154,9 @@ def _least_bic(
     """Number of components of the least BIC, and the noise variance."""
     best = np.inf, 0, 1.0
     smallest = 1e-9 * max(total / n_features, 1e-300)
-    for k in range(min(n_latents, n_features - 1, len(values)) + 1):
+    # With as many components as rows nothing would be left, whatever the data.
+    n_most = min(n_latents, n_features - 1, (n_rows - 1) // 2)
+    for k in range(n_most + 1):
         noise = max((total - values[:k].sum()) / (n_features - k), smallest)
         logs = np.log(np.maximum(values[:k], smallest)).sum()
         deviance = n_rows * (logs + (n_features - k) * np.log(noise) + n_features)

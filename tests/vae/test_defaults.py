@@ -21,6 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from skorch.callbacks import LRScheduler
 
 from skgen import BernoulliVAE, GaussianVAE
+from skgen.vae._linear_start import probabilistic_pca
 from skgen.vae._schedule import StagedLatents
 
 TABLES = {
@@ -100,6 +101,45 @@ def test_training_starts_at_probabilistic_pca():
     normal = np.random.RandomState(0).normal(size=(500, 6))
     start = fit(normal, n_iter=0)
     assert not start.weights_["decoder.shortcut.weight"].any()
+
+
+def test_the_posterior_of_the_linear_start_is_exact():
+    """With a noise variance of each feature, its covariance is made diagonal."""
+    train, _ = split(load_breast_cancer().data)
+    floor = np.full(30, 1e-6)
+    model = probabilistic_pca(train, 16, None, floor)
+    W, noise = model.weight, model.noise_variance
+    assert len(np.unique(noise)) > 1
+    used = W[:, : model.n_used]
+    inner = used.T @ (used / noise[:, None])
+    scale = np.sqrt(np.outer(inner.diagonal(), inner.diagonal()))
+    np.testing.assert_allclose(inner / scale, np.eye(model.n_used), atol=1e-10)
+    # The distribution of x is that of PCA, up to the noise.
+    pca = PCA(model.n_used).fit(train)
+    components = pca.components_.T * np.sqrt(
+        pca.explained_variance_ - pca.noise_variance_
+    )
+    shrunk = (len(train) - 1) / len(train)  # PCA divides by n - 1
+    np.testing.assert_allclose(
+        used @ used.T, components @ components.T * shrunk, atol=1e-6
+    )
+
+
+def test_the_noise_of_a_linear_model_in_rows_that_it_has_not_seen():
+    rng = np.random.RandomState(0)
+    W, noise = rng.normal(size=(8, 2)), 0.01
+    x = rng.normal(size=(4000, 2)) @ W.T + noise**0.5 * rng.normal(size=(4000, 8))
+    floor = np.full(8, 0.5)
+    model = probabilistic_pca(x, 4, None, floor)
+    assert model.n_used == 2
+    # 0.01 within sampling error, and not the error of reconstructions, 0.0075.
+    np.testing.assert_allclose(model.floor, noise, rtol=0.1)
+    np.testing.assert_allclose(model.noise_variance, noise, rtol=0.1)
+    # Few rows, of which any components leave little, say nothing of others.
+    x = rng.normal(size=(14, 30))
+    model = probabilistic_pca(x, 16, None, np.full(30, 0.2))
+    assert model.n_used <= 6
+    np.testing.assert_array_equal(model.floor, 0.2)
 
 
 def test_weight_decay_by_the_number_of_correlations():
