@@ -1,6 +1,7 @@
 """Parameters and copies of an estimator, with those of its callbacks."""
 
 import copy
+from functools import cache
 from typing import Any
 
 from sklearn.base import BaseEstimator
@@ -56,6 +57,12 @@ class CopiesCallbacks(BaseEstimator):
         new = BaseEstimator.__sklearn_clone__(bare)
         new.callbacks = deepcopy_callbacks(self.callbacks)
         return new
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        # Reading the signature takes a tenth of the time of a small fit.
+        return super()._get_param_names()
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Get the parameters of the estimator.

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from skgen.nn import BernoulliObservation
 from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
+from skgen.rbm._joint_step import JointStep, joint_step
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._training_loss import TrainingLoss
@@ -18,6 +19,8 @@ from skgen.training._step import Batch, TrainingStep
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
+# Training steps for which random numbers are drawn at a time, about.
+_STEPS_A_DRAW = 64
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
@@ -75,6 +78,8 @@ class ContrastiveDivergence(Objective):
     """
 
     differentiates = False
+    # Whether a step of binary units may be a `JointStep`.
+    steps_jointly = True
 
     chains: Tensor | None
     visible_offset: Tensor | None
@@ -94,19 +99,26 @@ class ContrastiveDivergence(Objective):
         super().__init__()
         self.n_steps = n_steps
         self.observation = BernoulliObservation(sampled=sampled)
+        self._is_sampled = sampled
         self.trajectory = trajectory
         self.factor_dtype = factor_dtype
         self.register_buffer("chains", chains)
         self.register_buffer("visible_offset", visible_offset)
         self.register_buffer("hidden_offset", hidden_offset)
-        self._bits: RandomBits | None = None
+        self._bits: Any = None
         self._step: TrainingStep | None = None
         self._sgd: InPlaceSGD | None = None
+        self._joint: JointStep | None = None
         self._loss: TrainingLoss | None = None
-        self._workspaces: dict[tuple[int, int, int], Workspace] = {}
+        self._workspaces: dict[tuple[int, int, tuple[int, ...]], Workspace] = {}
 
-    def batch_buffer(self, model: RBM, n_rows: int) -> Tensor:
+    def batch_buffer(self, model: RBM, n_rows: int) -> Tensor | None:
         """Return where the data of the positive phase are, (n_rows, n_visible)."""
+        if self._step is None:  # how it is stepped is not known yet
+            return None
+        joint = self._joint
+        if joint is not None and joint.model is model and joint.holds_parameters:
+            return joint.space(n_rows).data
         return self._workspace_of(model, n_rows).data
 
     def get_extra_state(self) -> list[dict[str, Tensor]]:
@@ -156,12 +168,16 @@ class ContrastiveDivergence(Objective):
         step : TrainingStep
             Gives the source of randomness and the optimizer.
         """
-        new_epoch = step is not self._step
-        if new_epoch:
-            self._step, self._sgd = step, in_place_sgd(model, step)
+        new_epoch, joint = step is not self._step, self._joint
+        if new_epoch or (joint is not None and not joint.holds_parameters):
+            self._begin_epoch(model, batch, step)
         elif self._sgd is not None and self._sgd.is_frozen:  # since a moment ago
-            self._sgd = None
-        space = self._sample_phases(model, batch.x, step.generator)
+            self._sgd = self._joint = None
+        bits, joint = self._bits, self._joint
+        if joint is not None and batch.weight is None:
+            self._step_jointly(joint, batch, step, new_epoch)
+            return
+        space = self._sample_phases(model, batch.x, bits)
         self._record_loss(model, space, batch, step, new_epoch)
         if self._sgd is None:
             self._fill_gradients_(model, space, batch)
@@ -170,6 +186,33 @@ class ContrastiveDivergence(Objective):
         offsets = self.visible_offset, self.hidden_offset
         gradient = self._gradient(space, batch, self._sgd.scale, offsets)
         self._sgd.step(*gradient, factor_dtype=self.factor_dtype)
+
+    def _begin_epoch(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
+        self._step, self._sgd = step, in_place_sgd(model, step, self._sgd)
+        self._bits = self._bits_of(step.generator, model, batch.x)
+        joint = self._joint
+        if self._sgd is None:
+            self._joint = None
+        elif not (
+            joint and joint.holds(model, self.chains) and joint.goes_on(self._sgd)
+        ):
+            self._joint = joint_step(self, model, self._sgd, offset_rate=_OFFSET_RATE)
+
+    def _step_jointly(
+        self, joint: JointStep, batch: Batch, step: TrainingStep, new_epoch: bool
+    ) -> None:
+        """Take a step by `JointStep`."""
+        x, bits = batch.x, self._bits
+        space = joint.space(x.shape[0])
+        if self._is_sampled:
+            x = self.observation.observe(x, generator=bits)
+        if x is not space.data:
+            space.data.copy_(x)
+        joint.sample_phases(space, bits)
+        if self.trajectory is not None:
+            self.trajectory.follow(joint.model, space.ends, generator=bits.generator)
+        self._record_loss(joint.model, space, batch, step, new_epoch)
+        joint.ascend(space, bits)
 
     @torch.no_grad()
     def fill_gradients_(
@@ -188,7 +231,9 @@ class ContrastiveDivergence(Objective):
         generator : torch.Generator
             Source of randomness.
         """
-        space = self._sample_phases(model, batch.x, generator)
+        space = self._sample_phases(
+            model, batch.x, self._bits_of(generator, model, batch.x)
+        )
         self._fill_gradients_(model, space, batch)
 
     @torch.no_grad()
@@ -200,20 +245,24 @@ class ContrastiveDivergence(Objective):
             units = torch.arange(_MOST_WATCHED, device=v.device) * n // _MOST_WATCHED
         return -pseudo_log_likelihood(model, v, units=units)
 
-    def _sample_phases(
-        self, model: RBM, x: Tensor, generator: torch.Generator
-    ) -> Workspace:
-        """Run the chains; the states of both phases are in the workspace."""
+    def _bits_of(self, generator: torch.Generator, model: RBM, x: Tensor) -> RandomBits:
+        """Return the source of random bits, made with the first mini-batch x."""
         if self._bits is None or self._bits.generator is not generator:
-            self._bits = RandomBits(generator)
-        space = self._observe(model, x, self._bits)
-        self._run_phases(space, model, self._bits)
+            n_rows = max(len(x), 0 if self.chains is None else self.chains.shape[-2])
+            most = _STEPS_A_DRAW * n_rows * sum(model.weight.shape)
+            self._bits = RandomBits(generator, most=most)
+        return self._bits
+
+    def _sample_phases(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:
+        """Run the chains; the states of both phases are in the workspace."""
+        space = self._observe(model, x, bits)
+        self._run_phases(space, model, bits)
         return space
 
     def _record_loss(
         self,
         model: RBM,
-        space: Workspace,
+        space: Any,
         batch: Batch,
         step: TrainingStep,
         new_epoch: bool,
@@ -221,13 +270,14 @@ class ContrastiveDivergence(Objective):
         """Record an estimate of minus the log pseudo-likelihood, if one is due."""
         if self._loss is None:
             self._loss = TrainingLoss(space.data)
-        is_due = self._loss.is_due(new_epoch=new_epoch)
-        if not (is_due and step.records and isinstance(model, BernoulliRBM)):
+        self._loss.n_steps += 1
+        if not (step.records and self._loss.is_due(new_epoch=new_epoch)):
             return
-        parameters = space.parameters
+        if not isinstance(model, BernoulliRBM):
+            return
         n_rows, loss = self._loss.mean(
-            parameters.exact,
-            parameters.visible_bias,
+            model.weight.detach(),
+            model.visible_bias.detach(),
             space.data,
             space.positive,
             batch.weight,
@@ -319,11 +369,11 @@ class ContrastiveDivergence(Objective):
 
         These are the full mini-batch and the last one of an epoch.
         """
-        chains, weight = self.chains, model.weight.data_ptr()
-        key = n_rows, n_rows if chains is None else chains.shape[-2], weight
+        chains, of_model = self.chains, tuple(p.data_ptr() for p in model.parameters())
+        key = n_rows, n_rows if chains is None else chains.shape[-2], of_model
         space = self._workspaces.get(key)
         if space is None:
-            same_model = (k for k in self._workspaces if k[2] == weight)
+            same_model = (k for k in self._workspaces if k[2] == of_model)
             largest = max(same_model, default=None)
             self._workspaces = {
                 k: s for k, s in self._workspaces.items() if k == largest

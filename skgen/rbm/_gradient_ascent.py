@@ -11,11 +11,13 @@ from skgen.training._step import TrainingStep
 
 # Velocities that decay to zero would become denormal numbers, with which a CPU computes
 # a hundred times as slowly. Beside any weight, this velocity is nothing.
-_SMALLEST_VELOCITY = 1e-30
+SMALLEST_VELOCITY = 1e-30
 _MOVES = attrgetter("requires_grad")
 
 
-def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
+def in_place_sgd(
+    model: nn.Module, step: TrainingStep, last: "InPlaceSGD | None" = None
+) -> "InPlaceSGD | None":
     """Return what steps a model in place, where that does the same as its optimizer.
 
     Parameters
@@ -24,6 +26,8 @@ def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
         The model.
     step : TrainingStep
         The training step, with the optimizer.
+    last : InPlaceSGD or None
+        What stepped it before.
 
     Returns
     -------
@@ -37,12 +41,18 @@ def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
         return None
     if not _has_groups_for(optimizer, parameters[0]):
         return None
-    return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
+    begins = last is None or last.optimizer is not optimizer
+    return InPlaceSGD(optimizer, parameters, begins=begins)  # type: ignore[arg-type]
 
 
 def _is_plain(optimizer: Optimizer) -> bool:
-    """Whether an optimizer is stochastic gradient descent, with or without momentum."""
-    return type(optimizer) is SGD and not any(
+    """Whether an optimizer is stochastic gradient descent, with or without momentum.
+
+    A subclass of torch's may do anything else, but for the one of the package, which
+    says that it does the same (`skgen.training._optimizers`).
+    """
+    kind = type(optimizer)
+    return vars(kind).get("same_as", kind) is SGD and not any(
         group["nesterov"] or group["dampening"] or group["maximize"]
         for group in optimizer.param_groups
     )
@@ -77,23 +87,31 @@ class InPlaceSGD:
         The optimizer. The first of its groups holds the weights, which alone decay.
     parameters : list of nn.Parameter
         The parameters of the model, the weights first.
+    begins : bool
+        Whether the optimizer has not been stepped by such an object before.
     """
 
-    def __init__(self, optimizer: SGD, parameters: list[nn.Parameter]):
+    def __init__(
+        self, optimizer: SGD, parameters: list[nn.Parameter], *, begins: bool = True
+    ):
+        self.optimizer = optimizer
+        self.parameters = tuple(parameters)
         self.weight, *self.others = parameters
         self.group = optimizer.param_groups[0]
         self.velocities: list[Tensor] = []
         if self.group["momentum"]:
             self.velocities = [_velocity(optimizer, p) for p in parameters]
-        optimizer.zero_grad(set_to_none=True)
-        # Without gradients this moves nothing; it tells schedulers of torch that the
-        # optimizer has begun.
-        optimizer.step()
+        for parameter in parameters:
+            parameter.grad = None
+        if begins:
+            # Without gradients this moves nothing; it tells schedulers of torch that
+            # the optimizer has begun.
+            optimizer.step()
 
     @property
     def is_frozen(self) -> bool:
         """Whether a parameter must not move, which has been allowed to before."""
-        return not all(map(_MOVES, (self.weight, *self.others)))
+        return not all(map(_MOVES, self.parameters))
 
     @property
     def scale(self) -> float:
@@ -122,8 +140,8 @@ class InPlaceSGD:
         rate, decay = self.group["lr"], self.group["weight_decay"]
         if self.velocities:
             self._accelerate(left, right, biases, factor_dtype)
-            parameters = self.weight, *self.others
-            for parameter, velocity in zip(parameters, self.velocities, strict=True):
+            moves = zip(self.parameters, self.velocities, strict=True)
+            for parameter, velocity in moves:
                 parameter.add_(velocity, alpha=-rate)
             return
         if decay:
@@ -142,7 +160,7 @@ class InPlaceSGD:
         """Add a gradient to the velocities, which decay."""
         momentum, decay = self.group["momentum"], self.group["weight_decay"]
         of_weight, *of_others = self.velocities
-        smallest = of_weight.new_full((), _SMALLEST_VELOCITY)
+        smallest = of_weight.new_full((), SMALLEST_VELOCITY)
         torch.add(smallest, of_weight, alpha=momentum, out=of_weight)
         if decay:
             of_weight.add_(self.weight, alpha=decay)

@@ -35,6 +35,8 @@ class ParallelTempering(ContrastiveDivergence):
         As in `ContrastiveDivergence`.
     """
 
+    steps_jointly = False
+
     chains: Tensor
     base_bias: Tensor
 

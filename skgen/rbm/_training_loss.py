@@ -41,17 +41,21 @@ class TrainingLoss:
     ----------
     v : Tensor of shape (n_rows, n_visible)
         Visible states, as an example of what is to come.
+
+    Attributes
+    ----------
+    n_steps : int
+        Number of training steps since the last estimate, which the caller counts.
     """
 
     def __init__(self, v: Tensor):
         self._one = v.new_ones(())
         self._turn = 0
-        self._n_steps = 0
+        self.n_steps = 0
 
     def is_due(self, *, new_epoch: bool) -> bool:
-        """Count a training step; return whether to make an estimate when possible."""
-        self._n_steps += 1
-        return new_epoch or self._n_steps >= _STEPS_AN_ESTIMATE
+        """Return whether to make an estimate now."""
+        return new_epoch or self.n_steps >= _STEPS_AN_ESTIMATE
 
     def mean(
         self,
@@ -100,9 +104,9 @@ class TrainingLoss:
 
     def _size(self, n_rows: int, n_visible: int, n_hidden: int) -> tuple[int, int]:
         """Choose how many rows an estimate takes, and every which of the units."""
-        n_flips = int(_FLIPS_A_NUMBER * self._n_steps * n_rows * n_visible)
+        n_flips = int(_FLIPS_A_NUMBER * self.n_steps * n_rows * n_visible)
         n_flips = min(max(n_flips, _LEAST_FLIPS), max(1, _LARGEST_TENSOR // n_hidden))
-        self._n_steps = 0
+        self.n_steps = 0
         n_rows = min(n_rows, isqrt(n_flips))
         every = min(max(1, n_visible * n_rows // n_flips), max(1, n_visible - 1))
         while gcd(every, n_visible) > 1:

@@ -104,8 +104,8 @@ class Workspace:
         # Mean of v given h, of the chains.
         self.visible_mean = new(n_chains, n_visible)
         # Each phase is a mean over its own rows.
-        weights = [1 / n_data] * n_data + [-1 / n_chains] * n_chains
-        self.weights = self.parameters.exact.new_tensor(weights)
+        self.weights = new(n_rows).fill_(1 / n_data)
+        self.weights[n_data:] = -1 / n_chains
         self._scale, self._scaled = 1.0, (self.weights, self.weights[:, None])
 
     def coupled(self) -> tuple[Tensor, Tensor]:

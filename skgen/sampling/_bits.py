@@ -9,6 +9,8 @@ from torch import Tensor
 # Uniform numbers drawn at a time on the CPU: with what they are made of they stay
 # in the cache of a core.
 _DRAWN_TOGETHER = 2**18
+# Views of these that are kept.
+_MOST_VIEWS = 4096
 # Uniform numbers that share their low 8 bits.
 _SHARE_A_FRACTION = 2**8
 
@@ -31,8 +33,9 @@ class RandomBits:
     seed is drawn from `generator`. On other devices, where random numbers are
     cheap, ``u`` is ``torch.rand``.
 
-    Numbers that remain from one call are used by the next, so that a training step
-    with few draws pays no more for each than one with many.
+    Numbers that remain from one call are used by the next, if there are enough, so that
+    a training step with few draws pays no more for each than one with many. Views of
+    the memory in which they lie are kept, as calls of the same sizes come again.
 
     Parameters
     ----------
@@ -52,6 +55,7 @@ class RandomBits:
             seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
             self._source = np.random.SFC64(int(seed))
         self._u = torch.empty(self._n, dtype=torch.float32)
+        self._views: dict[tuple[int, tuple[int, ...]], Tensor] = {}
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw bits with ``P(bit = 1) = p``.
@@ -61,38 +65,42 @@ class RandomBits:
         p : Tensor
             Probabilities, float32 or float64. NaN gives 0.
         out : Tensor or None
-            Where the bits go, contiguous, of the shape of `p`; None means a new
-            tensor of the shape and dtype of `p`.
+            Where the bits go, of the shape of `p`; None means a new tensor of the
+            shape and dtype of `p`.
 
         Returns
         -------
         bits : Tensor
             Zeros and ones.
         """
+        n = p.numel()
+        if n > self._n > 0:
+            parts = [self.bernoulli(part) for part in p.reshape(-1).split(self._n)]
+            bits = torch.cat(parts).view(p.shape)
+            return bits if out is None else out.copy_(bits)
         if out is None:
             out = torch.empty_like(p, memory_format=torch.contiguous_format)
-        start, end = self._used, self._used + p.numel()
-        if end <= self._n:
-            self._used = end
-            return torch.lt(self._u[start:end].view(p.shape), p, out=out)
         if self._n:
-            self._compare_by_pieces(p.reshape(-1), out.view(-1))
-            return out
+            return torch.lt(self._next(n, p.shape), p, out=out)
         u = torch.rand(
             p.shape, generator=self.generator, dtype=p.dtype, device=p.device
         )
         return torch.lt(u, p, out=out)
 
-    def _compare_by_pieces(self, p: Tensor, out: Tensor) -> None:
-        done = 0
-        while done < len(p):
-            if self._used == self._n:
-                self._draw()
-            n = min(len(p) - done, self._n - self._used)
-            start, self._used = self._used, self._used + n
-            u = self._u[start : self._used]
-            torch.lt(u, p[done : done + n], out=out[done : done + n])
-            done += n
+    def _next(self, n: int, shape: tuple[int, ...]) -> Tensor:
+        """Return the next n uniform numbers, valid until the next call."""
+        start = self._used
+        if start + n > self._n:
+            self._draw()
+            start = 0
+        self._used = start + n
+        view = self._views.get((start, shape))
+        if view is None:
+            if len(self._views) >= _MOST_VIEWS:
+                self._views.clear()
+            view = self._u[start : start + n].view(shape)
+            self._views[start, shape] = view
+        return view
 
     def _draw(self) -> None:
         # Words of 64 bits: four k each, and after them eight f each.
@@ -122,8 +130,8 @@ def bernoulli(
         Source of randomness, on the device of `p`. For many small draws, a
         `RandomBits` saves time.
     out : Tensor or None
-        Where the bits go, contiguous, of the shape of `p`, which may be `p` itself;
-        None means a new tensor.
+        Where the bits go, of the shape of `p`, which may be `p` itself; None means a
+        new tensor.
 
     Returns
     -------

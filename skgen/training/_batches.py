@@ -13,6 +13,9 @@ from torch.utils.data import Subset
 from skgen.training._rows import Index, TensorRows, row_source, spread_index
 from skgen.training._step import Batch
 
+# Numbers of a table that is shuffled as a whole: a copy that stays in the cache takes
+# less time than to gather many small mini-batches.
+_SHUFFLED_AT_ONCE = 2**20
 # Mini-batches whose indices are made at a time: cheaper than one by one, and few
 # enough to need little memory.
 _BATCHES_A_SPLIT = 1024
@@ -100,8 +103,12 @@ class DeviceBatches:
     def __iter__(self) -> Iterator[Batch]:
         # New for each pass: two passes at a time share no memory.
         rows = self.rows.to(self.device)
-        direct = isinstance(rows, TensorRows)
         y, weight = self.y, self.weight
+        direct = isinstance(rows, TensorRows)
+        if direct and y is None and weight is None and self._is_small:
+            order: Any = self._order()
+            yield from map(Batch, self._split(rows.gather(order)))
+            return
         for index in self._indices():
             out = None
             if direct and self.buffer is not None and isinstance(index, Tensor):
@@ -111,6 +118,18 @@ class DeviceBatches:
                 yield Batch(x)
             else:
                 yield Batch(x, _at(y, index), _at(weight, index))
+
+    @property
+    def _is_small(self) -> bool:
+        n_numbers = self.n_rows * self.rows.shape[1]
+        return self.generator is not None and 0 < n_numbers <= _SHUFFLED_AT_ONCE
+
+    def _split(self, rows: Tensor) -> Iterator[Tensor]:
+        """Split rows into mini-batches."""
+        last = (len(self) - 1) * self.batch_size  # where the last mini-batch begins
+        if last:
+            yield from rows[:last].split(self.batch_size)
+        yield rows[last:]
 
     def _indices(self) -> Iterator[Index]:
         """Indices of the rows of each mini-batch."""

@@ -64,7 +64,8 @@ def probabilistic_pca(
               + \left(D k - \tfrac{k (k-1)}{2} + 1\right) \log n
 
     (Schwarz, "Estimating the dimension of a model", Annals of Statistics 6, 1978). They
-    are fewer than half of the rows. Afterwards each feature has the noise variance that its own variance leaves.
+    are fewer than half of the rows. Afterwards each feature has the noise variance that
+    its own variance leaves.
 
     Parameters
     ----------

@@ -104,7 +104,7 @@ def test_any_size_takes_some_flips_and_little_memory(
     n_hidden, n_visible, n_rows, n_steps
 ):
     estimate = TrainingLoss(rows(1))
-    estimate._n_steps = n_steps
+    estimate.n_steps = n_steps
     some_rows, every = estimate._size(n_rows, n_visible, n_hidden)
     assert 1 <= some_rows <= n_rows
     assert 1 <= every <= max(1, n_visible - 1)  # so that each turn has units

@@ -16,8 +16,7 @@ def way(request, monkeypatch):
 
     def init_elsewhere(self, generator, *, most=None):
         self.generator = generator
-        self._n = self._used = 0
-        self._u = torch.empty(0)
+        self._n = 0
 
     if request.param == "uniforms":
         monkeypatch.setattr(RandomBits, "__init__", init_elsewhere)
@@ -100,16 +99,43 @@ def test_seed_gives_the_bits():
     assert not torch.equal(draws[0], draws[2])
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_many_small_draws_are_one_large_one(dtype, way):
-    """No uniform number serves twice, and none is lost, whatever the sizes."""
+def test_no_uniform_number_serves_twice(way, monkeypatch):
+    """Whatever the sizes: here they are 0, 1, 2, ... in place of random ones."""
     if way == "uniforms":
         pytest.skip("torch.rand draws in blocks")
-    p = torch.rand(700_000, generator=torch.Generator().manual_seed(1), dtype=dtype)
-    sizes, rng = [], np.random.RandomState(0)
-    while sum(sizes) < len(p):
-        sizes.append(int(rng.choice([1, 7, 784, 2560, 200_000, 300_000])))
-    sizes[-1] -= sum(sizes) - len(p)
+    drawn, used = [0], []
+
+    def draw(self):
+        self._u.copy_(torch.arange(drawn[0], drawn[0] + len(self._u)))
+        drawn[0] += len(self._u)
+        self._used = 0
+
+    def lt(u, p, *, out):
+        used.append(u.flatten().clone())
+        return out.zero_()
+
+    monkeypatch.setattr(RandomBits, "_draw", draw)
+    monkeypatch.setattr(torch, "lt", lt)
+    source, rng = RandomBits(torch.Generator(), most=1000), np.random.RandomState(0)
+    shapes = [(1,), (7, 3), (20, 16), (2, 300), (1001,), (70, 30)]
+    for _ in range(2000):
+        shape = shapes[rng.randint(len(shapes))]
+        before = sum(map(len, used))
+        assert source.bernoulli(torch.full(shape, 0.5)).shape == shape
+        assert sum(map(len, used)) - before == np.prod(shape)
+    numbers = torch.cat(used)
+    assert (numbers.diff() > 0).all()
+    assert drawn[0] < 2**24  # exact in float32
+    assert len(numbers) > 0.7 * drawn[0]  # and few are left unused
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_small_draws_are_one_large_one_if_they_fit(dtype, way):
+    if way == "uniforms":
+        pytest.skip("torch.rand draws in blocks")
+    p = torch.rand(2**18, generator=torch.Generator().manual_seed(1), dtype=dtype)
+    sizes = [1, 7, 784, 2560, 200_000]
+    sizes.append(len(p) - sum(sizes))
     source = RandomBits(torch.Generator().manual_seed(2))
     small = torch.cat([source.bernoulli(part) for part in p.split(sizes)])
     source = RandomBits(torch.Generator().manual_seed(2))

@@ -14,6 +14,12 @@ X = np.arange(21.0).reshape(7, 3)
 KINDS = {"tensor": torch.tensor, "array": np.array, "sparse": sp.csr_array}
 
 
+@pytest.fixture(autouse=True, params=["shuffled at once", "gathered"])
+def size_of_small_tables(request, monkeypatch):
+    if request.param == "gathered":
+        monkeypatch.setattr(_batches, "_SHUFFLED_AT_ONCE", 0)
+
+
 @pytest.fixture(params=KINDS.values(), ids=KINDS)
 def dataset(request):
     return Dataset(request.param(X))
@@ -39,20 +45,23 @@ def test_shuffled_anew_each_pass(dataset, generator):
 
 
 @pytest.mark.parametrize("theirs", [None, torch.empty(3, 3, dtype=torch.float64)])
-def test_batches_are_gathered_in_memory_that_is_kept(theirs):
-    """That of whoever sets `buffer`, or that of the iterator."""
+def test_batches_are_gathered_in_memory_that_is_kept(theirs, monkeypatch):
+    """That of whoever sets `buffer`, or that of the iterator.
+
+    A small table is shuffled at once, which gives the same mini-batches.
+    """
 
     def batches():
         generator = torch.Generator().manual_seed(0)
         dataset = Dataset(torch.tensor(X))
         return DeviceBatches(dataset, 3, device=CPU, generator=generator)
 
+    expected = np.concatenate(rows(batches()))
+    monkeypatch.setattr(_batches, "_SHUFFLED_AT_ONCE", 0)
     gathered = batches()
     gathered.buffer = lambda n: None if theirs is None else theirs[:n]
     seen = [(x.data_ptr(), x.clone()) for x, *_ in gathered]
-    np.testing.assert_array_equal(
-        torch.cat([x for _, x in seen]), np.concatenate(rows(batches()))
-    )
+    np.testing.assert_array_equal(torch.cat([x for _, x in seen]), expected)
     assert len({where for where, _ in seen}) == 1
     assert theirs is None or seen[0][0] == theirs.data_ptr()
 

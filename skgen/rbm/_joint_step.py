@@ -1,0 +1,292 @@
+"""The training step of a Bernoulli RBM with all parameters in one matrix."""
+
+from operator import is_
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
+from skgen.rbm._model import RBM, BernoulliRBM
+from skgen.sampling import RandomBits
+
+# Numbers to a multiple of which the rows of a matrix are padded: each begins at a
+# cache line then, as matrix products are slower where it does not.
+_ALIGNMENT = 16
+
+
+class JointStep:
+    r"""Contrastive divergence and stochastic gradient ascent in a few products.
+
+    It does what `ContrastiveDivergence` does with binary units, in fewer operations,
+    whose number is the cost of a step of a small model. All parameters form one matrix,
+    and states get a column of ones:
+
+    .. math:: A = \begin{pmatrix} W & c \\ b^\top & \cdot \end{pmatrix}, \quad
+              \tilde v = (v, 1), \quad \tilde h = (h, 1),
+
+    so that the inputs of the hidden units are :math:`A \tilde v` without its last row,
+    and those of the visible units :math:`A^\top \tilde h` without its last column; the
+    corner of A is not read. The gradient of all parameters is one product. The centered
+    gradient is the same product of other factors,
+
+    .. math:: \nabla_A = \sum_r w_r\, \bar h_r \bar v_r^\top, \quad
+              \bar v = \left(v - \mu,\ 1 - (v - \mu) \cdot \mu\right), \quad
+              \bar h = \left(h - \lambda,\ 1 - (h - \lambda) \cdot \lambda\right),
+
+    with the weights :math:`w_r` of rows, whose sum is 0 over both phases. Expanded,
+    these are the formulas of `ContrastiveDivergence`.
+
+    The parameters of the model, the chains and the velocities of the optimizer move
+    into memory of this object, and go on to be what they were.
+
+    Parameters
+    ----------
+    model : BernoulliRBM
+        The model.
+    sgd : InPlaceSGD
+        Steps its parameters.
+    chains : Tensor of shape (n_chains, n_hidden) or None
+        Hidden states of the persistent chains; None means that chains start at the
+        data. Their memory is replaced.
+    offsets : tuple of (Tensor, Tensor) or None
+        Offsets :math:`\mu` and :math:`\lambda` of the centered gradient, of which the
+        second is updated in place; None means the plain gradient.
+    n_steps : int
+        Gibbs steps a mini-batch.
+    offset_rate : float
+        Weight of the newest mini-batch in :math:`\lambda`.
+    """
+
+    def __init__(
+        self,
+        model: BernoulliRBM,
+        sgd: InPlaceSGD,
+        chains: Tensor | None,
+        offsets: tuple[Tensor, Tensor] | None,
+        *,
+        n_steps: int,
+        offset_rate: float,
+    ):
+        self.model = model
+        self.sgd = sgd
+        self.n_steps = n_steps
+        self.chains = chains
+        self.offsets = offsets
+        self.offset_rate = offset_rate
+        parameters = model.weight, model.hidden_bias, model.visible_bias
+        self._all = _joined(*parameters)
+        self._velocity = _joined(*sgd.velocities) if sgd.velocities else None
+        n_hidden, n_visible = model.weight.shape
+        self._weight = self._all[:n_hidden, :n_visible]
+        self._to_hidden = self._all[:n_hidden].T
+        self._to_visible = self._all[:, :n_visible]
+        # The chains, each with a 1.
+        self._states: Any = None
+        if chains is not None:
+            self._states = _ones(chains, len(chains), n_hidden + 1)
+            self._states[:, :n_hidden] = chains
+            chains.data = self._states[:, :n_hidden]
+        moved = [*parameters, *sgd.velocities, *([] if chains is None else [chains])]
+        self._places = [(tensor, tensor.data_ptr()) for tensor in moved]
+        self._spaces: dict[int, _Space] = {}
+
+    def space(self, n_rows: int) -> "_Space":
+        """Return the tensors for a mini-batch of so many rows; those of two are kept.
+
+        These are the full mini-batch and the last one of an epoch.
+        """
+        space = self._spaces.get(n_rows)
+        if space is None:
+            largest = max(self._spaces, default=None)
+            self._spaces = {k: s for k, s in self._spaces.items() if k == largest}
+            space = self._spaces[n_rows] = _Space(
+                self._all, n_rows, self._states, centered=self.offsets is not None
+            )
+        return space
+
+    def sample_phases(self, space: "_Space", bits: RandomBits) -> None:
+        """Run the chains from where they are; the data is in `space` already."""
+        mm, to_hidden, to_visible = torch.mm, self._to_hidden, self._to_visible
+        if self.chains is None:
+            mm(space.data_and_1, to_hidden, out=space.positive).sigmoid_()
+            bits.bernoulli(space.positive, out=space.h)
+        for step in range(self.n_steps):
+            if step:
+                mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
+                bits.bernoulli(space.negative, out=space.h)
+            mean = mm(space.h_and_1, to_visible, out=space.visible_mean).sigmoid_()
+            bits.bernoulli(mean, out=space.ends)
+        if self.chains is None:
+            mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
+        else:  # data and chains share one product
+            mm(space.right, to_hidden, out=space.hidden_mean).sigmoid_()
+
+    def ascend(self, space: "_Space", bits: RandomBits) -> None:
+        """Draw the next hidden states, and step along the gradient."""
+        if self.chains is not None:
+            bits.bernoulli(space.negative, out=space.h)
+        scale = self.sgd.scale
+        if scale != space.scale:
+            space.rescale(scale)
+        if self.offsets is None:
+            torch.mul(space.hidden_mean, space.row_weights, out=space.left_means)
+            self._move(space.left_transposed, space.right)
+            return
+        (mu, lam), rate, addmv, sub = (
+            self.offsets,
+            self.offset_rate,
+            torch.addmv,
+            torch.sub,
+        )
+        ones, visible, hidden = space.ones, space.right_means, space.left_means
+        lam.addmv_(space.positive_transposed, space.equal, beta=1 - rate, alpha=rate)
+        sub(space.states, mu, out=visible)
+        addmv(ones, visible, mu, alpha=-1, out=space.right_rest)
+        sub(space.hidden_mean, lam, out=hidden)
+        addmv(ones, hidden, lam, alpha=-1, out=space.left_rest)
+        space.left.mul_(space.row_weights)
+        self._move(space.left_transposed, space.centered_right)
+
+    def _move(self, left: Tensor, right: Tensor) -> None:
+        """Step along the gradient ``left @ right``."""
+        group = self.sgd.group
+        rate, decay = group["lr"], group["weight_decay"]
+        velocity = self._velocity
+        if velocity is None:
+            if decay:
+                self._weight.mul_(1 - rate * decay)
+            self._all.addmm_(left, right)
+            return
+        smallest = velocity.new_full((), SMALLEST_VELOCITY)
+        torch.add(smallest, velocity, alpha=group["momentum"], out=velocity)
+        if decay:
+            self.sgd.velocities[0].add_(self._weight, alpha=decay)
+        velocity.addmm_(left, right)
+        self._all.add_(velocity, alpha=-rate)
+
+    def goes_on(self, sgd: InPlaceSGD) -> bool:
+        """Whether it can step by another `sgd`, of the same velocities; take it."""
+        same = len(sgd.velocities) == len(self.sgd.velocities) and all(
+            map(is_, sgd.velocities, self.sgd.velocities)
+        )
+        if same:
+            self.sgd = sgd
+        return same
+
+    def holds(self, model: RBM, chains: Tensor | None) -> bool:
+        """Whether model, chains and velocities are in the memory of this object."""
+        return (
+            model is self.model
+            and chains is self.chains
+            and all(tensor.data_ptr() == where for tensor, where in self._places)
+        )
+
+    @property
+    def holds_parameters(self) -> bool:
+        """Whether the parameters are: a callback may have given them other memory."""
+        (weight, at), (hidden, hidden_at), (visible, visible_at) = self._places[:3]
+        return (
+            weight.data_ptr() == at
+            and hidden.data_ptr() == hidden_at
+            and visible.data_ptr() == visible_at
+        )
+
+
+class _Space:
+    """Tensors of both phases for mini-batches of one size, and views of them.
+
+    Rows of data come first, then those of chains.
+    """
+
+    def __init__(
+        self, joint: Tensor, n_data: int, chains: Tensor | None, *, centered: bool
+    ):
+        n_hidden, n_visible = joint.shape[0] - 1, joint.shape[1] - 1
+        h = _ones(joint, n_data, n_hidden + 1) if chains is None else chains
+        n_chains = len(h)
+        n_rows = n_data + n_chains
+        self.h_and_1, self.h = h, h[:, :-1]
+        self.right = _ones(joint, n_rows, n_visible + 1)
+        self.states = self.right[:, :-1]
+        self.data, self.ends = self.states[:n_data], self.states[n_data:]
+        self.data_and_1, self.ends_and_1 = self.right[:n_data], self.right[n_data:]
+        self.hidden_mean = joint.new_empty(n_rows, n_hidden)
+        self.positive = self.hidden_mean[:n_data]
+        self.positive_transposed = self.positive.T
+        self.negative = self.hidden_mean[n_data:]
+        self.visible_mean = joint.new_empty(n_chains, n_visible)
+        self.left = _ones(joint, n_rows, n_hidden + 1)
+        self.left_transposed = self.left.T
+        self.left_means, self.left_rest = self.left[:, :-1], self.left[:, -1]
+        # Each phase is a mean over its own rows.
+        self._weights = joint.new_full((n_rows,), 1 / n_data)
+        self._weights[n_data:] = -1 / n_chains
+        self.scale, self.row_weights = 0.0, torch.zeros_like(self._weights)[:, None]
+        self._centered = centered
+        if not centered:
+            return
+        self.equal = self._weights[:n_data]
+        self.ones = joint.new_ones(n_rows)
+        self.centered_right = _ones(joint, n_rows, n_visible + 1)
+        self.right_means = self.centered_right[:, :-1]
+        self.right_rest = self.centered_right[:, -1]
+
+    def rescale(self, scale: float) -> None:
+        """Set the weights of rows, shape (n_rows, 1), to multiples of their own."""
+        self.scale = scale
+        torch.mul(self._weights[:, None], scale, out=self.row_weights)
+        if not self._centered:
+            self.left_rest.copy_(self.row_weights[:, 0])
+
+
+def _joined(weight: Tensor, hidden: Tensor, visible: Tensor) -> Tensor:
+    """Move weights and biases into one matrix, of which they are views afterwards."""
+    n_hidden, n_visible = weight.shape
+    joint = _ones(weight, n_hidden + 1, n_visible + 1).zero_()
+    views = joint[:n_hidden, :n_visible], joint[:n_hidden, -1], joint[-1, :n_visible]
+    for tensor, view in zip((weight, hidden, visible), views, strict=True):
+        view.copy_(tensor.detach())
+        tensor.data = view
+    return joint
+
+
+def _ones(like: Tensor, n_rows: int, n_columns: int) -> Tensor:
+    """Make a matrix of ones, whose rows begin at cache lines."""
+    n_padded = -(-n_columns // _ALIGNMENT) * _ALIGNMENT
+    return like.new_ones(n_rows, n_padded)[:, :n_columns]
+
+
+def joint_step(
+    objective: Any, model: Any, sgd: InPlaceSGD, *, offset_rate: float
+) -> JointStep | None:
+    """Return what steps a model in few operations, if it can be stepped so.
+
+    Parameters
+    ----------
+    objective : ContrastiveDivergence
+        The objective.
+    model : RBM
+        The model.
+    sgd : InPlaceSGD
+        Steps its parameters.
+    offset_rate : float
+        As in `JointStep`.
+
+    Returns
+    -------
+    step : JointStep or None
+        None for units that are not binary, and where factors are rounded.
+    """
+    binary = type(model) is BernoulliRBM
+    if not binary or not objective.steps_jointly or objective.factor_dtype is not None:
+        return None
+    offsets = objective.visible_offset, objective.hidden_offset
+    return JointStep(
+        model,
+        sgd,
+        objective.chains,
+        None if offsets[0] is None or offsets[1] is None else offsets,
+        n_steps=objective.n_steps,
+        offset_rate=offset_rate,
+    )
