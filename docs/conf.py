@@ -18,7 +18,8 @@ extensions = [
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
-# benchmarks/ holds parts that benchmarks.rst includes, no pages.
+# benchmarks/ holds parts that benchmarks.rst and benchmark_notebook.rst include, no
+# pages.
 exclude_patterns = ["_build", "_templates", "benchmarks/*", "guide/imputation.rst"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
@@ -51,7 +52,7 @@ html_theme_options = {
 }
 # A page that has no pages under it needs no empty column on its left.
 html_sidebars = {
-    name: [] for name in ("index", "api", "design", "benchmarks", "changelog")
+    name: [] for name in ("index", "api", "design", "changelog")
 }
 
 

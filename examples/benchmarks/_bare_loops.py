@@ -76,27 +76,109 @@ def bare_rbm_bfloat16(X, n_hidden, batch, epochs, lr=0.1):
     return W
 
 
-def bare_vae(X, n_hidden, n_latent, batch, epochs, lr=1e-3):
-    """Train a variational autoencoder of bits, with fused Adam."""
-    torch.manual_seed(0)
-    X = torch.from_numpy(X)
-    n_features = X.shape[1]
+def refilled(pool, parts, generator):
+    """Yield the parts of a pool of uniform random numbers, again and again."""
+    while True:
+        pool.uniform_(generator=generator)
+        yield from parts
+
+
+@torch.inference_mode()
+def lean_rbm(X, n_hidden, batch, epochs, lr=0.1):
+    """Train an RBM by PCD-1 with as few operations a step as possible.
+
+    The biases are the last row and column of W, and all states have a last column of
+    ones. Uniform random numbers come from a pool, which is filled again after it has
+    been used up. No tensor is created in a step. An incomplete last mini-batch is left
+    out.
+    """
+    X = torch.cat([torch.from_numpy(X), torch.ones(len(X), 1)], 1)
+    n, d, k = len(X) // batch * batch, X.shape[1] - 1, n_hidden
+    generator = torch.Generator().manual_seed(0)
+    W = torch.randn(k + 1, d + 1, generator=generator) * 0.01
+    W[k, d] = 0  # a constant, whose gradient is 0
+    v, p = torch.ones(2 * batch, d + 1), torch.ones(2 * batch, k + 1)
+    p[batch:, k] = -1  # the chains are subtracted
+    h, p_v = torch.ones(batch, k + 1), torch.empty(batch, d)
+    h[:, :k] = 0
+    pool = torch.empty(max(1, 2**16 // (batch * (d + k))), batch * (d + k))
+    sizes = batch * d, batch * k
+    parts = [u.split(sizes) for u in pool]
+    parts = [(u.view(batch, d), w.view(batch, k)) for u, w in parts]
+    uniforms = refilled(pool, parts, generator)
+    # To create these views would take about as long as a small product.
+    W_v, W_h, p_T = W[:, :d], W[:k].T, p.T
+    x, v_neg, h_neg = v[:batch], v[batch:, :d], h[:, :k]
+    p_h, p_neg = p[:, :k], p[batch:, :k]
+    for _ in range(epochs):
+        for rows in torch.randperm(len(X), generator=generator)[:n].split(batch):
+            u_v, u_h = next(uniforms)
+            torch.index_select(X, 0, rows, out=x)
+            torch.mm(h, W_v, out=p_v).sigmoid_()
+            torch.lt(u_v, p_v, out=v_neg)
+            torch.mm(v, W_h, out=p_h).sigmoid_()
+            torch.lt(u_h, p_neg, out=h_neg)
+            p_neg.neg_()
+            W.addmm_(p_T, v, alpha=lr / batch)
+    return W
+
+
+def networks(n_features, n_hidden, n_latent):
+    """Return encoder and decoder with one hidden layer each."""
     encoder = nn.Sequential(
         nn.Linear(n_features, n_hidden), nn.ReLU(), nn.Linear(n_hidden, 2 * n_latent)
     )
     decoder = nn.Sequential(
         nn.Linear(n_latent, n_hidden), nn.ReLU(), nn.Linear(n_hidden, n_features)
     )
+    return encoder, decoder
+
+
+def draw(encoder, x):
+    """Return a draw from the posterior, and the KL divergence summed over rows."""
+    mean, log_variance = encoder(x).chunk(2, dim=1)
+    variance = log_variance.exp()
+    z = torch.addcmul(mean, variance.sqrt(), torch.randn_like(mean))
+    return z, 0.5 * (mean.square() + variance - log_variance - 1).sum()
+
+
+def bare_vae(X, n_hidden, n_latent, batch, epochs, lr=1e-3):
+    """Train a variational autoencoder of bits, with fused Adam."""
+    torch.manual_seed(0)
+    X = torch.from_numpy(X)
+    encoder, decoder = networks(X.shape[1], n_hidden, n_latent)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
     for rows in batches(len(X), batch, epochs):
         x = X[rows]
-        mean, log_variance = encoder(x).chunk(2, dim=1)
-        variance = log_variance.exp()
-        z = torch.addcmul(mean, variance.sqrt(), torch.randn_like(mean))
-        kl = 0.5 * (mean.square() + variance - log_variance - 1).sum()
+        z, kl = draw(encoder, x)
         error = F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum")
         optimizer.zero_grad()
         ((error + kl) / len(x)).backward()
         optimizer.step()
     return encoder, decoder
+
+
+def bare_gaussian_vae(X, n_hidden, n_latent, batch, epochs, lr=3e-3):
+    """Train a variational autoencoder of real values, which learns a noise variance.
+
+    The data is centered and divided by one number, as in `skgen.GaussianVAE`, and the
+    log of the noise variance is a parameter of fused Adam as all others.
+    """
+    torch.manual_seed(0)
+    X = torch.from_numpy(X)
+    X = X - X.mean(0)
+    X /= X.square().mean().sqrt()
+    encoder, decoder = networks(X.shape[1], n_hidden, n_latent)
+    log_noise = nn.Parameter(torch.zeros(()))
+    parameters = [*encoder.parameters(), *decoder.parameters(), log_noise]
+    optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
+    for rows in batches(len(X), batch, epochs):
+        x = X[rows]
+        z, kl = draw(encoder, x)
+        error = F.mse_loss(decoder(z), x, reduction="sum")
+        error = 0.5 * (error * (-log_noise).exp() + x.numel() * log_noise)
+        optimizer.zero_grad()
+        ((error + kl) / len(x)).backward()
+        optimizer.step()
+    return encoder, decoder, log_noise

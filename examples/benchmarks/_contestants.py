@@ -6,14 +6,16 @@ makes the preparations which are not timed. It returns a function without argume
 whose run is timed, and the number of rows that this function processes.
 """
 
-import logging
 import sys
 import tempfile
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from _data import data, load
+from _contestants_inference import METHODS
+from _contestants_pipeline import PIPELINES
+from _contestants_vae import VAES
+from _data import data
 
 
 class NotAvailable(Exception):
@@ -67,11 +69,13 @@ def skgen_rbm_stopped_early(task):
     return run, n_rows * 9 // 10
 
 
-def sklearn_rbm(task):
+def sklearn_rbm(task, dtype="float32"):
+    """Train by scikit-learn, which computes in the dtype of the data."""
     from sklearn.neural_network import BernoulliRBM
 
     model = BernoulliRBM(**same(task))
-    return partial(model.fit, data(task)), task["rows"] * model.n_iter
+    X = data(task).astype(dtype, copy=False)
+    return partial(model.fit, X), task["rows"] * model.n_iter
 
 
 def bare_rbm(task, loop):
@@ -82,6 +86,31 @@ def bare_rbm(task, loop):
     run = getattr(_bare_loops, loop)
     sizes = task["hidden"], task["batch"], task["epochs"]
     return partial(run, data(task), *sizes), task["rows"] * task["epochs"]
+
+
+def small_rbm(task, prepare, **params):
+    """Repeat a short fit, so that it can be timed, and count steps instead of rows."""
+    fit, _ = prepare(task, **params)
+    steps = task["epochs"] * -(-task["rows"] // task["batch"])
+    return repeated_fits(fit, task["times"]), task["times"] * steps
+
+
+def lean_rbm(task):
+    """Repeat as `small_rbm`; the loop leaves out an incomplete last mini-batch."""
+    from _bare_loops import lean_rbm
+
+    sizes = task["hidden"], task["batch"], task["epochs"]
+    fit = partial(lean_rbm, data(task), *sizes)
+    steps = task["epochs"] * (task["rows"] // task["batch"])
+    return repeated_fits(fit, task["times"]), task["times"] * steps
+
+
+def repeated_fits(fit, times):
+    def run():
+        for _ in range(times):
+            fit()
+
+    return run
 
 
 def learnergy_rbm(task):
@@ -155,102 +184,6 @@ def rbms_rbm(task):
     return run, n * epochs
 
 
-# Inference with the parameters of one model, which is trained by scikit-learn.
-
-
-@cache
-def trained(n_hidden, *key):
-    from sklearn.neural_network import BernoulliRBM
-
-    return BernoulliRBM(n_hidden, batch_size=100, random_state=0).fit(load(*key))
-
-
-def trained_for(task):
-    names = ("hidden", "data", "rows", "features", "path")
-    return trained(*(task.get(name) for name in names))
-
-
-def repeated(method, task):
-    """Repeat short runs of a method, so that they can be timed."""
-    X, times = data(task), task.get("times", 1)
-
-    def run():
-        for _ in range(times):
-            method(X)
-
-    return run, len(X) * times
-
-
-def skgen_infers(task, method):
-    from skgen import BernoulliRBMGPU
-
-    fitted = trained_for(task)
-    model = BernoulliRBMGPU(task["hidden"], device="cpu", random_state=0)
-    for name in ("components_", "intercept_hidden_", "intercept_visible_"):
-        setattr(model, name, getattr(fitted, name))
-    return repeated(getattr(model, method), task)
-
-
-def sklearn_infers(task, method):
-    return repeated(getattr(trained_for(task), method), task)
-
-
-# Variational autoencoders, D-512-16-512-D with ReLU and Adam.
-
-
-def skgen_vae(task, **params):
-    from skgen import BernoulliVAE
-
-    model = BernoulliVAE(
-        16,
-        hidden_layer_sizes=(512,),
-        batch_size=task["batch"],
-        n_iter=task["epochs"],
-        device="cpu",
-        random_state=0,
-        **params,
-    )
-    return partial(model.fit, data(task)), task["rows"] * model.n_iter
-
-
-def bare_vae(task):
-    from _bare_loops import bare_vae
-
-    sizes = 512, 16, task["batch"], task["epochs"]
-    return partial(bare_vae, data(task), *sizes), task["rows"] * task["epochs"]
-
-
-def pythae_vae(task):
-    """Create a model and a trainer of pythae, and train.
-
-    This includes steps that cannot be disabled: a check of the model with one batch, a
-    copy of the best model after the epoch, and saving it. No rows are held out, and
-    nothing is logged.
-    """
-    import torch
-    from pythae.data.datasets import BaseDataset
-    from pythae.models import VAE, VAEConfig
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-
-    logging.disable()
-    X = torch.from_numpy(data(task)).reshape(-1, 1, 28, 28)
-    dataset = BaseDataset(X, torch.zeros(len(X)))
-    config = VAEConfig((1, 28, 28), 16, reconstruction_loss="bce")
-
-    def run():
-        with tempfile.TemporaryDirectory() as folder:
-            training = BaseTrainerConfig(
-                output_dir=folder,
-                per_device_train_batch_size=task["batch"],
-                num_epochs=task["epochs"],
-                learning_rate=1e-3,
-                no_cuda=True,
-            )
-            BaseTrainer(VAE(config), dataset, training_config=training).train()
-
-    return run, task["rows"] * task["epochs"]
-
-
 # Matrix products, for which floating-point operations are counted instead of rows.
 
 
@@ -285,27 +218,30 @@ RBM = {
     "learnergy": ("learnergy", learnergy_rbm),
     "rbms": ("rbms", rbms_rbm),
 }
+SMALL_RBM = {
+    "skgen, default": ("skgen", partial(small_rbm, prepare=skgen_rbm, centered=True)),
+    "skgen, centered=False": ("skgen", partial(small_rbm, prepare=skgen_rbm)),
+    "lean loop": ("torch", lean_rbm),
+    "scikit-learn": ("scikit-learn", partial(small_rbm, prepare=sklearn_rbm)),
+    "scikit-learn, float64": (
+        "scikit-learn",
+        partial(small_rbm, prepare=sklearn_rbm, dtype="float64"),
+    ),
+}
 PRODUCTS = {
     "products of float32": ("torch", partial(products, dtype="float32")),
     "products of bfloat16": ("torch", partial(products, dtype="bfloat16")),
 }
 KINDS = {
     "rbm": RBM,
+    "small rbm": SMALL_RBM,
     "products": PRODUCTS,
-    "vae": {
-        "skgen": ("skgen", skgen_vae),
-        "skgen, bfloat16": ("skgen", partial(skgen_vae, precision="bfloat16")),
-        "bare loop": ("torch", bare_vae),
-        "pythae": ("pythae", pythae_vae),
-    },
     "watching": {
         "plain": ("skgen", skgen_rbm),
         "verbose=1": ("skgen", partial(skgen_rbm, verbose=1)),
         "early_stopping=True": ("skgen", skgen_rbm_stopped_early),
     },
+    **METHODS,
+    **VAES,
+    **PIPELINES,
 }
-for method in ("transform", "gibbs", "score_samples"):
-    KINDS[method] = {
-        "skgen": ("skgen", partial(skgen_infers, method=method)),
-        "scikit-learn": ("scikit-learn", partial(sklearn_infers, method=method)),
-    }

@@ -13,6 +13,10 @@ def load(kind, n_rows, n_features, path):
 
         digits = (load_digits().data > 8).astype(np.float32)
         return np.tile(digits, (-(-n_rows // len(digits)), 1))[:n_rows]
+    if kind == "grey digits":
+        from sklearn.datasets import load_digits
+
+        return (load_digits().data[:n_rows] / 16).astype(np.float32)
     if kind == "random bits":
         X = np.empty((n_rows, n_features), np.float32)
         rng = np.random.default_rng(0)

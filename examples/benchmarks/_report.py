@@ -41,13 +41,17 @@ def bfloat16():
     return [name for name in has if "bf16" in name and has[name]]
 
 
-def about():
-    """Describe the computer, the versions of packages and the date in one line."""
+def about(threads=None):
+    """Describe the computer, the versions of packages and the date in one line.
+
+    `threads` is the number of threads, if it is not the default.
+    """
     versions = [f"{package} {installed(dist)}" for package, dist in PACKAGES]
     return (
-        f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, "
-        f"bfloat16 instructions: {', '.join(bfloat16()) or 'none'}; Python "
-        f"{platform.python_version()}, {', '.join(versions)}; "
+        f"{processor()}, {os.cpu_count()} cores, "
+        f"{threads or torch.get_num_threads()} threads, bfloat16 instructions: "
+        f"{', '.join(bfloat16()) or 'none'}; "
+        f"Python {platform.python_version()}, {', '.join(versions)}; "
         f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d}."
     )
 
@@ -59,13 +63,13 @@ def installed(distribution):
         return "not installed"
 
 
-def show(name, caption, rows, output):
+def show(name, caption, rows, output, threads=None):
     """Print a table and, if an output folder is given, write it there."""
     print(f"\n{caption}\n\n{table(rows)}", flush=True)
     if output:
         output.mkdir(parents=True, exist_ok=True)
         path = output / f"{name}.rst"
-        path.write_text(f"{caption}\n\n{table(rows)}\n\n{about()}\n")
+        path.write_text(f"{caption}\n\n{table(rows)}\n\n{about(threads)}\n")
 
 
 def megabytes(n_bytes):

@@ -15,6 +15,8 @@ class Bench:
 
     def __init__(self, args, path):
         self.rounds = args.rounds
+        # Short runs vary more, and many of them take little time.
+        self.rounds_of_short_runs = 1 if args.quick else 5 * args.rounds
         self.quick = args.quick
         self.output = args.output
         self.path = str(path)
@@ -22,15 +24,19 @@ class Bench:
         self.targets = []
 
     def rows(self, n_rows):
-        return min(n_rows, 2_000) if self.quick else n_rows
+        return min(n_rows, 500) if self.quick else n_rows
 
-    def measure(self, contests):
+    def measure(self, contests, *, threads=None, rounds=None):
         """Measure rows per second of several implementations.
 
         Parameters
         ----------
         contests : list of tuple (kind, labels, task)
             Implementations to run; labels None means all of a kind.
+        threads : int or None
+            Number of threads of each process; None means the default.
+        rounds : int or None
+            Number of rounds; None means that of the command line.
 
         Returns
         -------
@@ -43,7 +49,7 @@ class Bench:
         for kind, labels, task in contests:
             task = {**task, "path": self.path}
             for label in labels or KINDS[kind]:
-                worker = self._worker(KINDS[kind][label][0])
+                worker = self._worker(KINDS[kind][label][0], threads)
                 reply = worker.ask("prepare", kind=kind, label=label, task=task)
                 n_rows = reply.get("rows")
                 if n_rows:
@@ -52,7 +58,7 @@ class Bench:
                     speeds[label] = reply["skipped"]
                 else:
                     runners[label], speeds[label] = (worker, n_rows), []
-        for _ in range(self.rounds):
+        for _ in range(rounds or self.rounds):
             for label, (worker, n_rows) in runners.items():
                 time.sleep(PAUSE)
                 seconds = worker.ask("run", label=label)["seconds"]
@@ -67,10 +73,11 @@ class Bench:
         for worker in self.workers.values():
             worker.__exit__()
 
-    def _worker(self, package):
-        if package not in self.workers:
-            self.workers[package] = Worker()
-        return self.workers[package]
+    def _worker(self, package, threads):
+        key = package, threads
+        if key not in self.workers:
+            self.workers[key] = Worker(threads)
+        return self.workers[key]
 
 
 def ratio(speeds, label, other):

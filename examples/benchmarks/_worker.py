@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from _contestants import KINDS, NotAvailable
@@ -19,16 +20,23 @@ QUIET = {"TQDM_DISABLE": "1"}
 
 
 class Worker:
-    """Start a process that waits for requests, and communicate with it."""
+    """Start a process that waits for requests, and communicate with it.
 
-    def __init__(self):
+    Parameters
+    ----------
+    threads : int or None
+        Number of threads of its products; None means the default, all cores.
+    """
+
+    def __init__(self, threads=None):
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS") if threads else ()
         self.process = subprocess.Popen(
             [sys.executable, __file__],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=os.environ | QUIET,
+            env=os.environ | QUIET | dict.fromkeys(names, str(threads)),
         )
 
     def __enter__(self):
@@ -40,11 +48,19 @@ class Worker:
 
     def ask(self, action, **request):
         """Send a request and wait for the reply."""
-        try:
+        self.send(action, **request)
+        return self.receive()
+
+    def send(self, action, **request):
+        # If the process has ended, there is no reply either.
+        with suppress(BrokenPipeError):
             print(json.dumps({"action": action, **request}), file=self.process.stdin)
             self.process.stdin.flush()
+
+    def receive(self):
+        try:
             return json.loads(self.process.stdout.readline())
-        except (BrokenPipeError, json.JSONDecodeError):
+        except json.JSONDecodeError:
             return {"skipped": "the process ended"}
 
 

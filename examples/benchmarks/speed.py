@@ -3,13 +3,14 @@
 Every package runs in its own process. In each round, all implementations run one after
 another. The tables show medians over rounds of the speed in rows per second, and of the
 ratios of speeds within each round. The first run of each implementation is not counted.
-The last table compares the targets of skgen with the measured values.
+Two tables compare the targets of skgen with the measured values.
 
     python examples/benchmarks/speed.py --data mnist.npz
 
-Without `--data` (an .npz with X_train, uint8) MNIST is downloaded from OpenML. If a
-package is not installed, it is skipped. The implementations are defined in
-`_contestants.py`, and the bare loops in `_bare_loops.py`.
+Without `--data` (an .npz with X_train, uint8) MNIST is downloaded from OpenML, if it is
+needed. If a package is not installed, it is skipped. The implementations are defined in
+`_contestants.py`, and the bare loops in `_bare_loops.py`. `_small.py` measures small
+models, and `_processes.py` what a user waits for in a new process.
 """
 
 import argparse
@@ -19,8 +20,10 @@ from pathlib import Path
 
 import numpy as np
 from _contestants import KINDS
+from _processes import first_fit, grid_search, two_processes
 from _report import about, megabytes, show
 from _rounds import Bench, cells, fresh_fits, ratio
+from _small import single_row, small_rbm, small_vae
 from _worker import Worker
 from mnist_images import mnist
 
@@ -153,9 +156,8 @@ def inference(bench):
             bench.target(f"fit, {label}: share of time", "≤ 0.05", cost)
     caption = (
         "Inference by an RBM with 256 hidden units on MNIST, and fits of 5 epochs with "
-        "mini-batches of 100, with "
-        "and without monitoring, in training rows per second. Medians of "
-        f"{bench.rounds} rounds."
+        "mini-batches of 100, with and without monitoring, in training rows per "
+        f"second. Medians of {bench.rounds} rounds."
     )
     show("rbm_inference", caption, rows, bench.output)
 
@@ -208,15 +210,49 @@ def memory(bench):
     show("memory", caption, rows, bench.output)
 
 
-TASKS = [training, inference, vae, memory, products]
+# By the name of the table that compares the targets of these parts.
+PARTS = {
+    "summary": [training, inference, vae, memory, products],
+    "summary_small": [
+        small_rbm,
+        small_vae,
+        single_row,
+        first_fit,
+        two_processes,
+        grid_search,
+    ],
+}
+NEED_MNIST = {"training", "inference", "vae"}
+
+
+def summary(name, targets, output):
+    """Compare targets with the measured values."""
+    rows = [["quantity", "target", "measured", ""]]
+    for what, bound, value in targets:
+        if value is None:
+            rows.append([what, bound, "not measured", ""])
+            continue
+        sign, limit = bound.split()
+        met = value >= float(limit) if sign == "≥" else value <= float(limit)
+        rows.append([what, bound, f"{value:.2f}", "" if met else "missed"])
+    caption = (
+        "Targets of skgen and measured values. Ratios are of speeds unless stated."
+    )
+    show(name, caption, rows, output)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, help=".npz with X_train of MNIST")
     parser.add_argument("--rounds", type=int, default=5)
-    names = [task.__name__ for task in TASKS]
-    parser.add_argument("--only", choices=names, nargs="+", default=names)
+    names = [part.__name__ for parts in PARTS.values() for part in parts]
+    parser.add_argument(
+        "--only",
+        choices=names,
+        nargs="+",
+        default=names,
+        help="parts to run; a table of targets is written if all of its parts have run",
+    )
     parser.add_argument("--output", type=Path, help="write tables to this folder")
     parser.add_argument("--quick", action="store_true", help="few rows, one round")
     args = parser.parse_args()
@@ -225,27 +261,20 @@ def main():
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path = args.data
-        if path is None:
+        if path is None and NEED_MNIST.intersection(args.only):
             path = Path(folder, "mnist.npz")
             np.savez(path, X_train=(mnist(None)[0] * 255).astype(np.uint8))
         bench = Bench(args, path)
-        for task in TASKS:
-            if task.__name__ in args.only:
-                task(bench)
+        for name, parts in PARTS.items():
+            chosen = [part for part in parts if part.__name__ in args.only]
+            for part in chosen:
+                part(bench)
+            if bench.targets:
+                # A table of some targets would replace one of all.
+                output = args.output if chosen == parts else None
+                summary(name, bench.targets, output)
+                bench.targets.clear()
         bench.close()
-    if bench.targets:
-        rows = [["quantity", "target", "measured", ""]]
-        for what, bound, value in bench.targets:
-            if value is None:
-                rows.append([what, bound, "not measured", ""])
-                continue
-            sign, limit = bound.split()
-            met = value >= float(limit) if sign == "≥" else value <= float(limit)
-            rows.append([what, bound, f"{value:.2f}", "" if met else "missed"])
-        caption = (
-            "Targets of skgen and measured values. The ratios are ratios of speeds."
-        )
-        show("summary", caption, rows, args.output)
     print(f"\n{about()} {time.monotonic() - began:.0f} s.")
 
 
