@@ -20,7 +20,7 @@ from skgen.training._step import Batch, TrainingStep
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
 # Training steps for which random numbers are drawn at a time, about.
-_STEPS_A_DRAW = 64
+_STEPS_A_DRAW, _LEAST_DRAW = 32, 2**14
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
@@ -250,7 +250,7 @@ class ContrastiveDivergence(Objective):
         if self._bits is None or self._bits.generator is not generator:
             n_rows = max(len(x), 0 if self.chains is None else self.chains.shape[-2])
             most = _STEPS_A_DRAW * n_rows * sum(model.weight.shape)
-            self._bits = RandomBits(generator, most=most)
+            self._bits = RandomBits(generator, most=max(most, _LEAST_DRAW))
         return self._bits
 
     def _sample_phases(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:

@@ -91,6 +91,9 @@ class JointStep:
         self._places = [(tensor, tensor.data_ptr()) for tensor in moved]
         self._spaces: dict[int, _Space] = {}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> None:
+        """Give no copy: that of an objective makes one for its own model."""
+
     def space(self, n_rows: int) -> "_Space":
         """Return the tensors for a mini-batch of so many rows; those of two are kept.
 

@@ -13,7 +13,10 @@ from skgen.rbm._model import BernoulliRBM
 _LARGEST_EXPONENT = 80.0
 # Hidden units whose states are summed out by one matrix product, for bits.
 _UNITS_A_GROUP = 5
-# Factors that share a logarithm, for values between 0 and 1.
+# Rows from which on that takes less time: to make the exponentials of all states of a
+# group takes about as long as the terms of some twenty rows.
+_LEAST_ROWS = 24
+# Factors that share a logarithm, otherwise.
 _FACTORS_A_LOG = 8
 # Entries of a tile: one that stays in the cache of a CPU, or fills a GPU.
 _TILE_OF_CPU, _TILE_OF_GPU = 2**17, 2**25
@@ -39,7 +42,7 @@ def pseudo_log_likelihood(
     taken of products of several factors, as many as the range of the dtype allows.
     Where `v` are bits, d has one value for 0 and one for 1: the product over a group
     of hidden units is the mean of :math:`e^{\pm \sum_j h_j W_{ji}}` over their states
-    given `v`, a matrix product.
+    given `v`, a matrix product. It is used for 24 rows or more.
 
     Parameters
     ----------
@@ -67,7 +70,7 @@ def pseudo_log_likelihood(
     largest = (flip.abs().max() * weight.abs().max()).item()
     if not largest <= _LARGEST_EXPONENT:
         _by_tiles_(delta, a, flip, weight, _log_of_any)
-    elif bool(((v == 0) | (v == 1)).all()):
+    elif len(v) >= _LEAST_ROWS and bool(((v == 0) | (v == 1)).all()):
         _by_groups_(delta, a, v, weight, largest)
     else:
         # A power of two: factors are multiplied by halves.

@@ -1,5 +1,6 @@
 """The fitted state of a Bernoulli RBM."""
 
+from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._units import BernoulliUnits
+from skgen.training._rows import to_tensor
 
 PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
 
@@ -22,8 +24,19 @@ class RBMState(dict):
     ``n_samples_seen_``; see `skgen.BernoulliRBMGPU`.
     """
 
-    def model(self) -> BernoulliRBM:
-        """Make the model, with memory of its own, on the CPU."""
+    def model(self, *, copy: bool = True) -> BernoulliRBM:
+        """Make the model on the CPU.
+
+        Parameters
+        ----------
+        copy : bool
+            Whether it has memory of its own. Otherwise it is not to be changed.
+
+        Returns
+        -------
+        model : BernoulliRBM
+            The model, in the dtype of the arrays, but float32 at least.
+        """
         weight, c, b = (
             np.asarray(self[name], np.result_type(self[name], np.float32))
             for name in PARAMETERS
@@ -38,7 +51,8 @@ class RBMState(dict):
             )
         # A copy in memory of torch, as numpy's may begin in the middle of a vector:
         # updates in place are up to a third slower there.
-        return BernoulliRBM(*(torch.tensor(array) for array in (weight, c, b)))
+        make = torch.tensor if copy else partial(to_tensor, device=torch.device("cpu"))
+        return BernoulliRBM(*(make(array) for array in (weight, c, b)))
 
     def trajectory_models(self) -> list[BernoulliRBM]:
         """Make the models that were kept in training, the oldest first."""

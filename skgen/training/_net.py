@@ -1,5 +1,6 @@
 """The skorch net that trains every family."""
 
+import math
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import partial
@@ -10,7 +11,7 @@ from skorch import NeuralNet
 from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skgen.training._batches import DeviceBatches
@@ -18,7 +19,7 @@ from skgen.training._callbacks import WatchLoss
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
 from skgen.training._snapshot import Snapshot
-from skgen.training._step import Batch, TrainingStep
+from skgen.training._step import Batch, NamedParameters, TrainingStep
 from skgen.training._torch_state import plain_torch
 
 # Mini-batches between two checks that the parameters are still finite.
@@ -294,7 +295,9 @@ class GenerativeNet(NeuralNet):
         if not listens:
             # No callback keeps a mini-batch, so that memory can be used again.
             batches.buffer = partial(objective.batch_buffer, model)
-        step = self._training_step()
+        named = list(self.get_all_learnable_params())
+        step = self._training_step(named)
+        parameters = [parameter for _, parameter in named]
         n_trained = self._n_trained
         moves = objective.n_warmup or self.learning_rate_schedule != "constant"
         self._move_on(n_trained)
@@ -310,8 +313,8 @@ class GenerativeNet(NeuralNet):
                 if listens:
                     self._notify_end(batch, training=True)
                 if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
-                    self._check_finite()
-        self._check_finite()
+                    self._check_finite(parameters)
+        self._check_finite(parameters)
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
             self.history.new_batch()
@@ -323,10 +326,10 @@ class GenerativeNet(NeuralNet):
         if self.phase:
             self.history.record("phase", self.phase)
 
-    def _training_step(self) -> TrainingStep:
+    def _training_step(self, named_parameters: NamedParameters) -> TrainingStep:
         return TrainingStep(
             self.named_optimizers(),
-            list(self.get_all_learnable_params()),
+            named_parameters,
             generator=self.generator,
             factor_dtype=self.factor_dtype,
             on_gradients=(
@@ -407,12 +410,12 @@ class GenerativeNet(NeuralNet):
         for group, base in zip(self._param_groups(), self._base_lr, strict=True):
             group["lr"] = base * factor
 
-    def _check_finite(self) -> None:
+    def _check_finite(self, parameters: list[nn.Parameter]) -> None:
         with torch.no_grad():
             # A sum is finite only if all its terms are, and one that overflows is of
             # terms that are as good as infinite; one number crosses over.
-            total = sum(p.sum() for p in self.module_.parameters())
-        if not torch.isfinite(torch.as_tensor(total)):
+            total = torch.stack([p.sum() for p in parameters]).sum()
+        if not math.isfinite(total.item()):
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
                 "no longer finite. Lower learning_rate (got "

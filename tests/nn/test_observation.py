@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from scipy.optimize import minimize_scalar
 
 from skgen.nn import BernoulliObservation, GaussianObservation
 
@@ -73,6 +74,53 @@ def test_gaussian_floor_and_fixed_variance():
         fixed.adapt_(x, x)
     assert learned.variance == pytest.approx(0.25)
     assert fixed.variance == 1.0
+
+
+def best_multiple(variance, error, by):
+    """The multiple of noise variances that is most likely, by search."""
+
+    def deviance(log_c):
+        v = np.exp(log_c) * variance
+        return (by @ (error / v + np.log(v))).sum()
+
+    return np.exp(minimize_scalar(deviance, tol=1e-10).x)
+
+
+@pytest.mark.parametrize("always", [True, False])
+@pytest.mark.parametrize("weight", [None, [0.5, 1.5, 0.1, 2.9, 1.0, 0.0]])
+def test_gaussian_variances_in_proportion(weight, always):
+    """All are multiplied by the same number, the most likely one, until a floor."""
+    x, f = tensors(X, F)
+    start = np.array([0.1, 0.5, 1.0, 4.0])
+    by = np.full(6, 1 / 6) if weight is None else np.array(weight) / 6
+    expected = start * best_multiple(start, (X - F) ** 2, by)
+
+    def adapted(floor, **params):
+        given = {"in_proportion": True} if always else {}
+        observation = GaussianObservation(*tensors(start), floor=floor, **given)
+        for _ in range(400):
+            observation.adapt_(
+                x, f, *tensors(*[] if weight is None else [weight]), **params
+            )
+        return observation.variance.numpy()
+
+    params = {} if always else {"in_proportion": True}
+    np.testing.assert_allclose(adapted(1e-6, **params), expected, rtol=1e-6)
+    if not always:
+        error = by @ (X - F) ** 2
+        np.testing.assert_allclose(adapted(1e-6), error, rtol=1e-6)
+    floor = expected[1] * 1.5
+    limited = adapted(torch.tensor([floor, 0.0, 0.0, 0.0]), **params)
+    assert limited[0] == pytest.approx(floor)
+
+
+def test_a_mini_batch_of_much_weight_is_all_that_counts():
+    """It moves the running mean to its own error, and never beyond."""
+    observation = GaussianObservation(*tensors([9.0] * 4), floor=1e-6)
+    weight = torch.tensor([10.0, 20.0, 300.0, 40.0, 50.0, 60.0]).double()
+    observation.adapt_(*tensors(X, F), weight)
+    expected = np.average((X - F) ** 2, axis=0, weights=weight)
+    np.testing.assert_allclose(observation.variance, expected)
 
 
 def test_bernoulli_log_prob():

@@ -38,12 +38,12 @@ every_precision = pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @every_precision
 @pytest.mark.parametrize(
     ("keep_trajectory", "learning_rate", "n_iter"),
-    [(False, 1.0, 100), (True, 0.5, 200)],
+    [(False, 1.0, 100), (True, 0.3, 300)],
 )
 def test_bars_and_stripes_of_three(keep_trajectory, learning_rate, n_iter, precision):
-    """The same two ladders; the gap is 0.04 to 0.05 nats.
+    """The same two ladders; the gap is 0.03 to 0.065 nats over 8 seeds.
 
-    Independent bits have a gap of 3.6 nats, and half as many updates leave 0.09.
+    Independent bits have a gap of 3.6 nats, and 200 passes over the data leave 0.07.
     """
     X = make_bars_and_stripes(3)
     optimum = -4 * np.log(2) + np.log(2) / 4

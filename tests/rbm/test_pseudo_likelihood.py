@@ -6,8 +6,15 @@ import torch
 from oracles import EnumeratedRBM
 from scipy.special import log_expit
 
+from skgen.rbm import _pseudo_likelihood
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+
+
+@pytest.fixture(autouse=True, params=[1, 10**9], ids=["groups", "tiles"])
+def rows_for_groups(request, monkeypatch):
+    """Both ways of bits, whatever the number of rows."""
+    monkeypatch.setattr(_pseudo_likelihood, "_LEAST_ROWS", request.param)
 
 
 def score(W, c, b, v, dtype=torch.float64):

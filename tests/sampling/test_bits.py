@@ -116,9 +116,10 @@ def test_no_uniform_number_serves_twice(way, monkeypatch):
 
     monkeypatch.setattr(RandomBits, "_draw", draw)
     monkeypatch.setattr(torch, "lt", lt)
-    source, rng = RandomBits(torch.Generator(), most=1000), np.random.RandomState(0)
-    shapes = [(1,), (7, 3), (20, 16), (2, 300), (1001,), (70, 30)]
-    for _ in range(2000):
+    source = RandomBits(torch.Generator(), most=10_000)
+    rng = np.random.RandomState(0)
+    shapes = [(1,), (7, 3), (20, 160), (2, 3000), (10_300,), (70, 300)]
+    for _ in range(1000):
         shape = shapes[rng.randint(len(shapes))]
         before = sum(map(len, used))
         assert source.bernoulli(torch.full(shape, 0.5)).shape == shape

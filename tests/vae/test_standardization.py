@@ -1,5 +1,6 @@
 """Units, offsets, bad cells and floors of GaussianVAE."""
 
+import re
 import warnings
 
 import numpy as np
@@ -15,7 +16,12 @@ from sklearn.preprocessing import StandardScaler
 
 from skgen import BernoulliVAE, GaussianVAE
 from skgen.training._rows import row_source
-from skgen.vae._standardization import Standardization, estimate_units, noise_floor
+from skgen.vae._standardization import (
+    Standardization,
+    estimate_units,
+    noise_floor,
+    spread_rows,
+)
 
 WINE = load_wine().data
 RNG = np.random.RandomState(0)
@@ -123,7 +129,14 @@ def test_too_large_numbers_are_an_error_of_the_data():
             for factor in (1e30, 1e38, 1e200):
                 with pytest.raises(ValueError, match="X"):
                     cls(n_iter=2, random_state=0).fit(WINE * factor)
+        # One column of them is enough, also if it is constant.
+        for column in (WINE[:, 0] * 1e30, np.full(178, 1e39)):
+            with pytest.raises(ValueError, match=r"X with values up to .* too large"):
+                quick().fit(np.column_stack([WINE, column]))
     quick().fit(WINE * 1e-30)
+    small = np.column_stack([WINE, WINE[:, 0] * 1e-157])
+    assert units_of(small).scale[-1] ** 2 > np.finfo(np.float64).tiny
+    assert quick(n_iter=3).fit(small).noise_variance_[-1] > 0
 
 
 def test_a_constant_column_has_the_scale_one():
@@ -134,6 +147,56 @@ def test_a_constant_column_has_the_scale_one():
     np.testing.assert_allclose(model.reconstruct(X)[:, -2], 7, atol=0.2)
     assert np.isfinite(model.score(X))
     assert quick(noise_variance="learned").fit(np.ones((20, 3))).score(np.ones((20, 3)))
+
+
+def test_what_is_smaller_than_rounding_has_the_scale_one():
+    """Of columns that vary by their last bit, and not beside others that do vary."""
+    bits = 1e9 + 2.0**-23 * (RNG.uniform(size=(200, 2)) < 0.5)
+    assert (bits.var(axis=0) > 0).all()
+    for per_feature in (True, False):
+        np.testing.assert_array_equal(units_of(bits, per_feature=per_feature).scale, 1)
+    X = np.column_stack([bits[:, 0], 5.0 * RNG.normal(size=200)])
+    common = units_of(X, per_feature=False).scale
+    np.testing.assert_allclose(common, X[:, 1].std() / np.sqrt(2))
+
+
+def test_units_are_weighted():
+    X, weight = RNG.normal(size=(200, 3)) * [1, 5, 0.1], RNG.uniform(size=200)
+    rows = row_source(X).select(np.arange(200), weight / weight.mean())
+    units = estimate_units(rows, per_feature=True, names=None)
+    mean = np.average(X, axis=0, weights=weight)
+    variance = np.average((X - mean) ** 2, axis=0, weights=weight)
+    np.testing.assert_allclose(units.location, mean)
+    np.testing.assert_allclose(units.scale, np.sqrt(variance))
+    x, spread = spread_rows(rows, 40)
+    np.testing.assert_array_equal(x, X[::5])
+    np.testing.assert_allclose(spread, (weight / weight.mean())[::5])
+
+
+@pytest.mark.parametrize("block", [1, 3 * 70, 10**6])
+def test_blocks_of_rows_of_any_size(block, monkeypatch):
+    """Of one row, of 70, and of all."""
+    monkeypatch.setattr("skgen.vae._standardization._BLOCK_SIZE", block)
+    X = np.random.RandomState(0).normal(size=(200, 3))
+    X[[3, 80, 170], 0], X[[0, 199], 1] = [1e5, -1e6, 1e4], [-1e7, 1e3]
+    with pytest.warns(UserWarning, match="implausible values") as record:
+        units = units_of(X)
+    message = str(record[0].message)
+    assert re.search(r"column 1 has 2 up to .*; column 0 has 3 up to ", message)
+    good = np.where(np.abs(X) < 100, X, np.nan)
+    low, high = units.bounds
+    np.testing.assert_array_equal(low[:2], np.nanmin(good, axis=0)[:2])
+    np.testing.assert_array_equal(high[:2], np.nanmax(good, axis=0)[:2])
+    expected = StandardScaler().fit_transform(np.clip(X, low, high))
+    rows = row_source(X)
+    got = units.of_array(rows, torch.float64)
+    np.testing.assert_allclose(got, expected, atol=1e-12)
+    single = units.of_rows(rows, bounded=True, dtype=torch.float32)
+    assert single.gather(slice(3)).dtype == torch.float32
+    np.testing.assert_allclose(
+        noise_floor(units.of_rows(rows, bounded=True)),
+        (kurtosis(np.clip(X, low, high)) + 3) / 200,
+    )
 
 
 def test_undo_is_the_inverse():
@@ -163,6 +226,18 @@ def test_floor_is_the_kurtosis_over_the_number_of_rows():
     ours = noise_floor(units.of_rows(weighted, bounded=False))[:2] * 500
     theirs = noise_floor(units.of_rows(row_source(repeated), bounded=False))[:2]
     np.testing.assert_allclose(ours, theirs * len(repeated), rtol=1e-5)
+
+
+def test_floor_has_the_units_of_a_variance():
+    X = RNG.normal(size=(50, 2))
+    rows, scaled = row_source(X), row_source(X * [3.0, 0.01])
+    np.testing.assert_allclose(noise_floor(scaled), noise_floor(rows) * [9.0, 1e-4])
+    # It is no more than the variance, even if one row of little weight says it all.
+    x = np.zeros((4, 1))
+    x[0] = 5.0
+    weight = np.array([0.04, 1.32, 1.32, 1.32])
+    rows = row_source(x).select(np.arange(4), weight)
+    np.testing.assert_allclose(noise_floor(rows), 0.04 * 25 / 4)
 
 
 def test_independent_columns_of_any_scale_reach_factor_analysis():
@@ -215,6 +290,56 @@ def test_a_bad_cell_spoils_no_other_row(size):
     # A bad cell at inference changes the features of its row by little.
     z = model.transform(table)
     assert np.abs(z[7]).max() < 3 * np.abs(z[rest]).max()
+
+
+def test_the_warning_names_the_five_worst_columns():
+    X = np.random.RandomState(0).normal(size=(300, 8))
+    for column in range(7):
+        X[: column + 1, column] = 10.0 ** (4 + column)
+    names = list("abcdefgh")
+    with pytest.warns(UserWarning, match="; and 2 columns more") as record:
+        units_of(X, names=names)
+    message = str(record[0].message)
+    got = re.findall(r"column (\d) \('(.)'\) has (\d) up to \d\S*e\+(\d+)", message)
+    for (column, name, count, power), i in zip(got, (6, 5, 4, 3, 2), strict=True):
+        assert (int(column), name, int(count)) == (i, names[i], i + 1)
+        assert abs(int(power) - 4 - i) <= 1
+    assert "more" not in str(warning_of(X[:, 2:7]).message)
+
+
+def warning_of(X):
+    with pytest.warns(UserWarning, match="implausible") as record:
+        units_of(X)
+    return record[0]
+
+
+@pytest.mark.filterwarnings("ignore:Got X with implausible values")
+@pytest.mark.parametrize("kind", ["array", "csr", "map"])
+def test_training_sees_the_bound_in_place_of_a_bad_cell(kind, tmp_path, monkeypatch):
+    """All of it does, from the start to the statistics at the end."""
+    means = []
+    monkeypatch.setattr(
+        GaussianVAE, "_set_statistics", lambda _, found, **__: means.append(found)
+    )
+    bad, bounded = WINE.copy(), WINE.copy()
+    rest = np.delete(WINE[:, 4], 7)
+    for value, bound in ((1e6, rest.max()), (-1e6, rest.min())):
+        bad[7, 4], bounded[7, 4] = value, bound
+        table = bad
+        if kind == "csr":
+            table = sp.csr_array(bad)
+        elif kind == "map":
+            np.save(tmp_path / "bad.npy", bad)
+            table = np.load(tmp_path / "bad.npy", mmap_mode="r")
+        # `fit` would take the rows in another order.
+        model = quick(n_components=2).partial_fit(table).partial_fit(table)
+        other = quick(n_components=2).partial_fit(bounded).partial_fit(bounded)
+        for name, weight in other.weights_.items():
+            np.testing.assert_allclose(model.weights_[name], weight, atol=1e-6)
+        np.testing.assert_allclose(model.noise_variance_, other.noise_variance_)
+        np.testing.assert_allclose(model._noise_floor, other._noise_floor)
+        np.testing.assert_allclose(means[-4], means[-2], atol=1e-6)
+        np.testing.assert_allclose(model.transform(table), other.transform(bounded))
 
 
 def test_no_warning_of_tails_and_rare_values():

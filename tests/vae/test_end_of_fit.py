@@ -1,0 +1,116 @@
+"""What a VAE sets in closed form at the end of a fit: over which rows, and how."""
+
+import numpy as np
+import pytest
+
+from skgen import GaussianVAE
+
+RNG = np.random.RandomState(0)
+N = 1000
+Z = RNG.normal(size=(N, 1))
+X = np.hstack([Z, -2 * Z, Z + 1]) + 0.3 * RNG.normal(size=(N, 3))
+# Nearly all the weight is on rows that are far from the mean.
+WEIGHT = np.where(np.abs(Z[:, 0]) > 1, 3.5, 0.05)
+
+
+def linear(**params):
+    return GaussianVAE(
+        **({"n_components": 2, "hidden_layer_sizes": (), "random_state": 0} | params)
+    )
+
+
+def statistics(model, x):
+    """KL terms and squared errors of each row, by the linear maps of a fit."""
+    mean, std = model.encode(x)
+    kl = 0.5 * (mean**2 + std**2 - 1) - np.log(std)
+    W = model.inverse_transform(np.eye(2)) - model.inverse_transform(np.zeros((1, 2)))
+    return kl, (x - model.inverse_transform(mean)) ** 2 + std**2 @ W**2
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """What the end of a fit looks at: rows, and whether each has a pair of points."""
+    blocks, means = [], []
+    of_rows, set_ = GaussianVAE._statistics, GaussianVAE._set_statistics
+
+    def spy_rows(self, model, x, weight=None, *, pairs):
+        blocks.append((x.numpy(), pairs))
+        return of_rows(self, model, x, weight, pairs=pairs)
+
+    def spy_means(self, found, **kwargs):
+        means.append(found)
+        return set_(self, found, **kwargs)
+
+    monkeypatch.setattr(GaussianVAE, "_statistics", spy_rows)
+    monkeypatch.setattr(GaussianVAE, "_set_statistics", spy_means)
+    return blocks, means
+
+
+def clear(seen):
+    for each in seen:
+        each.clear()
+
+
+@pytest.mark.parametrize("n_iter", [1, 6, 15, 20, 25])
+def test_rows_that_the_end_of_a_fit_looks_at(seen, n_iter):
+    """5 % of them an epoch, a fifth and 256 rows at least, spread over the table."""
+    for n_rows in (200, 300, N, 2 * N):
+        clear(seen)
+        table = np.vstack([X, X + 1e-3])[:n_rows]
+        model = linear(n_iter=n_iter, batch_size=N).fit(table)
+        x = np.concatenate([block for block, _ in seen[0]])
+        share = min(max(0.2, 0.05 * n_iter), 1)
+        assert len(x) == min(n_rows, max(256, int(share * n_rows)))
+        assert len(np.unique(x, axis=0)) == len(x)
+        # Standardised, of mean 0 within sampling error, as first ones would not be.
+        assert np.abs(x.mean(axis=0)).max() < 4.5 / np.sqrt(len(x))
+        assert np.abs(x.std(axis=0) - 1).max() < 4.5 / np.sqrt(len(x))
+        # With few epochs each row has a pair of points of its own.
+        assert all(pairs for _, pairs in seen[0])
+    # The rows are those of one epoch, also after many.
+    clear(seen)
+    for _ in range(10):
+        model.partial_fit(X)
+    assert sum(len(x) for x, _ in seen[0]) == 10 * 256
+
+
+def test_all_points_after_many_epochs(seen):
+    linear(n_iter=120, batch_size=N).fit(X[:300])
+    assert not any(pairs for _, pairs in seen[0])
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+@pytest.mark.parametrize("n_iter", [2, 120])
+def test_means_at_the_end_of_a_fit(seen, n_iter, weight):
+    """Of KL terms and of squared errors, whose mean is the noise variance."""
+    model = linear(n_iter=n_iter, batch_size=N).fit(X, sample_weight=weight)
+    kl, error = statistics(model, X)
+    expected_kl = np.average(kl, axis=0, weights=weight)
+    expected = np.average(error, axis=0, weights=weight)
+    (means,) = seen[1]
+    # All rows and points: exact for linear maps. Otherwise a part of the rows.
+    rtol = 1e-3 if n_iter == 120 else 0.15
+    np.testing.assert_allclose(means[:2], expected_kl, rtol=rtol, atol=1e-4)
+    np.testing.assert_allclose(model.noise_variance_, expected, rtol=rtol)
+    if weight is not None:
+        assert (np.abs(error.mean(axis=0) / expected - 1) > 0.3).any()
+        assert (np.abs(kl.mean(axis=0) / expected_kl - 1) > 0.3).any()
+
+
+def test_a_latent_is_active_above_a_tenth_of_a_nat(monkeypatch):
+    model = linear(n_iter=1).fit(X)
+    model._set_statistics(np.array([0.099, 0.101, 1, 1, 1.0]), partial=False)
+    assert model.active_units_.tolist() == [False, True]
+
+
+@pytest.mark.parametrize("noise_variance", ["per_feature", "learned"])
+def test_a_partial_fit_keeps_the_running_mean_of_the_noise(noise_variance):
+    """One mini-batch moves it by a twentieth of the way; `fit` sets the best."""
+    model = linear(noise_variance=noise_variance, n_iter=120, batch_size=N).fit(X)
+    before = np.copy(model.noise_variance_)
+    moved = X * 3
+    model.partial_fit(moved)
+    error = (statistics(model, moved)[1]).mean(axis=0)
+    error = error if noise_variance == "per_feature" else error.mean()
+    assert np.all((model.noise_variance_ - before) / (error - before) > 0.02)
+    assert np.all((model.noise_variance_ - before) / (error - before) < 0.1)
