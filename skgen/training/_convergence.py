@@ -19,7 +19,7 @@ _FEW_EPOCHS, _CLEAR_RISE_AT_FIRST = 5, 2.0
 # large a share of the fall in between and of the loss, or of one nat.
 _CLEAR_DEVIATIONS = 6.0
 _CLEAR_RISE = 0.1
-_LEAST_LATE = 8
+_LEAST_LATE = 20
 
 
 def convergence_problem(

@@ -99,7 +99,7 @@ def probabilistic_pca(
     rest = np.full(n_features, common)
     if noise is None:
         rest = np.square(x).mean(axis=0) - np.square(loadings).sum(axis=1)
-        if (rest < floor).any():
+        if len(x) > 1 and (rest < floor).any():
             floor = np.minimum(floor, _unseen_rest(x, n_used))
     rest = np.maximum(rest, floor)
     loadings[:, :n_used] = _with_independent_posterior(loadings[:, :n_used], rest)

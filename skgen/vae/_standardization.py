@@ -24,7 +24,8 @@ _MOST_ROWS, _LEAST_ROWS = 2000, 12
 _BLOCK_SIZE = 2**20
 # The least noise variance, as a share of the variance of a column.
 LEAST_NOISE = 1e-6
-# Standard deviations that float32, in which a model is trained, can square.
+# The largest standard deviation that float32, in which a model is trained, can square,
+# and the smallest that float64 can.
 _LARGEST, _SMALLEST = 1e18, 1e-150
 
 
@@ -224,7 +225,7 @@ def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
     """Sum squares and fourth powers times weights, float64, (n_features,) each."""
     squares, fourths = np.zeros((2, rows.shape[1]))
     for block, weight in _weighted_blocks(rows):
-        x = block.to(torch.float64).square_().numpy()
+        x = block.to(torch.float64).square().numpy()
         by = np.ones(len(x)) if weight is None else weight
         squares += by @ x
         fourths += by @ np.square(x)

@@ -109,3 +109,10 @@ def test_weighted_mean_is_in_double_precision():
     assert weighted_mean(values, None) == pytest.approx(np.float32(0.1), rel=1e-12)
     big = np.array([1e308, 1e308])
     assert weighted_mean(np.array([1.0, 3.0]), big) == 2
+
+
+def test_what_belongs_to_rows_is_selected_with_them():
+    data = TrainingData(X, X, None, ordered=True)
+    rows, y = data.select([3, 1, 4])
+    np.testing.assert_array_equal(y, X[data.index[[3, 1, 4]]])
+    np.testing.assert_array_equal(rows.gather(slice(None)), y)

@@ -168,6 +168,13 @@ def test_bernoulli_log_prob_at_extreme_logits(dtype):
     assert observation.gradient(wrong.to(dtype), f).tolist() == [[-1.0, 1.0]]
 
 
+def test_bernoulli_log_prob_at_large_logits():
+    """The log of a probability near 1 is small, and not zero."""
+    f = torch.tensor([[21.0], [25.0]], dtype=torch.float64)
+    got = BernoulliObservation().log_prob(torch.ones_like(f), f)
+    np.testing.assert_allclose(got, stats.logistic.logcdf([21, 25]), rtol=1e-3)
+
+
 def test_bernoulli_sample(generator):
     """Means of 40,000 bits within 4.5 standard errors; off by 0.02 is rejected."""
     f = torch.tensor([[-1.0, 0.0, 2.0]], dtype=torch.float64)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skgen.training._convergence import convergence_problem
+from skgen.training._convergence import _noise, convergence_problem
 
 RNG = np.random.RandomState(0)
 NOISE = {n: RNG.normal(size=n) for n in (2, 10, 60, 200, 1000)}
@@ -52,6 +52,7 @@ def test_noise_is_no_fall(n, seed):
 def test_a_few_epochs_are_not_told_to_be_more():
     """That they are few is what the user asked for."""
     assert convergence_problem(decay(60, 2.0)[:49]) is None
+    assert convergence_problem(decay(60, 2.0)[:50]) is not None
     assert convergence_problem([3.0]) is None
     assert convergence_problem([]) is None
 
@@ -64,6 +65,8 @@ def test_a_few_epochs_are_not_told_to_be_more():
         [10.0, *np.linspace(5.0, 30.0, 20)],
         [-40.0, *np.linspace(-45.0, 3.0, 100)],
         10 + np.arange(100) + NOISE[1000][:100],
+        # Calm in the end, whatever there was before.
+        [10.0, *(15 + 10 * NOISE[60]), *np.full(25, 30.0)],
     ],
 )
 def test_an_end_above_the_start(losses):
@@ -82,7 +85,32 @@ def test_an_end_above_the_start(losses):
         5.0 + NOISE[10],
         [4.0, 4.1, 4.2, 4.1, 4.3],
         [np.inf, 3.0],
+        [1.0, np.nan, 1e6],
+        [1.0, 0.5, np.inf],
+        # A tenth of the loss, of one nat, or of the fall in between.
+        [-1000.0, *np.linspace(-1010.0, -950.0, 50)],
+        [0.0, *np.linspace(0.0, 0.09, 50)],
+        [1.0, *np.linspace(-1000.0, 50.0, 20)],
     ],
 )
 def test_an_end_that_is_not_clearly_above_the_start(losses):
     assert convergence_problem(losses) is None
+
+
+@pytest.mark.parametrize("n", [8, 12, 30, 60])
+def test_noise_is_hardly_ever_a_rise(n):
+    """Of few epochs, too: in 1 % of trainings the last ones are too calm by chance."""
+    noise = np.random.RandomState(0).normal(size=(500, n))
+    problems = [convergence_problem(3.0 + 10.0 * each) for each in noise]
+    assert sum(problem is not None for problem in problems) <= 10
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])
+def test_the_noise_of_losses(scale):
+    """Its standard deviation, about any smooth curve, and however steep at first."""
+    noise = scale * NOISE[1000]
+    curves = 0 * noise, np.linspace(50.0, 0.0, 1000), decay(1000, 5.0)
+    steep = np.where(np.arange(1000) < 100, 1e3 * scale * 0.8 ** np.arange(1000), 0)
+    for curve in (*curves, steep):
+        assert _noise(curve + noise) == pytest.approx(scale, rel=0.1)
+    assert _noise(np.array([1.0, 5.0, 2.0])) == 0

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from skgen import GaussianVAE
+from skgen.vae._model import VAE
 
 RNG = np.random.RandomState(0)
 N = 1000
@@ -74,9 +76,22 @@ def test_rows_that_the_end_of_a_fit_looks_at(seen, n_iter):
     assert sum(len(x) for x, _ in seen[0]) == 10 * 256
 
 
-def test_all_points_after_many_epochs(seen):
-    linear(n_iter=120, batch_size=N).fit(X[:300])
-    assert not any(pairs for _, pairs in seen[0])
+@pytest.mark.parametrize(("n_iter", "n_points"), [(2, 2), (120, 32)])
+def test_points_of_the_integral_over_the_posterior(n_iter, n_points, monkeypatch):
+    """A pair for each row, and all of them after many epochs."""
+    points, decode, statistics_of = [], VAE.decode, GaussianVAE._statistics
+
+    def counted(self, z):
+        points.append(len(z))
+        return decode(self, z)
+
+    def at_the_end(self, *args, **kwargs):
+        monkeypatch.setattr(VAE, "decode", counted)
+        return statistics_of(self, *args, **kwargs)
+
+    monkeypatch.setattr(GaussianVAE, "_statistics", at_the_end)
+    linear(n_iter=n_iter, batch_size=N).fit(X[:256])
+    assert sum(points) == 256 * n_points
 
 
 @pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
@@ -95,6 +110,25 @@ def test_means_at_the_end_of_a_fit(seen, n_iter, weight):
     if weight is not None:
         assert (np.abs(error.mean(axis=0) / expected - 1) > 0.3).any()
         assert (np.abs(kl.mean(axis=0) / expected_kl - 1) > 0.3).any()
+
+
+@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
+def test_means_over_a_part_of_the_rows(seen, weight):
+    """Those of the rows that are looked at, by their weights."""
+    model = linear(n_iter=2, batch_size=N).fit(X, sample_weight=weight)
+    x = np.concatenate([block for block, _ in seen[0]])
+    x = model._units.undo(x)
+    index = cdist(x, X).argmin(axis=1)
+    np.testing.assert_allclose(X[index], x, atol=1e-5)
+    assert len(np.unique(index)) == 256
+    part = None if weight is None else weight[index]
+    kl, error = statistics(model, X[index])
+    (means,) = seen[1]
+    np.testing.assert_allclose(
+        means[:2], np.average(kl, axis=0, weights=part), rtol=1e-4
+    )
+    expected = np.average(error, axis=0, weights=part)
+    np.testing.assert_allclose(model.noise_variance_, expected, rtol=0.05)
 
 
 def test_a_latent_is_active_above_a_tenth_of_a_nat(monkeypatch):

@@ -34,7 +34,10 @@ def test_terms_of_the_elbo_add_up(cls):
     assert kl.shape == (300, 4)
     assert (kl >= 0).all()
     np.testing.assert_allclose(
-        reconstruction - kl.sum(axis=1), model.score_samples(X), rtol=1e-12
+        reconstruction - kl.sum(axis=1),
+        model.score_samples(X),
+        rtol=1e-12,
+        atol=1e-12,  # some scores are near 0
     )
 
 

@@ -94,6 +94,29 @@ def test_a_pickle_goes_on(kind, tmp_path):
 
 
 @both
+def test_a_pickle_keeps_the_networks_of_the_fit(kind):
+    """Not those that parameters name since then."""
+    model = make(kind, encoder=network(64, 4)).fit(X)
+    expected = model.transform(X)
+    model.set_params(encoder=nn.Linear(64, 6), n_components=3)
+    read = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(read.transform(X), expected)
+    assert torch.equal(read.encoder.weight, model.encoder.weight)
+    assert read.fit(X).transform(X).shape == (60, 3)
+
+
+def test_a_state_that_is_read_stays_as_it_was():
+    """It may be read again, as by a copy of an estimator."""
+    state = make(GaussianVAE, encoder=network(64, 4)).fit(X).__getstate__()
+    names = set(state)
+    for _ in range(2):
+        read = GaussianVAE.__new__(GaussianVAE)
+        read.__setstate__(state)
+        assert read.transform(X).shape == (60, 2)
+        assert set(state) == names
+
+
+@both
 def test_a_pickle_of_networks_holds_no_tensor(kind):
     model = make(kind, encoder=network(64, 4), decoder=network(2, 64)).fit(X)
     assert b"torch._utils" not in pickle.dumps(model)

@@ -19,7 +19,7 @@ from skgen.vae._architecture import Architecture
 from skgen.vae._gaussian_start import start_of
 from skgen.vae._linear_start import probabilistic_pca
 from skgen.vae._model import VAE, elbo
-from skgen.vae._standardization import Standardization
+from skgen.vae._standardization import Standardization, noise_floor
 
 WINE = StandardScaler().fit_transform(load_wine().data)
 TINY = 1e-6
@@ -146,6 +146,17 @@ def test_noise_and_its_limit_where_few_features_are_explained_better():
     np.testing.assert_array_equal(model.floor, 1e-4)
 
 
+def test_the_limit_is_that_of_rows_which_the_axes_have_not_seen():
+    """Of few rows, in which two axes leave a fifth less than in others."""
+    noise, limits = 0.01, []
+    for seed in range(20):
+        x = factors(20, n_features=30, noise=noise, seed=seed)
+        model = probabilistic_pca(x, 2, None, np.full(30, 0.5))
+        assert model.n_used == 2
+        limits.append(model.floor.mean())
+    assert noise < np.mean(limits) < 1.5 * noise
+
+
 def test_a_few_rows_may_leave_nothing():
     """Of 15 rows in a plane of 7 dimensions: the limit stays above 1e-6."""
     x = factors(15, n_features=40, n_factors=7, noise=1e-9)
@@ -261,3 +272,20 @@ def test_networks_beside_the_linear_map_are_small_at_first():
     torch.testing.assert_close(
         after["encoder"].network[0].weight, before["encoder"].network[0].weight
     )
+
+
+def test_the_limit_of_the_noise_leaves_the_data_as_it_is():
+    x = factors(50)
+    before = x.copy()
+    noise_floor(row_source(x))
+    np.testing.assert_array_equal(x, before)
+
+
+@pytest.mark.parametrize("n_rows", [1, 2, 3])
+@pytest.mark.parametrize("noise", ["per_feature", "learned", 0.5])
+def test_few_rows(n_rows, noise):
+    """They say next to nothing, and the fit says so with finite numbers."""
+    X = np.random.RandomState(0).normal(size=(n_rows, 3))
+    model = GaussianVAE(n_iter=2, noise_variance=noise, random_state=0).fit(X)
+    assert np.isfinite(model.noise_variance_).all()
+    assert np.isfinite(model.score_samples(X)).all()

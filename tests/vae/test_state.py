@@ -90,6 +90,10 @@ def test_the_noise_of_a_start_has_the_units_of_the_data():
     assert not observation.in_proportion
     _, common = initial(noise_variance="learned")
     assert isinstance(common["noise_variance_"], float)
+    # Neither one for all features nor a linear model learns single rows by heart.
+    assert np.all(common["_noise_floor"] == 1e-6)
+    assert np.all(initial(hidden_layer_sizes=())[1]["_noise_floor"] == 1e-6)
+    assert np.all(scaled["_noise_floor"] > 1e-3)
 
 
 class Noise(Callback):

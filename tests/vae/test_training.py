@@ -209,6 +209,23 @@ def test_partial_fit_starts_and_goes_on():
     assert np.isfinite(model.score(X))
 
 
+def test_weights_whose_sum_is_too_large():
+    """Only their ratios matter, up to the largest numbers that there are."""
+    weight = np.random.RandomState(0).uniform(0.1, 1, size=300)
+    large = quick().fit(X, sample_weight=2.0**1023 * weight)
+    for name, values in quick().fit(X, sample_weight=weight).weights_.items():
+        np.testing.assert_array_equal(large.weights_[name], values)
+
+
+def test_equal_rows_of_different_weights_in_any_order():
+    rows = np.repeat(X[:50], 2, axis=0)
+    weight = np.random.RandomState(0).uniform(0.1, 1, size=100)
+    plain = quick().fit(rows, sample_weight=weight)
+    turned = quick().fit(rows[::-1], sample_weight=weight[::-1])
+    for name, values in plain.weights_.items():
+        np.testing.assert_array_equal(turned.weights_[name], values)
+
+
 class Weights(Callback):
     """Write down the weight of the KL term and the learning rate of every batch."""
 
