@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from skgen.training._device import resolve_device
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import PRECISIONS, matmul_precision
 from skgen.training._snapshot import Snapshot
+from skgen.training._threads import threads_for, work_of_a_step
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
@@ -190,6 +192,7 @@ class Fitting:
         if self.n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
             with (
+                threads_for(self._work_of(net, len(data))),
                 matmul_precision(self.estimator.precision, self.device),
                 self.estimator._training_context(net.module_, seed),
             ):
@@ -198,6 +201,13 @@ class Fitting:
         if cold and phase.objective.loss_tells_convergence and not net.has_ended_early_:
             _warn_unless_converged(net, type(self.estimator).__name__)
         return net
+
+    def _work_of(self, net: GenerativeNet, n_rows: int) -> float:
+        """Return how much a step of training has to compute on the CPU."""
+        if self.device.type != "cpu":
+            return inf
+        n_rows = min(n_rows, self.estimator.batch_size)
+        return work_of_a_step(net.module_, net.criterion_, n_rows)
 
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""

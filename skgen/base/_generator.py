@@ -34,9 +34,11 @@ from skgen.base._weights import to_arrays
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import check_callbacks
 from skgen.training._device import resolve_device
+from skgen.training._optimizers import Adam
 from skgen.training._precision import PRECISIONS
 from skgen.training._rows import SelectedRows, row_source
 from skgen.training._schedules import SCHEDULES
+from skgen.training._threads import number_of_threads
 from skgen.training._torch_state import plain_torch
 
 # Numbers of a block of data that inference moves to the device at a time.
@@ -150,7 +152,7 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
 
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:
         """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
-        return {"optimizer": torch.optim.Adam}
+        return {"optimizer": Adam}
 
     def _training_rows(self, X: Any, state: State) -> Any:
         """Return the table that the net is trained on, of as many rows as X."""
@@ -317,6 +319,7 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
         warm: bool,
         partial: bool = False,
     ) -> "BaseGenerator":
+        number_of_threads()  # those of this thread of Python, from here on
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
             if partial and holds_out_rows(self):
                 raise ValueError(
@@ -393,6 +396,7 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
 
         With a second array y of as many rows it is ``function(model, x, y)``.
         """
+        number_of_threads()  # as in `_fit`
         device, sources = self._inference_device(), [row_source(X)]
         if y is not None:
             sources.append(row_source(y))

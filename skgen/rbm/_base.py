@@ -1,6 +1,7 @@
 """BaseRBM: the methods of restricted Boltzmann machines on arrays."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
@@ -25,6 +26,7 @@ from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._sampling import sample_by_tempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width
 from skgen.sampling import clamped_mean, gibbs
+from skgen.training._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.training._torch_state import plain_torch
 
 # Default number of steps of each sampler.
@@ -208,7 +210,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             )
         # An exact result draws nothing: it must not move the random state.
         rng = np.random.RandomState(0) if method == "exact" else self._rng(random_state)
-        with plain_torch():
+        n_parallel = n_chains if method != "exact" else np.inf
+        with plain_torch(), self._threads_for_chains(n_parallel):
             result = estimate_log_partition(
                 self._state(),
                 method,
@@ -435,13 +438,14 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         self, run: Callable[..., Tensor], start: np.ndarray, known: np.ndarray | None
     ) -> np.ndarray:
         """Run chains from `start`, with what is known clamped to it."""
-        if known is None:
-            return self._apply(run, start)
+        with self._threads_for_chains(len(start)):
+            if known is None:
+                return self._apply(run, start)
 
-        def clamped(model: Any, v: Tensor, is_known: Tensor) -> Tensor:
-            return run(model, v, clamped=is_known)
+            def clamped(model: Any, v: Tensor, is_known: Tensor) -> Tensor:
+                return run(model, v, clamped=is_known)
 
-        return self._apply(clamped, start, known)
+            return self._apply(clamped, start, known)
 
     def _sample_by_tempering(
         self,
@@ -451,7 +455,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         generator: torch.Generator,
     ) -> np.ndarray:
         """Run replica exchange from `start`, with what is known clamped to it."""
-        with plain_torch(), torch.inference_mode():
+        threads = self._threads_for_chains(len(start))
+        with plain_torch(), threads, torch.inference_mode():
             v = torch.from_numpy(start).to(generator.device)
             clamped = None if known is None else torch.from_numpy(known).to(v.device)
             samples = sample_by_tempering(
@@ -463,6 +468,13 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
                 generator=generator,
             )
         return samples.cpu().numpy()
+
+    def _threads_for_chains(self, n_chains: float) -> AbstractContextManager[None]:
+        """Return the context in which so many Markov chains are run side by side."""
+        if self._inference_device().type != "cpu":
+            return nullcontext()
+        work = n_chains * np.size(self.components_)
+        return threads_for(work, LEAST_WORK_OF_CHAINS)
 
     def _current_log_partition(self) -> LogPartition:
         """Return the result for the present parameters, computed if necessary."""

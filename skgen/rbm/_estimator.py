@@ -23,6 +23,7 @@ from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width, parameter_arrays
 from skgen.rbm._trajectory import Trajectory
 from skgen.training import RowSource
+from skgen.training._optimizers import SGD
 from skgen.training._precision import PRECISIONS
 
 _DEPRECATED = ["boolean", Hidden(StrOptions({"deprecated"}))]
@@ -422,7 +423,7 @@ class BernoulliRBMGPU(BaseRBM):
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:
         # Only the weights decay, as is usual: biases need no shrinking.
         return {
-            "optimizer": torch.optim.SGD,
+            "optimizer": SGD,
             "optimizer__momentum": self.momentum,
             "optimizer__param_groups": [
                 ("weight", {"weight_decay": self.weight_decay})

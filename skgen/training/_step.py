@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -191,15 +191,34 @@ class TrainingStep:
         inputs = None
         if len(self.optimizers) > 1:
             inputs = [p for _, p in self._named_parameters[optimizer]]
+        if gradients:  # a user's networks may all be frozen
+            outputs = [_GivenGradients.apply(gradients, *outputs)]
         # Each layer is differentiated in the dtype in which it was evaluated.
         with torch.autocast(self.generator.device.type, enabled=False):
-            torch.autograd.backward(outputs, gradients, inputs=inputs)
+            torch.autograd.backward(outputs, inputs=inputs)
 
     def apply_gradients(self, optimizer: str = "optimizer") -> None:
         """Show the gradients to callbacks, and step one optimizer along them."""
         if self._on_gradients is not None:
             self._on_gradients(self._named_parameters[optimizer], self.batch)
         self.optimizers[optimizer].step()
+
+
+class _GivenGradients(torch.autograd.Function):
+    """A scalar that has the gradients that it is given.
+
+    `torch.autograd.backward` takes gradients, too, but imports sympy to compare their
+    shapes with those of the outputs: half a second in the first fit of a process.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, gradients: list[Tensor], *outputs: Tensor) -> Tensor:
+        ctx.gradients = gradients
+        return outputs[0].new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, *_: Tensor) -> tuple[Tensor | None, ...]:
+        return None, *ctx.gradients
 
 
 def _stepped_by(optimizer: Optimizer, parameters: NamedParameters) -> NamedParameters:

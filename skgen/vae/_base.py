@@ -28,6 +28,7 @@ from skgen.nn._networks import InPrecision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._callbacks import has_scheduler
+from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.vae._architecture import Architecture
 from skgen.vae._importance import importance_weighted_bound
@@ -390,7 +391,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     def _adam(self, groups: list[tuple[str, dict[str, float]]]) -> dict[str, Any]:
         """Arguments of the optimizer, with groups of parameters by their names."""
         return {
-            "optimizer": torch.optim.AdamW,
+            "optimizer": AdamW,
             "optimizer__weight_decay": 0.0,
             "optimizer__fused": True,
             **({"optimizer__param_groups": groups} if groups else {}),

@@ -1,0 +1,188 @@
+"""The optimizers of the package: those of torch, without an import of its compiler."""
+
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from skorch.callbacks import Checkpoint, LRScheduler
+from torch import nn
+
+import skgen
+from skgen import BernoulliRBMGPU, BernoulliVAE
+from skgen.rbm._gradient_ascent import _is_plain
+from skgen.training import _optimizers
+
+X = load_digits().data[:60] / 16
+
+OPTIONS = [
+    ("SGD", {"lr": 0.1}),
+    ("SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True, "weight_decay": 0.1}),
+    ("Adam", {"lr": 0.01}),
+    ("Adam", {"lr": 0.01, "amsgrad": True, "fused": True}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ("AdamW", {"lr": 0.01, "weight_decay": 0.1, "fused": True}),
+]
+every_kind = pytest.mark.parametrize(("kind", "options"), OPTIONS)
+
+
+def network():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def optimizer_of(module, kind, options, net):
+    """An optimizer of which the second layer joins later, at another rate."""
+    optimizer = getattr(module, kind)(net[0].parameters(), **options)
+    optimizer.add_param_group({"params": net[2].parameters(), "lr": 0.02})
+    return optimizer
+
+
+def train(net, optimizer, n_steps=5):
+    x = torch.randn(8, 5, generator=torch.Generator().manual_seed(1))
+    for _ in range(n_steps):
+        optimizer.zero_grad()
+        net(x).square().mean().backward()
+        optimizer.step()
+    return net
+
+
+def assert_same(a, b):
+    pairs = zip(a.parameters(), b.parameters(), strict=True)
+    assert all(torch.equal(p, q) for p, q in pairs)
+
+
+@every_kind
+def test_steps_are_those_of_torch(kind, options):
+    ours, theirs = network(), network()
+    train(ours, optimizer_of(_optimizers, kind, options, ours))
+    train(theirs, optimizer_of(torch.optim, kind, options, theirs))
+    assert_same(ours, theirs)
+    assert not torch.equal(ours[0].weight, network()[0].weight)
+
+
+@every_kind
+@pytest.mark.parametrize(
+    ("first", "then"), [(_optimizers, torch.optim), (torch.optim, _optimizers)]
+)
+def test_one_goes_on_from_the_state_of_the_other(first, then, kind, options):
+    net = network()
+    before = optimizer_of(first, kind, options, net)
+    train(net, before)
+    state, other = copy.deepcopy(before.state_dict()), copy.deepcopy(net)
+    after = optimizer_of(then, kind, options, other)
+    after.load_state_dict(state)
+    assert type(after).__name__ == type(before).__name__
+    assert_same(train(other, after), train(net, before))
+
+
+@every_kind
+def test_methods_have_no_wrapper_but_that_for_hooks(kind, options):
+    """What torch wraps around them is all that `__wrapped__` leads to."""
+    optimizer = optimizer_of(_optimizers, kind, options, network())
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        assert not hasattr(getattr(optimizer, name), "__wrapped__")
+    assert not hasattr(type(optimizer).step.__wrapped__, "__wrapped__")
+
+
+def test_a_step_evaluates_a_closure_and_records_no_gradient():
+    net = network()
+    optimizer = _optimizers.SGD(net.parameters(), lr=0.1)
+    x = torch.ones(1, 5)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = net(x).square().sum()
+        loss.backward()
+        return loss
+
+    first = optimizer.step(closure)
+    assert optimizer.step(closure) < first
+    assert all(p.grad_fn is None for p in net.parameters())
+    assert torch.is_grad_enabled()
+
+
+def test_hooks_are_called_once_a_step():
+    net, calls = network(), []
+    optimizer = _optimizers.AdamW(net.parameters())
+    optimizer.register_step_pre_hook(lambda *_: calls.append("before"))
+    optimizer.register_step_post_hook(lambda *_: calls.append("after"))
+    optimizer.register_state_dict_pre_hook(lambda _: calls.append("state"))
+    train(net, optimizer, n_steps=2)
+    optimizer.state_dict()
+    assert calls == ["before", "after", "before", "after", "state"]
+
+
+@every_kind
+def test_schedulers_of_torch_move_the_learning_rate(kind, options):
+    """They see the steps; without, they would warn."""
+    net = network()
+    optimizer = optimizer_of(_optimizers, kind, options, net)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
+    for _ in range(2):
+        train(net, optimizer, n_steps=1)
+        scheduler.step()
+    rates = [group["lr"] for group in optimizer.param_groups]
+    assert rates == [options["lr"] / 4, 0.02 / 4]
+
+
+@pytest.mark.filterwarnings("ignore:Training of:sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", [BernoulliRBMGPU, BernoulliVAE])
+def test_callbacks_of_skorch_schedule_and_save(kind, tmp_path):
+    scheduler = LRScheduler("StepLR", step_size=1, gamma=0.5)
+    checkpoint = Checkpoint(dirname=tmp_path, monitor=None)
+    model = kind(4, n_iter=3, learning_rate=0.1, callbacks=[scheduler, checkpoint])
+    model.set_params(random_state=0, device="cpu").fit(X)
+    saved = torch.load(tmp_path / "optimizer.pt")
+    assert [group["lr"] for group in saved["param_groups"]] == pytest.approx(
+        [0.1 / 8] * len(saved["param_groups"])
+    )
+    theirs = getattr(torch.optim, type(model.net_.optimizer_).__name__)
+    theirs(model.net_.module_.parameters())  # of the same name
+
+
+def test_a_subclass_is_not_taken_for_gradient_descent():
+    class Other(torch.optim.SGD):
+        pass
+
+    class OtherOfOurs(_optimizers.SGD):
+        pass
+
+    def is_plain(kind):
+        return _is_plain(kind(network().parameters(), lr=0.1))
+
+    assert is_plain(torch.optim.SGD)
+    assert is_plain(_optimizers.SGD)
+    assert not is_plain(Other)
+    assert not is_plain(OtherOfOurs)
+    assert not is_plain(_optimizers.AdamW)
+
+
+FIRST_FIT = """
+import sys
+
+import numpy as np
+
+import skgen
+
+kind, X = getattr(skgen, sys.argv[1]), np.eye(12)
+before = set(sys.modules)
+model = kind(2, n_iter=2, early_stopping=True, random_state=0, device="cpu").fit(X)
+model.set_params(early_stopping=False).partial_fit(X)
+model.score(X)
+model.sample(3)
+model.net_.optimizer_.load_state_dict(model.net_.optimizer_.state_dict())
+unwanted = ["torch._dynamo", "torch._inductor", "sympy"]
+print([name for name in unwanted if name in set(sys.modules) - before])
+print([name for name in unwanted[:2] if name in sys.modules])
+"""
+
+
+@pytest.mark.parametrize("name", skgen.__all__)
+def test_a_fit_imports_no_compiler(name):
+    """It would take seconds, in the first fit of a process."""
+    run = [sys.executable, "-W", "ignore", "-c", FIRST_FIT, name]
+    found = subprocess.run(run, check=True, capture_output=True, text=True).stdout
+    assert found.split() == ["[]", "[]"]
