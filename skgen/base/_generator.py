@@ -29,7 +29,7 @@ from skgen.base._fitting import (
 )
 from skgen.base._python_scalars import python_scalars
 from skgen.base._training_data import weighted_mean, without_weightless
-from skgen.base._validation import validated
+from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import check_callbacks
@@ -386,8 +386,7 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""
         check_is_fitted(self)
-        dtype = [np.float64, np.float32]
-        return validated(self, X, dtype=dtype, reset=False)
+        return validated_rows(self, X)
 
     def _apply(
         self, function: Callable[..., Tensor], X: Any, y: np.ndarray | None = None

@@ -15,6 +15,8 @@ from skgen.training._rows import to_tensor
 
 # Packages between the line of a user and a warning of this one.
 _BETWEEN = {"skgen", "sklearn", "skorch", "joblib", "torch", "contextlib", "functools"}
+# Dtypes in which data is computed with as it is.
+_DTYPES = [np.dtype(np.float64), np.dtype(np.float32)]
 # How far outside [0, 1] a number may be by rounding. `MinMaxScaler` computes
 # x * scale + shift, and is off by eps times the ratio of offset to range of a column:
 # this is for a ratio of some hundred, as years or temperatures in kelvin have. It is
@@ -48,9 +50,45 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     if get_config()["assume_finite"]:
         return checked
     numbers = checked.data if sp.issparse(checked) else checked
-    if math.isfinite(_tensor(numbers).sum().item()):
+    if _is_finite(numbers):
         return checked
     return validate_data(estimator, X, **params)
+
+
+def validated_rows(estimator: Any, X: Any) -> Any:
+    """Validate data of a fitted estimator, whose dtype stays.
+
+    An array in which there is nothing to convert and nothing to complain about is seen
+    at a glance: what `validate_data` asks of any kind of data takes longer than a small
+    model needs for a row.
+
+    Parameters
+    ----------
+    estimator : object
+        The estimator.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Data.
+
+    Returns
+    -------
+    X : {ndarray, CSR matrix} of shape (n_samples, n_features)
+        Valid data, float64 or float32.
+    """
+    if _is_as_fitted(estimator, X) and _is_finite(X):
+        return X
+    return validated(estimator, X, dtype=_DTYPES, reset=False)
+
+
+def _is_as_fitted(estimator: Any, X: Any) -> bool:
+    """Whether X is an array of the right type and width, and names play no part."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype in _DTYPES
+        and X.ndim == 2
+        and X.size > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", X.shape[1])
+        and not hasattr(estimator, "feature_names_in_")
+    )
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
@@ -117,6 +155,11 @@ def bits_or_probabilities(X: Any, binarize: str) -> Any:
 def binarized(X: Any, how: str) -> Any:
     """Threshold X at 0.5 if `how` is "threshold"; otherwise leave it as it is."""
     return (X > 0.5).astype(X.dtype) if how == "threshold" else X
+
+
+def _is_finite(X: np.ndarray) -> bool:
+    """Whether the sum is finite: then all numbers are."""
+    return math.isfinite(_tensor(X).sum().item())
 
 
 def _bounds(X: np.ndarray) -> tuple[float, float]:

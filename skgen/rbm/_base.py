@@ -14,7 +14,6 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
-from skgen.base._fitting import State
 from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import bits_or_probabilities
 from skgen.likelihood import LogPartition
@@ -396,9 +395,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     def _state(self) -> RBMState:
         return RBMState(super()._state())
 
-    def _build_inference_model(self, state: State) -> RBM:
-        # For a single row, a copy of the weights would take most of the time.
-        return RBMState(state).model(copy=False)
+    def _model(self, dtype: torch.dtype, device: torch.device) -> RBM:
+        return self._state().model_to_read(dtype, device)
 
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)

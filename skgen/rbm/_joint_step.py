@@ -95,9 +95,19 @@ class JointStep:
         """Give no copy: that of an objective makes one for its own model."""
 
     def space(self, n_rows: int) -> "_Space":
-        """Return the tensors for a mini-batch of so many rows; those of two are kept.
+        """Return the tensors for mini-batches of one size.
 
-        These are the full mini-batch and the last one of an epoch.
+        Those of two sizes are kept: the full mini-batch and the last one of an epoch.
+
+        Parameters
+        ----------
+        n_rows : int
+            Number of rows of the mini-batch.
+
+        Returns
+        -------
+        space : _Space
+            The tensors.
         """
         space = self._spaces.get(n_rows)
         if space is None:

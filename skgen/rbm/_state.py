@@ -1,6 +1,5 @@
 """The fitted state of a Bernoulli RBM."""
 
-from functools import partial
 from typing import Any
 from zlib import crc32
 
@@ -24,19 +23,35 @@ class RBMState(dict):
     ``n_samples_seen_``; see `skgen.BernoulliRBMGPU`.
     """
 
-    def model(self, *, copy: bool = True) -> BernoulliRBM:
-        """Make the model on the CPU.
+    def model(self) -> BernoulliRBM:
+        """Make the model, with memory of its own, on the CPU."""
+        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
+        # updates in place are up to a third slower there.
+        return BernoulliRBM(*map(torch.tensor, self._parameters()))
+
+    def model_to_read(self, dtype: torch.dtype, device: torch.device) -> BernoulliRBM:
+        """Make a model that is not to be changed.
+
+        It shares the memory of the arrays if they are in that dtype and the device is
+        the CPU: for a single row, a copy would take most of the time.
 
         Parameters
         ----------
-        copy : bool
-            Whether it has memory of its own. Otherwise it is not to be changed.
+        dtype : torch.dtype
+            Dtype of the parameters.
+        device : torch.device
+            Their device.
 
         Returns
         -------
         model : BernoulliRBM
-            The model, in the dtype of the arrays, but float32 at least.
+            The model.
         """
+        arrays = self._parameters()
+        return BernoulliRBM(*(to_tensor(a, device).to(dtype) for a in arrays))
+
+    def _parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return W, c and b, float32 at least, after a check of their shapes."""
         weight, c, b = (
             np.asarray(self[name], np.result_type(self[name], np.float32))
             for name in PARAMETERS
@@ -49,10 +64,7 @@ class RBMState(dict):
                 f"{c.shape} and intercept_visible_ of shape {b.shape}, but expected "
                 "(n_components, n_features), (n_components,) and (n_features,)."
             )
-        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
-        # updates in place are up to a third slower there.
-        make = torch.tensor if copy else partial(to_tensor, device=torch.device("cpu"))
-        return BernoulliRBM(*(make(array) for array in (weight, c, b)))
+        return weight, c, b
 
     def trajectory_models(self) -> list[BernoulliRBM]:
         """Make the models that were kept in training, the oldest first."""

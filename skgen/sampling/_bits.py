@@ -9,8 +9,6 @@ from torch import Tensor
 # Uniform numbers drawn at a time on the CPU: with what they are made of they stay
 # in the cache of a core.
 _DRAWN_TOGETHER = 2**18
-# Numbers for which `torch.rand` takes less time.
-_FEW = 2**13
 # Views of these that are kept.
 _MOST_VIEWS = 4096
 # Uniform numbers that share their low 8 bits.
@@ -44,15 +42,13 @@ class RandomBits:
     generator : torch.Generator
         Source of randomness, on the device of the probabilities.
     most : int or None
-        Uniform numbers that are drawn at a time, on the CPU; None means 2**18. If that
-        are few, ``u`` is ``torch.rand`` there, too, as it takes some time to begin.
+        Uniform numbers that are drawn at a time, on the CPU; None means 2**18.
     """
 
     def __init__(self, generator: torch.Generator, *, most: int | None = None):
         self.generator = generator
         self._n = self._used = 0
-        few = most is not None and most <= _FEW
-        if generator.device.type == "cpu" and not few:
+        if generator.device.type == "cpu":
             most = _DRAWN_TOGETHER if most is None else min(most, _DRAWN_TOGETHER)
             self._n_fractions = max(1, -(-most // _SHARE_A_FRACTION))
             self._n = self._used = self._n_fractions * _SHARE_A_FRACTION
