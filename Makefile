@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-slow lint docs bench clean
+.PHONY: demo gallery test test-all test-slow lint docs bench clean
 .DEFAULT_GOAL := test
 
 # One stamp an extra: `.venv/.test` says that the extra `test` is installed.
@@ -13,9 +13,14 @@ BIN := .venv/bin
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	touch $@
 
+# Threads that wait for each other sleep, and leave the cores to other programs.
+demo gallery: export OMP_WAIT_POLICY = passive
+
 demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py
 	$(BIN)/python examples/plot_vae_digits.py
+
+gallery: demo
 	$(BIN)/python examples/plot_ising.py
 
 # One worker process per core; the tests of a file stay together, as they share fitted

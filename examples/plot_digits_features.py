@@ -65,6 +65,7 @@ search = GridSearchCV(
     {"rbm__n_components": [100, 200], "clf__C": [1, 10]},
     cv=GroupKFold(3),
     n_jobs=2,
+    verbose=1,
 )
 search.fit(X_train, y_train, groups=originals)
 raw = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
@@ -82,6 +83,7 @@ print(f"Test accuracy, RBM features: {search.score(X_test, y_test):.4f}")
 # thresholds; the mean of the four bits is a grey value again. The samples come from
 # new Markov chains, which start at independent random bits and not at digits.
 
+print("Training a model of the digits, and drawing from it")
 thresholds = np.array([0.2, 0.4, 0.6, 0.8])
 bits = (digits[:, :, np.newaxis] > thresholds).reshape(len(digits), -1)
 model = BernoulliRBMGPU(
@@ -89,9 +91,8 @@ model = BernoulliRBMGPU(
     learning_rate=0.1,
     learning_rate_schedule="linear",
     batch_size=50,
-    n_iter=200,
+    n_iter=100,
     n_gibbs_steps=5,
-    n_chains=200,
     random_state=0,
 ).fit(bits)
 samples = model.sample(40, n_gibbs_steps=2000)

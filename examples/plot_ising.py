@@ -85,6 +85,7 @@ def sampled(X, T, n_parts=40):
 
 results = {}
 for T in TEMPERATURES:
+    print(f"Training a model at T = {T:.3f}, and drawing from it")
     X = make_ising(100_000, size=SIZE, temperature=T, random_state=0)
     model = BernoulliRBMGPU(
         n_components=64,

@@ -51,7 +51,7 @@ settings = {
 mlp = GaussianVAE(
     n_components=8,
     architecture="mlp",
-    hidden_layer_sizes=(512, 512),
+    hidden_layer_sizes=(256, 256),
     noise_variance=0.02,
     weight_decay=0.5,
     n_iter=300,
@@ -73,10 +73,15 @@ plane = GaussianVAE(
     noise_variance="learned",
     hidden_layer_sizes=(256, 128),
     weight_decay=0.1,
-    n_iter=300,
+    n_iter=150,
     **settings,
 )
-for model in (mlp, conv, plane):
+for name, model in [
+    ("fully connected layers", mlp),
+    ("convolutions", conv),
+    ("two latent variables", plane),
+]:
+    print(f"Training the model with {name}")
     model.fit(X_train)
 pca = PCA(n_components=8).fit(X_train)
 
@@ -88,10 +93,10 @@ pca = PCA(n_components=8).fit(X_train)
 # be compared. The features of a VAE are the means of the posterior.
 
 
-def accuracy(features):
-    classifier = LogisticRegression(max_iter=2000)
-    pipeline = make_pipeline(features, StandardScaler(), classifier)
-    return pipeline.fit(X_train, y_train).score(X_test, y_test)
+def accuracy(model):
+    classifier = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+    classifier.fit(model.transform(X_train), y_train)
+    return classifier.score(model.transform(X_test), y_test)
 
 
 print("                       held-out nats   accuracy of a classifier")
