@@ -51,9 +51,7 @@ html_theme_options = {
     "footer_end": [],
 }
 # A page that has no pages under it needs no empty column on its left.
-html_sidebars = {
-    name: [] for name in ("index", "api", "design", "changelog")
-}
+html_sidebars = {name: [] for name in ("index", "api", "design", "changelog")}
 
 
 def _unlink_scikit_learn(*args):
