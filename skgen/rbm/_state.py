@@ -47,8 +47,12 @@ class RBMState(dict):
         model : BernoulliRBM
             The model.
         """
-        arrays = self._parameters()
-        return BernoulliRBM(*(to_tensor(a, device).to(dtype) for a in arrays))
+        weight, *biases = self._parameters()
+        # scikit-learn keeps the weights of its machines column by column.
+        by_columns = weight.flags.f_contiguous
+        W = to_tensor(weight.T, device).T if by_columns else to_tensor(weight, device)
+        tensors = W, *(to_tensor(bias, device) for bias in biases)
+        return BernoulliRBM(*(tensor.to(dtype) for tensor in tensors))
 
     def _parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return W, c and b, float32 at least, after a check of their shapes."""
