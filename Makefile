@@ -13,8 +13,10 @@ BIN := .venv/bin
 	$(BIN)/pip install -q --disable-pip-version-check -c constraints.txt -e '.[$*]'
 	touch $@
 
-# Threads that wait for each other sleep, and leave the cores to other programs.
+# Threads that wait for each other sleep, and leave the cores to other programs. Those of
+# NumPy's BLAS cannot, and small products are faster with one.
 demo gallery: export OMP_WAIT_POLICY = passive
+demo gallery: export OPENBLAS_NUM_THREADS = 1
 
 demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py

@@ -385,6 +385,7 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
 
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""
+        number_of_threads()  # as in `_fit`
         check_is_fitted(self)
         return validated_rows(self, X)
 

@@ -59,6 +59,7 @@ def number_of_threads() -> int:
     n_threads : int
         The number.
     """
+    _prepare_for_forks()
     with _lock:
         return torch.get_num_threads()
 
@@ -82,7 +83,6 @@ def threads_for(work: float, least: float = LEAST_WORK) -> Iterator[None]:
     if n_threads == 1 or pays:
         yield
         return
-    _prepare_for_forks()
     try:
         with _lock:
             torch.set_num_threads(1)

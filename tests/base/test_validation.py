@@ -1,16 +1,22 @@
+import warnings
+
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from sklearn import config_context
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler
+from sklearn.utils.validation import validate_data
 from skorch.callbacks import Callback
 
 from skgen import BernoulliRBMGPU
+from skgen.base import _validation
 from skgen.base._validation import (
     bits_or_probabilities,
     validated,
+    validated_rows,
     warn,
     warn_outside_unit_interval,
 )
@@ -79,6 +85,112 @@ def test_a_check_in_fortran_order_copies_nothing(monkeypatch):
     X = np.asfortranarray(BITS)
     warn_outside_unit_interval(validated(BaseEstimator(), X))
     assert copied == [False, False]
+
+
+class Fitted(BaseEstimator):
+    """What validation sees of a fitted estimator."""
+
+    def __init__(self, n_features=3, names=None):
+        if n_features is not None:
+            self.n_features_in_ = n_features
+        if names is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+
+    def fit(self, X, y=None):
+        return self
+
+
+class Subclass(np.ndarray):
+    """An array of another type."""
+
+
+def with_value(value):
+    X = BITS.copy()
+    X[3, 1] = value
+    return X
+
+
+ROWS = {
+    "float64": BITS,
+    "float32": BITS.astype(np.float32),
+    "one row": BITS[:1],
+    "columns first": np.asfortranarray(BITS),
+    "strided": BITS.repeat(2, axis=0)[::2],
+    "integers": BITS.astype(int),
+    "half precision": BITS.astype(np.float16),
+    "other byte order": BITS.astype(BITS.dtype.newbyteorder()),
+    "objects": BITS.astype(object),
+    "lists": BITS.tolist(),
+    "a subclass": BITS.view(Subclass),
+    "sparse": sp.csr_array(BITS),
+    "large": with_value(1e308) * with_value(1.0),
+    "sum overflows": np.full((4, 3), 1e308),
+    "NaN": with_value(np.nan),
+    "infinite": with_value(np.inf),
+    "both infinities": with_value(np.inf) - with_value(np.inf)[::-1],
+    "one dimension": BITS[0],
+    "three dimensions": BITS[None],
+    "no rows": BITS[:0],
+    "no columns": BITS[:, :0],
+    "too narrow": BITS[:, :2],
+    "complex": BITS.astype(complex),
+}
+
+
+def outcome(function):
+    """What a function returns, or which error it raises, and what it warns of."""
+    with warnings.catch_warnings(record=True) as record:
+        warnings.simplefilter("always")
+        try:
+            result = function()
+        except (ValueError, TypeError) as error:
+            result = type(error), str(error)
+    return result, [str(warning.message) for warning in record]
+
+
+@pytest.mark.parametrize("names", [None, ["a", "b", "c"]], ids=["unnamed", "named"])
+@pytest.mark.parametrize("n_features", [3, None])
+@pytest.mark.parametrize("kind", ROWS)
+def test_rows_are_validated_as_scikit_learn_does(kind, n_features, names):
+    X, estimator = ROWS[kind], Fitted(n_features, names)
+    expected, warned = outcome(
+        lambda: validate_data(
+            estimator,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            reset=False,
+        )
+    )
+    got, also_warned = outcome(lambda: validated_rows(estimator, X))
+    # Where numbers are not finite, scikit-learn is asked twice.
+    assert set(also_warned) == set(warned)
+    if isinstance(expected, tuple):
+        assert got == expected
+        return
+    assert type(got) is type(expected)
+    assert got.dtype == expected.dtype
+    assert (got is X) == (expected is X)
+    if sp.issparse(X):
+        got, expected = got.toarray(), expected.toarray()
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_what_is_assumed_finite_is_not_looked_at():
+    X = with_value(np.nan)
+    with config_context(assume_finite=True):
+        assert validated_rows(Fitted(), X) is X
+    with pytest.raises(ValueError, match="NaN"):
+        validated_rows(Fitted(), X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_valid_rows_are_not_validated_by_scikit_learn(dtype, monkeypatch):
+    monkeypatch.setattr(_validation, "validate_data", None)
+    X = BITS.astype(dtype)
+    assert validated_rows(Fitted(), X) is X
+    with pytest.raises(TypeError):
+        validated_rows(Fitted(), X.tolist())
 
 
 def lines_of(record):

@@ -1,7 +1,7 @@
 """Small steps are computed by one thread; what was there before is put back."""
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from math import inf
 from threading import Barrier
 
@@ -149,6 +149,22 @@ def test_fits_side_by_side_are_as_alone(two_threads, kind):
         np.testing.assert_array_equal(a.score_samples(BITS), b.score_samples(BITS))
     assert set(after) == {2}
     assert torch.get_num_threads() == 2
+
+
+@quiet
+@every_kind
+@pytest.mark.parametrize("method", ["fit", "transform"])
+def test_a_thread_takes_its_number_before_it_computes(two_threads, kind, method):
+    """It would keep the 1 that another fit sets for a moment."""
+    model = fitted(kind)
+    with ThreadPoolExecutor(1) as pool:
+        with _threads._lock:
+            in_new_thread(torch.set_num_threads, 1)
+            done = pool.submit(getattr(model, method), BITS)
+            wait([done], timeout=0.3)
+            in_new_thread(torch.set_num_threads, 2)
+        done.result()
+        assert pool.submit(torch.get_num_threads).result() == 2
 
 
 @pytest.mark.parametrize(("n_chains", "expected"), [(3, 1), (200_000, 2)])
