@@ -13,15 +13,13 @@ from skgen.rbm._model import BernoulliRBM
 _LARGEST_EXPONENT = 80.0
 # Hidden units whose states are summed out by one matrix product, for bits.
 _UNITS_A_GROUP = 5
-# Rows from which on they are on a GPU.
-_LEAST_ROWS_OF_GPU = 24
+# Rows from which on that takes less time: to make the exponentials of all states of a
+# group takes about as long as the terms of some twenty rows.
+_LEAST_ROWS = 24
 # Factors that share a logarithm, otherwise.
 _FACTORS_A_LOG = 8
 # Entries of a tile: one that stays in the cache of a CPU, or fills a GPU.
 _TILE_OF_CPU, _TILE_OF_GPU = 2**17, 2**25
-# Tiles of exponentials that are made at a time, and share of a tile that is one row:
-# more groups of fewer columns are better than few groups of many.
-_TILES_OF_STATES, _LARGEST_ROW = 8, 2**-7
 
 
 def pseudo_log_likelihood(
@@ -44,8 +42,7 @@ def pseudo_log_likelihood(
     taken of products of several factors, as many as the range of the dtype allows.
     Where `v` are bits, d has one value for 0 and one for 1: the product over a group
     of hidden units is the mean of :math:`e^{\pm \sum_j h_j W_{ji}}` over their states
-    given `v`, a matrix product. It is used where there are so many rows that it takes
-    less time.
+    given `v`, a matrix product. It is used for 24 rows or more.
 
     Parameters
     ----------
@@ -73,7 +70,7 @@ def pseudo_log_likelihood(
     largest = (flip.abs().max() * weight.abs().max()).item()
     if not largest <= _LARGEST_EXPONENT:
         _by_tiles_(delta, a, flip, weight, _log_of_any)
-    elif _groups_pay(v, len(weight), largest) and bool(((v == 0) | (v == 1)).all()):
+    elif len(v) >= _LEAST_ROWS and bool(((v == 0) | (v == 1)).all()):
         _by_groups_(delta, a, v, weight, largest)
     else:
         # A power of two: factors are multiplied by halves.
@@ -88,56 +85,34 @@ def _together(largest: float, most: int) -> int:
     return min(most, int(_LARGEST_EXPONENT / max(largest, 1e-6)))
 
 
-def _groups_pay(v: Tensor, n_hidden: int, largest: float) -> bool:
-    """Whether there are so many rows that to sum over groups takes less time.
-
-    The exponentials of all states of a group are made once for all rows, and each group
-    costs some calls of torch; in return every row takes less time. The times are in
-    nanoseconds, fitted to measurements with one thread and AVX-512, of 64 to 3000
-    visible and 16 to 1024 hidden units, in float32. In float64 both ways take twice as
-    long, and the exponentials, as they leave the cache, three times.
-    """
-    if v.device.type != "cpu":
-        return len(v) >= _LEAST_ROWS_OF_GPU
-    n_rows, n_visible = v.shape
-    size = _together(largest, _UNITS_A_GROUP)
-    n_groups = -(-n_hidden // size)
-    states = n_visible * 2**size * (1.5 if v.dtype == torch.float64 else 1)
-    cost = 50_000 + n_groups * (9000 + states)
-    return n_rows * n_visible * (1.25 * n_hidden - 0.6 * n_groups + 45) >= cost
-
-
 def _by_groups_(
     delta: Tensor, a: Tensor, v: Tensor, weight: Tensor, largest: float
 ) -> None:
     """Take the sums over j off `delta`, for bits: by states of groups of units."""
     size = _together(largest, _UNITS_A_GROUP)
     a, weight = _padded(a, size, 1), _padded(weight, size, 0)
-    a, weight = a.unflatten(1, (-1, size)), weight.unflatten(0, (-1, size))
-    groups_a_log = _together(size * largest, len(weight))
-    # The exponentials of all states of a group take 2^size / size as much memory as
-    # its weights: they are made for some groups at a time.
-    n_columns = min(weight.shape[2], int(_tile(a) * _LARGEST_ROW))
-    n_groups = _TILES_OF_STATES * _tile(a) // (n_columns * 2**size)
-    for columns in _slices(weight.shape[2], n_columns):
-        for groups in _slices(len(weight), n_groups):
-            each = weight[groups, :, columns].exp()
-            rise = _products(torch.ones_like(each), each)
-            fall = rise.reciprocal()
-            for rows in _slices(len(a), _tile(a) // n_columns):
-                # In double, as what they lack in 1 would add up over columns.
-                p = a[rows, groups].double().permute(1, 2, 0)
-                p = _products(torch.sigmoid(-p), torch.sigmoid(p)).transpose(1, 2)
-                p = p.to(a.dtype).contiguous()
-                on, product = v[rows, columns], None
-                for group in range(len(p)):
-                    up, down = p[group] @ rise[group], p[group] @ fall[group]
-                    # Exact at both ends, and several times faster than `torch.where`.
-                    factor = torch.lerp(up, down, on)
-                    product = factor if product is None else product.mul_(factor)
-                    if (group + 1) % groups_a_log == 0 or group + 1 == len(p):
-                        delta[rows, columns] -= product.log_()
-                        product = None
+    n_groups = a.shape[1] // size
+    groups_a_log = _together(size * largest, n_groups)
+    # A state's exponential takes 2^size / size as much memory as the weights.
+    n_columns = _tile(a) * 32 // (n_groups * 2**size)
+    for columns in _slices(weight.shape[1], n_columns):
+        each = weight[:, columns].exp().view(n_groups, size, -1)
+        rise = _products(torch.ones_like(each), each)
+        fall = rise.reciprocal()
+        for rows in _slices(len(a), _tile(a) // rise.shape[2]):
+            # In double, as what they lack in 1 would add up over columns.
+            p = a[rows].double().view(-1, n_groups, size).permute(1, 2, 0)
+            p = _products(torch.sigmoid(-p), torch.sigmoid(p)).transpose(1, 2)
+            p = p.to(a.dtype).contiguous()
+            on, product = v[rows, columns], None
+            for group in range(n_groups):
+                up, down = p[group] @ rise[group], p[group] @ fall[group]
+                # Exact at both ends, and several times faster than `torch.where`.
+                factor = torch.lerp(up, down, on)
+                product = factor if product is None else product.mul_(factor)
+                if (group + 1) % groups_a_log == 0 or group + 1 == n_groups:
+                    delta[rows, columns] -= product.log_()
+                    product = None
 
 
 def _by_tiles_(

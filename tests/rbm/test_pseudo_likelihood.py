@@ -10,13 +10,11 @@ from skgen.rbm import _pseudo_likelihood
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 
-groups_pay = _pseudo_likelihood._groups_pay
 
-
-@pytest.fixture(autouse=True, params=[True, False], ids=["groups", "tiles"])
-def way(request, monkeypatch):
+@pytest.fixture(autouse=True, params=[1, 10**9], ids=["groups", "tiles"])
+def rows_for_groups(request, monkeypatch):
     """Both ways of bits, whatever the number of rows."""
-    monkeypatch.setattr(_pseudo_likelihood, "_groups_pay", lambda *_: request.param)
+    monkeypatch.setattr(_pseudo_likelihood, "_LEAST_ROWS", request.param)
 
 
 def score(W, c, b, v, dtype=torch.float64):
@@ -82,84 +80,6 @@ def test_tiles_of_any_size(n_hidden):
     params = random_rbm(n_hidden, 150, 0.3)
     v = (np.random.RandomState(1).uniform(size=(9, 150)) < 0.5).astype(float)
     np.testing.assert_allclose(score(*params, v), by_flips(*params, v), rtol=1e-11)
-
-
-@pytest.mark.parametrize("tile", [2**7, 2**9])
-def test_states_of_some_groups_and_columns_at_a_time(tile, monkeypatch):
-    # Four of seven groups, and one column or four.
-    monkeypatch.setattr(_pseudo_likelihood, "_TILE_OF_CPU", tile)
-    monkeypatch.setattr(_pseudo_likelihood, "_TILES_OF_STATES", 1)
-    params = random_rbm(33, 15, 0.3)
-    v = (np.random.RandomState(1).uniform(size=(150, 15)) < 0.5).astype(float)
-    np.testing.assert_allclose(score(*params, v), by_flips(*params, v), rtol=1e-11)
-
-
-def test_weights_column_by_column():
-    """As scikit-learn keeps them, and inference reads them where they are."""
-    W, c, b = random_rbm(33, 15, 0.3)
-    v = (np.random.RandomState(1).uniform(size=(20, 15)) < 0.5).astype(float)
-    model = BernoulliRBM(
-        torch.from_numpy(np.asfortranarray(W)), torch.tensor(c), torch.tensor(b)
-    )
-    assert not model.weight.is_contiguous()
-    with torch.no_grad():
-        got = pseudo_log_likelihood(model, torch.tensor(v))
-    np.testing.assert_allclose(got, by_flips(W, c, b, v), rtol=1e-11)
-
-
-SHAPES = [(16, 64), (1024, 64), (16, 784), (256, 784), (1024, 784), (1, 1)]
-
-
-def least_rows(n_hidden, n_visible, largest, dtype=torch.float32):
-    """Rows from which on groups are used; the number of rows alone is read."""
-    v = torch.empty(1, n_visible, dtype=dtype)
-    counts = [
-        n for n in range(1, 400) if groups_pay(v.expand(n, -1), n_hidden, largest)
-    ]
-    assert counts == list(range(counts[0], 400))
-    return counts[0]
-
-
-@pytest.mark.parametrize("largest", [0.1, 18.0, 40.0, 79.0])
-@pytest.mark.parametrize("shape", SHAPES[:-1])
-def test_groups_are_for_many_rows(shape, largest):
-    assert 2 < least_rows(*shape, largest) < 300
-
-
-def test_the_more_states_the_more_rows():
-    """Many visible units repay the calls of torch; many hidden ones cost as many."""
-    assert least_rows(16, 784, 0.1) < least_rows(1024, 784, 0.1)
-    assert least_rows(16, 784, 0.1) < least_rows(16, 64, 0.1)
-    assert not groups_pay(torch.empty(1000, 1), 1, 0.1)
-
-
-def test_double_precision_takes_more_rows():
-    rows = [
-        least_rows(1024, 784, 0.1, dtype) for dtype in (torch.float32, torch.float64)
-    ]
-    assert rows[0] < rows[1] < 2 * rows[0]
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("shape", [(7, 40), (50, 12)])
-def test_a_row_does_not_depend_on_the_way_of_its_batch(shape, dtype, monkeypatch):
-    """One row less is computed the other way."""
-    ways = []
-
-    def choose(*args):
-        ways.append(groups_pay(*args))
-        return ways[-1]
-
-    monkeypatch.setattr(_pseudo_likelihood, "_groups_pay", choose)
-    params = random_rbm(*shape, 0.3)
-    n = least_rows(*shape, np.abs(params[0]).max(), dtype)
-    v = (np.random.RandomState(1).uniform(size=(n, shape[1])) < 0.5).astype(float)
-    expected = by_flips(*params, v)
-    rtol = 1e-11 if dtype == torch.float64 else 1e-5
-    for n_rows in (n, n - 1, 1):
-        got = score(*params, v[:n_rows], dtype)
-        np.testing.assert_allclose(got, expected[:n_rows], rtol=rtol)
-    assert ways == [True, False, False]
 
 
 @pytest.mark.parametrize("scale", [3.0, 30.0, 300.0])
