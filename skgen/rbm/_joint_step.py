@@ -146,12 +146,8 @@ class JointStep:
             torch.mul(space.hidden_mean, space.row_weights, out=space.left_means)
             self._move(space.left_transposed, space.right)
             return
-        (mu, lam), rate, addmv, sub = (
-            self.offsets,
-            self.offset_rate,
-            torch.addmv,
-            torch.sub,
-        )
+        (mu, lam), rate = self.offsets, self.offset_rate
+        addmv, sub = torch.addmv, torch.sub
         ones, visible, hidden = space.ones, space.right_means, space.left_means
         lam.addmv_(space.positive_transposed, space.equal, beta=1 - rate, alpha=rate)
         sub(space.states, mu, out=visible)

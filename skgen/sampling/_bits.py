@@ -74,12 +74,15 @@ class RandomBits:
             Zeros and ones.
         """
         n = p.numel()
-        if n > self._n > 0:
-            parts = [self.bernoulli(part) for part in p.reshape(-1).split(self._n)]
-            bits = torch.cat(parts).view(p.shape)
-            return bits if out is None else out.copy_(bits)
         if out is None:
             out = torch.empty_like(p, memory_format=torch.contiguous_format)
+        if n > self._n > 0:
+            if not out.is_contiguous():
+                return out.copy_(self.bernoulli(p))
+            parts = p.reshape(-1).split(self._n), out.view(-1).split(self._n)
+            for part, into in zip(*parts, strict=True):
+                self.bernoulli(part, out=into)
+            return out
         if self._n:
             return torch.lt(self._next(n, p.shape), p, out=out)
         u = torch.rand(
