@@ -168,16 +168,16 @@ class ContrastiveDivergence(Objective):
         step : TrainingStep
             Gives the source of randomness and the optimizer.
         """
-        new_epoch, joint = step is not self._step, self._joint
-        if new_epoch or (joint is not None and not joint.holds_parameters):
+        new_epoch = step is not self._step
+        if new_epoch:
             self._begin_epoch(model, batch, step)
-        elif self._sgd is not None and self._sgd.is_frozen:  # since a moment ago
-            self._sgd = self._joint = None
-        bits, joint = self._bits, self._joint
+        elif step.callbacks_between:
+            self._follow_callbacks(model, batch, step)
+        joint = self._joint
         if joint is not None and batch.weight is None:
             self._step_jointly(joint, batch, step, new_epoch)
             return
-        space = self._sample_phases(model, batch.x, bits)
+        space = self._sample_phases(model, batch.x, self._bits)
         self._record_loss(model, space, batch, step, new_epoch)
         if self._sgd is None:
             self._fill_gradients_(model, space, batch)
@@ -197,6 +197,13 @@ class ContrastiveDivergence(Objective):
             joint and joint.holds(model, self.chains) and joint.goes_on(self._sgd)
         ):
             self._joint = joint_step(self, model, self._sgd, offset_rate=_OFFSET_RATE)
+
+    def _follow_callbacks(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
+        """Step otherwise where a callback has replaced or frozen parameters."""
+        if self._joint is not None and not self._joint.holds_parameters:
+            self._begin_epoch(model, batch, step)
+        elif self._sgd is not None and self._sgd.is_frozen:
+            self._sgd = self._joint = None
 
     def _step_jointly(
         self, joint: JointStep, batch: Batch, step: TrainingStep, new_epoch: bool

@@ -55,7 +55,8 @@ class RandomBits:
             seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
             self._source = np.random.SFC64(int(seed))
         self._u = torch.empty(self._n, dtype=torch.float32)
-        self._views: dict[tuple[int, tuple[int, ...]], Tensor] = {}
+        # By where they begin and their shape; with where they end.
+        self._views: dict[tuple[int, tuple[int, ...]], tuple[Tensor, int]] = {}
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw bits with ``P(bit = 1) = p``.
@@ -73,6 +74,10 @@ class RandomBits:
         bits : Tensor
             Zeros and ones.
         """
+        known = self._views.get((self._used, p.shape))
+        if known is not None and out is not None:
+            u, self._used = known
+            return torch.lt(u, p, out=out)
         n = p.numel()
         if out is None:
             out = torch.empty_like(p, memory_format=torch.contiguous_format)
@@ -97,13 +102,12 @@ class RandomBits:
             self._draw()
             start = 0
         self._used = start + n
-        view = self._views.get((start, shape))
-        if view is None:
+        if (start, shape) not in self._views:
             if len(self._views) >= _MOST_VIEWS:
                 self._views.clear()
             view = self._u[start : start + n].view(shape)
-            self._views[start, shape] = view
-        return view
+            self._views[start, shape] = view, self._used
+        return self._views[start, shape][0]
 
     def _draw(self) -> None:
         # Words of 64 bits: four k each, and after them eight f each.

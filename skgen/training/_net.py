@@ -276,14 +276,20 @@ class GenerativeNet(NeuralNet):
             Its value in the current epoch. If the name ends with ``loss``, ``…_best``
             says whether no epoch before had one as low, as in skorch.
         """
-        self.history.record(name, value)
+        row = self._row
+        row[name] = value
         if name.endswith("loss"):
             if name not in self._best:
                 self._best[name] = self._best_so_far(name)
             is_best = value < self._best[name]
             if is_best:
                 self._best[name] = value
-            self.history.record(f"{name}_best", is_best)
+            row[f"{name}_best"] = is_best
+
+    @property
+    def _row(self) -> dict[str, Any]:
+        """The last row of the history, which skorch finds by a copy of all rows."""
+        return next(reversed(self.history))
 
     @property
     def _device(self) -> torch.device:
@@ -297,6 +303,7 @@ class GenerativeNet(NeuralNet):
             batches.buffer = partial(objective.batch_buffer, model)
         named = list(self.get_all_learnable_params())
         step = self._training_step(named)
+        step.callbacks_between = listens or step.gradients_are_watched
         parameters = [parameter for _, parameter in named]
         n_trained = self._n_trained
         moves = objective.n_warmup or self.learning_rate_schedule != "constant"
@@ -317,14 +324,13 @@ class GenerativeNet(NeuralNet):
         self._check_finite(parameters)
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
-            self.history.new_batch()
-            self.history.record_batch("train_batch_size", len(batch.x))
-        self.history.record("train_batch_count", len(batches))
+            self._row["batches"].append({"train_batch_size": len(batch.x)})
+        self._row["train_batch_count"] = len(batches)
         for name, value in step.recorded_means().items():
             self.record(f"train_{name}", value)
         self._n_trained += 1
         if self.phase:
-            self.history.record("phase", self.phase)
+            self._row["phase"] = self.phase
 
     def _training_step(self, named_parameters: NamedParameters) -> TrainingStep:
         return TrainingStep(

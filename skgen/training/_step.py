@@ -63,10 +63,14 @@ class TrainingStep:
     records : bool
         Whether an objective should `record` what takes time to compute: at the first
         mini-batch of an epoch, and at every 16th after it.
+    callbacks_between : bool
+        Whether callbacks are called between the steps of this epoch. If not, nothing
+        but the objective changes the model until its end.
     """
 
     batch: Batch
     records: bool = False
+    callbacks_between: bool = True
 
     def __init__(
         self,

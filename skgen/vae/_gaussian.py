@@ -12,6 +12,7 @@ from torch import Tensor
 from skgen.base import Phase
 from skgen.base._fitting import State
 from skgen.nn import GaussianObservation
+from skgen.sampling import balanced_normal
 from skgen.training import RowSource
 from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
@@ -30,6 +31,10 @@ _STEPS_FOR_STAGES = 1000
 _DECAY = 30.0
 # The largest product of learning rate and that weight decay.
 _MOST_DECAY = 0.1
+# The least standard deviation of a feature under the model, as a share of that of the
+# data, and points of the prior from which it is found.
+_LEAST_SPREAD = 0.7
+_LEAST_PRIOR_POINTS = 512
 
 
 class GaussianVAE(BaseVAE):
@@ -223,6 +228,12 @@ class GaussianVAE(BaseVAE):
     for n rows of centered data: as a share of the variance, this is the kurtosis over
     the number of rows, between 1e-6 and 1. Where the linear start leaves less of the
     feature, in rows that it has not seen, that is the limit.
+
+    **Spread of samples.** At the end of `fit`, a variance of one feature is raised where
+    samples would have less than 0.7 of the standard deviation :math:`s_i` of the
+    feature, to :math:`\sigma_i^2 = 0.49\, s_i^2 - \operatorname{Var} f_i(z)`. The
+    networks can reconstruct a value that few rows have better than the prior ever
+    generates it.
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training and in front of the
@@ -503,14 +514,27 @@ class GaussianVAE(BaseVAE):
         error = posterior_average(
             model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
         )
-        return torch.cat([kl, weighted_sum(error, weight)], 1)
+        sums = [weighted_sum(values, weight) for values in (error, x.square())]
+        return torch.cat([kl, *sums], 1)
 
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error = torch.from_numpy(means[None, self._n_features_out :])
-            best = self._build_observation(self._state()).optimal_variance(error)
-            self.noise_variance_ = self._learned_noise(best.numpy(), self._units)
+            error, variance = np.split(means[self._n_features_out :], 2)
+            observation = self._build_observation(self._state())
+            best = observation.optimal_variance(torch.from_numpy(error[None])).numpy()
+            if self._per_feature:
+                of_means = self._apply(VAE.conditional_mean, self._prior_points())
+                missing = _LEAST_SPREAD**2 * variance - of_means.var(0, dtype=float)
+                best = np.maximum(best, missing)
+            self.noise_variance_ = self._learned_noise(best, self._units)
+
+    def _prior_points(self) -> np.ndarray:
+        """Points that fill the prior evenly, (n_points, n_components)."""
+        n_latents = self._n_features_out
+        n_points = max(_LEAST_PRIOR_POINTS, 2 ** (2 * n_latents - 1).bit_length())
+        points = balanced_normal(n_points, n_latents, seed=0)
+        return points.numpy().astype(self._dtype)
 
 
 def _in_units(

@@ -16,7 +16,8 @@ def way(request, monkeypatch):
 
     def init_elsewhere(self, generator, *, most=None):
         self.generator = generator
-        self._n = 0
+        self._n = self._used = 0
+        self._views = {}
 
     if request.param == "uniforms":
         monkeypatch.setattr(RandomBits, "__init__", init_elsewhere)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
+from sklearn.datasets import load_digits
 
 from skgen import GaussianVAE
 from skgen.vae._model import VAE
@@ -86,8 +87,9 @@ def test_points_of_the_integral_over_the_posterior(n_iter, n_points, monkeypatch
         return decode(self, z)
 
     def at_the_end(self, *args, **kwargs):
-        monkeypatch.setattr(VAE, "decode", counted)
-        return statistics_of(self, *args, **kwargs)
+        with monkeypatch.context() as patch:
+            patch.setattr(VAE, "decode", counted)
+            return statistics_of(self, *args, **kwargs)
 
     monkeypatch.setattr(GaussianVAE, "_statistics", at_the_end)
     linear(n_iter=n_iter, batch_size=N).fit(X[:256])
@@ -133,7 +135,7 @@ def test_means_over_a_part_of_the_rows(seen, weight):
 
 def test_a_latent_is_active_above_a_tenth_of_a_nat(monkeypatch):
     model = linear(n_iter=1).fit(X)
-    model._set_statistics(np.array([0.099, 0.101, 1, 1, 1.0]), partial=False)
+    model._set_statistics(np.r_[0.099, 0.101, np.ones(6)], partial=False)
     assert model.active_units_.tolist() == [False, True]
 
 
@@ -148,3 +150,47 @@ def test_a_partial_fit_keeps_the_running_mean_of_the_noise(noise_variance):
     error = error if noise_variance == "per_feature" else error.mean()
     assert np.all((model.noise_variance_ - before) / (error - before) > 0.02)
     assert np.all((model.noise_variance_ - before) / (error - before) < 0.1)
+
+
+def small_errors(model, variance=1.0, error=0.01):
+    """Set the statistics of the end of a fit to errors as small as these."""
+    n = model.n_features_in_
+    model._set_statistics(np.r_[1.0, 1.0, np.full(n, error), variance], partial=False)
+    return model.noise_variance_ / model._units.scale**2
+
+
+def test_samples_have_at_least_seven_tenths_of_the_spread():
+    """Means of the prior that vary too little are made up for by the noise."""
+    model = linear(n_iter=0).fit(X)
+    slopes = np.array([[0.1, 0.0, 0.6], [0.0, 0.2, 0.6]]).T
+    name = next(n for n in model.weights_ if n.startswith("decoder") and "weight" in n)
+    assert model.weights_[name].shape == slopes.shape
+    model.weights_[name] = slopes.astype(np.float32)
+    expected = 0.49 - np.array([0.01, 0.04, 0.72])
+    expected[2] = small_errors(model, np.ones(3))[2]  # varies enough: its error
+    assert 0 < expected[2] < 0.1
+    np.testing.assert_allclose(small_errors(model, np.ones(3)), expected, rtol=1e-5)
+    samples = model.sample(200_000, random_state=0)
+    spread = samples.std(axis=0) / model._units.scale
+    np.testing.assert_allclose(spread[:2], 0.7, rtol=0.01)
+    # As a share of the variance of the rows, 0 for a constant feature.
+    found = small_errors(model, np.array([0.5, 0.0, 1.0]))
+    assert found[0] == pytest.approx(0.49 * 0.5 - 0.01)
+    assert found[1] < 0.1
+
+
+def test_the_isotropic_noise_is_that_of_maximum_likelihood():
+    model = linear(n_iter=0, noise_variance="learned").fit(X)
+    small = small_errors(model, np.ones(3))
+    np.testing.assert_allclose(small, 0.01, rtol=1e-6)
+
+
+@pytest.mark.slow
+def test_spread_of_samples_of_digits():
+    """Pixels that few images use are reconstructed better than they are sampled."""
+    x = load_digits().data
+    x = x[:, x.std(axis=0) > 0]
+    model = GaussianVAE(random_state=0).fit(x)
+    spread = model.sample(20_000, random_state=0).std(axis=0) / x.std(axis=0)
+    assert (spread > 0.67).all()
+    assert (spread < 1.5).all()
