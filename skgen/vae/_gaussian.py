@@ -229,8 +229,8 @@ class GaussianVAE(BaseVAE):
     the number of rows, between 1e-6 and 1. Where the linear start leaves less of the
     feature, in rows that it has not seen, that is the limit.
 
-    **Spread of samples.** At the end of `fit`, a variance of one feature is raised where
-    samples would have less than 0.7 of the standard deviation :math:`s_i` of the
+    **Spread of samples.** At the end of `fit`, a variance of one feature is raised
+    where samples would have less than 0.7 of the standard deviation :math:`s_i` of the
     feature, to :math:`\sigma_i^2 = 0.49\, s_i^2 - \operatorname{Var} f_i(z)`. The
     networks can reconstruct a value that few rows have better than the prior ever
     generates it.
