@@ -128,7 +128,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Z : ndarray of shape (n_samples, n_components)
             Posterior means, in the dtype of X.
         """
-        return self._apply(by_completeness(VAE.forward, mean_of_latents), self._validate_data(X))
+        function = by_completeness(VAE.forward, mean_of_latents)
+        return self._apply(function, self._validate_data(X))
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.
@@ -354,7 +355,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """Convert what the model computes to the units of X."""
         return x
 
-    def _log_scale_of(self, X: Any) -> float | np.ndarray:  # noqa: ARG002
+    def _log_scale_of(self, X: Any) -> float | np.ndarray:
         """By how much log-densities of valid data are less than the model's."""
         return 0.0
 

@@ -10,8 +10,8 @@ from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture
-from skgen.vae._imputation import ImputingVAE
 from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._imputation import ImputingVAE
 from skgen.vae._incomplete_start import column_means
 from skgen.vae._objective import NegativeELBO
 
@@ -65,6 +65,11 @@ class BernoulliVAE(ImputingVAE):
         `encode` and `reconstruct` take the values as they are.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder. The score
+        is the ELBO in either case.
     n_warmup_iter : int, default=0
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them.
@@ -168,6 +173,11 @@ class BernoulliVAE(ImputingVAE):
     Values outside [0, 1] by more than rounding are neither bits nor probabilities:
     `fit` and all methods that take data warn of them, except with
     ``binarize="threshold"``.
+
+    NaN in X marks what is missing: `fit` maximises the bound on the log-likelihood of
+    what is observed, and the score is that bound. Each column needs a known value in
+    `fit`; zeros of a sparse matrix are known. See the user guide, under "Missing
+    values".
 
     `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above its start, or still
     falls clearly in the second half of the epochs.

@@ -19,8 +19,8 @@ from skgen.training._schedules import SCHEDULES
 from skgen.vae._architecture import Architecture
 from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
-from skgen.vae._imputation import ImputingVAE
 from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._imputation import ImputingVAE
 from skgen.vae._missing import by_completeness, squared_error_of_observed
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
@@ -98,6 +98,11 @@ class GaussianVAE(ImputingVAE):
         Notes); with "learned" it is 1e-6 of the mean variance of the features.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder. The score
+        is the ELBO in either case.
     n_warmup_iter : int or "auto", default="auto"
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them. "auto" opens the latent variables that the
@@ -217,6 +222,13 @@ class GaussianVAE(ImputingVAE):
     number), all features are divided by one number, the root of their mean variance,
     and should have similar variances, as for PCA. `fit` raises a `ValueError` if a
     standard deviation is above 1e18, whose square float32 cannot hold well.
+
+    **Missing values.** NaN in X marks what is missing. `fit` maximises the bound on the
+    log-likelihood of what is observed, and the score is that bound. The posterior given
+    what is observed of a row is found by repeated linearisation of the decoder, exactly
+    where that is linear; `impute` and `sample` with ``given`` weigh its points by their
+    importance. Each column needs a known value in `fit`; zeros of a sparse matrix are
+    known. See the user guide, under "Missing values".
 
     **Lower limit of the noise.** A learned variance of one feature is at least
 
@@ -523,8 +535,10 @@ class GaussianVAE(ImputingVAE):
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error, observed = np.split(means[self._n_features_out :], 2)
-            error = torch.from_numpy(error / np.maximum(observed, 1e-30))[None]
+            total, observed = np.split(means[self._n_features_out :], 2)
+            if not self._per_feature:  # one variance, of all that is observed
+                observed = observed.mean()
+            error = torch.from_numpy(total / np.maximum(observed, 1e-30))[None]
             best = self._build_observation(self._state()).optimal_variance(error)
             self.noise_variance_ = self._learned_noise(best.numpy(), self._units)
 

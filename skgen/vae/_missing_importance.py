@@ -139,8 +139,8 @@ def draw_of_missing(
 
     Returns
     -------
-    draws : Tensor of shape (n_rows * n_draws, n_features)
-        Draws; those of one row stand together.
+    draws : Tensor of shape (n_rows, n_draws, n_features)
+        Draws.
     """
     x = model.within_bounds(observe_incomplete(model, x))
     posterior = posterior_of_observed(model, x)
@@ -160,9 +160,10 @@ def draw_of_missing(
             sets.append(part.at(at).take_along_dim(index[:, :, None], 1))
         z = torch.cat(sets, 1).flatten(0, 1)
         if noise:
-            parts.append(model.sample(z, generator=generator))
+            draws = model.sample(z, generator=generator)
         else:
-            parts.append(model.conditional_mean(z))
+            draws = model.conditional_mean(z)
+        parts.append(draws.unflatten(0, (-1, n_draws)))
     return torch.cat(parts)
 
 

@@ -63,7 +63,7 @@ class Standardization:
 
     def log_scale_of(self, rows: RowSource) -> float | np.ndarray:
         """Return the same for rows in the units of X: of what is observed of each."""
-        X = getattr(rows, "X", None)  # an array
+        X: Any = getattr(rows, "X", None)  # an array
         if not has_gaps(X):
             return self.log_scale
         return ~np.isnan(X) @ np.broadcast_to(np.log(self.scale), X.shape[1])
@@ -270,8 +270,8 @@ def check_columns_known(known: np.ndarray, names: Any) -> None:
         return
     which = unknown.tolist() if names is None else [names[i] for i in unknown]
     raise ValueError(
-        f"Got X without any known value in columns {which}, but expected at least one "
-        "in each column of the rows that are trained on. Drop these columns."
+        f"Got X with nothing but NaN in columns {which}, but expected at least one "
+        "known value of each in the rows that are trained on. Drop these columns."
     )
 
 
