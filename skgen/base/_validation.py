@@ -60,7 +60,13 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
 
 
 def has_gaps(X: Any) -> bool:
-    """Whether NaN marks missing entries of valid data; not in a sparse matrix."""
+    """Whether NaN marks missing entries of valid data; not in a sparse matrix.
+
+    Of a source of rows, it is the whole table from which they come.
+    """
+    while hasattr(X, "source"):
+        X = X.source
+    X = getattr(X, "X", X)
     return isinstance(X, np.ndarray) and not _is_finite(X) and bool(np.isnan(X).any())
 
 

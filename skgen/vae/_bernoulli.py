@@ -10,10 +10,8 @@ from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture
-from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._imputation import ImputingVAE
-from skgen.vae._incomplete_start import column_means
-from skgen.vae._objective import NegativeELBO
+from skgen.vae._incomplete_start import column_means, factors_of_incomplete, fill_of
 
 
 class BernoulliVAE(ImputingVAE):
@@ -209,7 +207,7 @@ class BernoulliVAE(ImputingVAE):
         "binarize": [StrOptions({"none", "threshold", "sample"})],
     }
 
-    # The means of the features, which replace missing entries in training.
+    # What stands for missing entries in training.
     _state_names = (*ImputingVAE._state_names, "_fill")
     # The location is all there is: bits have a unit.
     _scaled: ClassVar[bool] = False
@@ -287,7 +285,8 @@ class BernoulliVAE(ImputingVAE):
         margin = 1 / (rows.shape[0] + 2)
         names = getattr(self, "feature_names_in_", None)
         mean = column_means(rows, names).clip(margin, 1 - margin)
-        state["_fill"] = mean
+        factors = factors_of_incomplete(rows, architecture.n_components, mean)
+        state["_fill"] = fill_of(mean, factors)
         if architecture.encoder is None:
             networks["encoder"][0].set_(torch.from_numpy(mean))
         if architecture.decoder is None:
@@ -295,12 +294,6 @@ class BernoulliVAE(ImputingVAE):
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")
-
-    def _build_objective(self, state: State) -> NegativeELBO:
-        objective = super()._build_objective(state)
-        if isinstance(objective, ImportanceWeightedELBO) and "_fill" in state:
-            objective.fill = torch.from_numpy(state["_fill"])
-        return objective
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool

@@ -21,6 +21,7 @@ from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
 from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._imputation import ImputingVAE
+from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
 from skgen.vae._missing import by_completeness, squared_error_of_observed
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
@@ -303,6 +304,7 @@ class GaussianVAE(ImputingVAE):
         "noise_variance_",
         "_noise_floor",
         "_units",
+        "_fill",
         "_n_used",
         "_weight_decay",
     )
@@ -382,6 +384,8 @@ class GaussianVAE(ImputingVAE):
         if not isinstance(self.noise_variance, str):
             noise = float(self.noise_variance) / units.scale[0] ** 2
         standard = units.of_rows(rows, bounded=True)
+        factors = factors_of_incomplete(standard, architecture.n_components)
+        state["_fill"] = fill_of(np.zeros(rows.shape[1]), factors)
         start = start_of(
             networks,
             standard,
@@ -389,6 +393,7 @@ class GaussianVAE(ImputingVAE):
             per_feature=self._per_feature,
             shortcut=architecture.shortcut,
             linear=architecture.is_linear,
+            factors=factors,
         )
         # The latents beyond those of the linear start are opened in stages.
         staged = self._number_of_steps(len(rows)) >= _STEPS_FOR_STAGES

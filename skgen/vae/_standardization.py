@@ -63,9 +63,9 @@ class Standardization:
 
     def log_scale_of(self, rows: RowSource) -> float | np.ndarray:
         """Return the same for rows in the units of X: of what is observed of each."""
-        X: Any = getattr(rows, "X", None)  # an array
-        if not has_gaps(X):
+        if not has_gaps(rows):
             return self.log_scale
+        X: Any = rows.X  # type: ignore[attr-defined]
         return ~np.isnan(X) @ np.broadcast_to(np.log(self.scale), X.shape[1])
 
     def undo(self, x: np.ndarray) -> np.ndarray:
