@@ -399,18 +399,18 @@ def linear(**params):
 def test_linear_reaches_probabilistic_pca_of_what_is_observed(
     wine, n_importance_samples
 ):
-    """Within 0.01 nats a feature of the optimum, and never above it."""
+    """Within 0.002 nats a feature of the optimum, and never above it."""
     X, holes, best = wine
     model = linear(n_importance_samples=n_importance_samples).fit(holes)
     gap = (best.log_p_observed(holes).mean() - model.score(holes)) / X.shape[1]
-    assert -1e-4 < gap < 0.01
+    assert -1e-4 < gap < 0.002
     missing = np.isnan(holes)
     difference = (model.impute(holes) - best.impute(holes))[missing]
-    assert np.sqrt(np.mean(difference**2)) < 0.1
+    assert np.sqrt(np.mean(difference**2)) < 0.05
     # The law of the table in which means stand for what is missing is another.
     law = PPCA(np.where(missing, 0, holes), 4)
     wrong = Gaussian(law.mean, law.covariance).impute(holes) - best.impute(holes)
-    assert np.sqrt(np.mean(wrong[missing] ** 2)) > 0.15
+    assert np.sqrt(np.mean(wrong[missing] ** 2)) > 0.1
 
 
 def test_more_draws_in_training_on_complete_data(wine):
