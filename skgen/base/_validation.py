@@ -62,7 +62,15 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
 def has_gaps(X: Any) -> bool:
     """Whether NaN marks missing entries of valid data; not in a sparse matrix.
 
-    Of a source of rows, it is the whole table from which they come.
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} or RowSource of shape (n_samples, n_features)
+        The data, or rows of it: then the whole table from which they come is looked at.
+
+    Returns
+    -------
+    has_gaps : bool
+        Whether there are.
     """
     while hasattr(X, "source"):
         X = X.source

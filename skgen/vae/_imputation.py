@@ -59,11 +59,8 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         """
         seed = draw_seed(self._rng(random_state))
         rows, known = self._incomplete_rows(X)
-
-        def mean(model: Any, x: Tensor) -> Tensor:
-            return mean_of_missing(model, x, n_importance_samples, seed=seed)[:, None]
-
-        return self._with_filled(rows, known, mean)
+        function = partial(mean_of_missing, n_samples=n_importance_samples, seed=seed)
+        return self._with_filled(rows, known, function)
 
     @validate_params(
         {
@@ -142,7 +139,10 @@ class ImputingVAE(ImputerMixin, BaseVAE):
     def _with_filled(
         self, rows: Any, known: np.ndarray, function: Any, n_each: int = 1
     ) -> np.ndarray:
-        """Replace what is missing by what a function gives for incomplete rows."""
+        """Replace what is missing by what a function gives for incomplete rows.
+
+        It returns shape (n_rows, n_each, n_features).
+        """
 
         def complete(model: Any, x: Tensor) -> Tensor:  # noqa: ARG001
             return x[:, None].expand(-1, n_each, -1)

@@ -143,7 +143,7 @@ def factors_of_incomplete(
 def fill_of(
     location: np.ndarray, factors: tuple[np.ndarray, np.ndarray] | None
 ) -> dict[str, np.ndarray]:
-    """Arrays of a `LinearFill`: of means alone, where there is no linear model."""
+    """Return arrays of a `LinearFill`: of means alone, if there is no linear model."""
     loadings, noise = np.zeros((len(location), 0)), np.ones(len(location))
     if factors is not None:
         loadings, noise = factors

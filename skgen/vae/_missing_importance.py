@@ -90,7 +90,7 @@ def mean_of_missing(model: VAE, x: Tensor, n_samples: int, *, seed: int) -> Tens
 
     Returns
     -------
-    mean : Tensor of shape (n_rows, n_features)
+    mean : Tensor of shape (n_rows, 1, n_features)
         The means.
     """
     x = model.within_bounds(observe_incomplete(model, x))
@@ -102,7 +102,7 @@ def mean_of_missing(model: VAE, x: Tensor, n_samples: int, *, seed: int) -> Tens
     for block, part in posterior.row_blocks(n_points * x.shape[1]):
         log_weight, f = _weigh(model, x[block], part, points)
         weight = log_weight.softmax(1)
-        parts.append(torch.einsum("np,npd->nd", weight, model.observation.mean(f)))
+        parts.append(weight[:, None] @ model.observation.mean(f))
     return torch.cat(parts)
 
 

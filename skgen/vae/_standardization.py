@@ -230,10 +230,7 @@ def noise_floor(rows: RowSource) -> np.ndarray:
 
 
 def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum squares, fourth powers and ones times weights, float64, (n_features,) each.
-
-    What is missing adds nothing.
-    """
+    """Sum squares, fourth powers and ones of what is known, times weights, float64."""
     squares, fourths = np.zeros((2, rows.shape[1]))
     counts = np.zeros(rows.shape[1])
     for block, weight in _weighted_blocks(rows):
