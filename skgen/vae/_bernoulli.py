@@ -10,10 +10,11 @@ from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture
-from skgen.vae._base import BaseVAE
+from skgen.vae._imputation import ImputingVAE
+from skgen.vae._incomplete_start import column_means, factors_of_incomplete, fill_of
 
 
-class BernoulliVAE(BaseVAE):
+class BernoulliVAE(ImputingVAE):
     r"""Variational autoencoder of binary data.
 
     A latent variable model with a neural network f, the decoder, whose output is
@@ -62,6 +63,11 @@ class BernoulliVAE(BaseVAE):
         `encode` and `reconstruct` take the values as they are.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder.
+        ``train_loss`` is then minus that bound; the score is the ELBO in either case.
     n_warmup_iter : int, default=0
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them.
@@ -166,6 +172,11 @@ class BernoulliVAE(BaseVAE):
     `fit` and all methods that take data warn of them, except with
     ``binarize="threshold"``.
 
+    NaN in X marks what is missing: `fit` maximises the bound on the log-likelihood of
+    what is observed, and the score is that bound. Each column needs a known value in
+    `fit`; zeros of a sparse matrix are known. See the user guide, under "Missing
+    values".
+
     `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above its start, or still
     falls clearly in the second half of the epochs.
 
@@ -192,10 +203,12 @@ class BernoulliVAE(BaseVAE):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseVAE._parameter_constraints,
+        **ImputingVAE._parameter_constraints,
         "binarize": [StrOptions({"none", "threshold", "sample"})],
     }
 
+    # What stands for missing entries in training.
+    _state_names = (*ImputingVAE._state_names, "_fill")
     # The location is all there is: bits have a unit.
     _scaled: ClassVar[bool] = False
 
@@ -211,6 +224,7 @@ class BernoulliVAE(BaseVAE):
         decoder=None,
         binarize="none",
         beta=1.0,
+        n_importance_samples=1,
         n_warmup_iter=0,
         learning_rate=1e-3,
         batch_size=128,
@@ -238,6 +252,7 @@ class BernoulliVAE(BaseVAE):
         self.decoder = decoder
         self.binarize = binarize
         self.beta = beta
+        self.n_importance_samples = n_importance_samples
         self.n_warmup_iter = n_warmup_iter
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -268,7 +283,10 @@ class BernoulliVAE(BaseVAE):
     ) -> None:
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (rows.shape[0] + 2)
-        mean = (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
+        names = getattr(self, "feature_names_in_", None)
+        mean = column_means(rows, names).clip(margin, 1 - margin)
+        factors = factors_of_incomplete(rows, architecture.n_components, mean)
+        state["_fill"] = fill_of(mean, factors)
         if architecture.encoder is None:
             networks["encoder"][0].set_(torch.from_numpy(mean))
         if architecture.decoder is None:

@@ -1,5 +1,6 @@
 """GaussianVAE: a variational autoencoder of real-valued data."""
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,9 +17,14 @@ from skgen.sampling import balanced_normal
 from skgen.training import RowSource
 from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
+from skgen.vae._answers import squared_error_of_observed
 from skgen.vae._architecture import Architecture
-from skgen.vae._base import BaseVAE, weighted_sum
+from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
+from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._imputation import ImputingVAE
+from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
+from skgen.vae._missing import by_completeness
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents
@@ -37,7 +43,7 @@ _LEAST_SPREAD = 0.7
 _LEAST_PRIOR_POINTS = 512
 
 
-class GaussianVAE(BaseVAE):
+class GaussianVAE(ImputingVAE):
     r"""Variational autoencoder of real-valued data with Gaussian noise.
 
     A latent variable model with a neural network f, the decoder,
@@ -99,6 +105,11 @@ class GaussianVAE(BaseVAE):
         Notes); with "learned" it is 1e-6 of the mean variance of the features.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder.
+        ``train_loss`` is then minus that bound; the score is the ELBO in either case.
     n_warmup_iter : int or "auto", default="auto"
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them. "auto" opens the latent variables that the
@@ -219,6 +230,13 @@ class GaussianVAE(BaseVAE):
     and should have similar variances, as for PCA. `fit` raises a `ValueError` if a
     standard deviation is above 1e18, whose square float32 cannot hold well.
 
+    **Missing values.** NaN in X marks what is missing. `fit` maximises the bound on the
+    log-likelihood of what is observed, and the score is that bound. The posterior given
+    what is observed of a row is found by repeated linearisation of the decoder, exactly
+    where that is linear; `impute` and `sample` with ``given`` weigh its points by their
+    importance. Each column needs a known value in `fit`; zeros of a sparse matrix are
+    known. See the user guide, under "Missing values".
+
     **Lower limit of the noise.** A learned variance of one feature is at least
 
     .. math:: \sigma^2_{i,\min} = \frac{1}{n}
@@ -279,7 +297,7 @@ class GaussianVAE(BaseVAE):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseVAE._parameter_constraints,
+        **ImputingVAE._parameter_constraints,
         "noise_variance": [
             Interval(Real, 0, None, closed="neither"),
             StrOptions({"learned", "per_feature"}),
@@ -294,10 +312,11 @@ class GaussianVAE(BaseVAE):
     }
 
     _state_names = (
-        *BaseVAE._state_names,
+        *ImputingVAE._state_names,
         "noise_variance_",
         "_noise_floor",
         "_units",
+        "_fill",
         "_n_used",
         "_weight_decay",
     )
@@ -317,6 +336,7 @@ class GaussianVAE(BaseVAE):
         decoder=None,
         noise_variance="per_feature",
         beta=1.0,
+        n_importance_samples=1,
         n_warmup_iter="auto",
         learning_rate=3e-3,
         batch_size=256,
@@ -344,6 +364,7 @@ class GaussianVAE(BaseVAE):
         self.decoder = decoder
         self.noise_variance = noise_variance
         self.beta = beta
+        self.n_importance_samples = n_importance_samples
         self.n_warmup_iter = n_warmup_iter
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -375,6 +396,8 @@ class GaussianVAE(BaseVAE):
         if not isinstance(self.noise_variance, str):
             noise = float(self.noise_variance) / units.scale[0] ** 2
         standard = units.of_rows(rows, bounded=True)
+        factors = factors_of_incomplete(standard, architecture.n_components)
+        state["_fill"] = fill_of(np.zeros(rows.shape[1]), factors)
         start = start_of(
             networks,
             standard,
@@ -382,6 +405,7 @@ class GaussianVAE(BaseVAE):
             per_feature=self._per_feature,
             shortcut=architecture.shortcut,
             linear=architecture.is_linear,
+            factors=factors,
         )
         # The latents beyond those of the linear start are opened in stages.
         staged = self._number_of_steps(len(rows)) >= _STEPS_FOR_STAGES
@@ -402,6 +426,7 @@ class GaussianVAE(BaseVAE):
         return [np.float64, np.float32]
 
     def _training_rows(self, X: Any, state: State) -> Any:
+        X = super()._training_rows(X, state)
         rows, units = row_source(X), state.get("_units")
         if units is None:
             return X
@@ -421,9 +446,11 @@ class GaussianVAE(BaseVAE):
     def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
         return x if self._units is None else self._units.undo(x)
 
-    @property
-    def _log_scale(self) -> float:
-        return 0.0 if self._units is None else self._units.log_scale
+    def _log_scale_of(self, X: Any) -> float | np.ndarray:
+        return 0.0 if self._units is None else self._units.log_scale_of(X.source)
+
+    def _known(self, rows: Any) -> np.ndarray:
+        return rows if self._units is None else rows.source.X
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = _in_units(state["noise_variance_"], state.get("_units"), -1)
@@ -464,6 +491,9 @@ class GaussianVAE(BaseVAE):
             objective.stages = StagedLatents(n_used, n_latents)
         if state.get("_units") is not None:
             objective.log_scale = state["_units"].log_scale
+            if isinstance(objective, ImportanceWeightedELBO):
+                scales = torch.from_numpy(np.log(state["_units"].scale))
+                objective.log_scales = scales
         return objective
 
     def _build_inference_model(self, state: State) -> VAE:
@@ -511,30 +541,42 @@ class GaussianVAE(BaseVAE):
         kl = super()._statistics(model, x, weight, pairs=pairs)
         if not isinstance(self.noise_variance, str):
             return kl
-        error = posterior_average(
-            model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
+        function = by_completeness(
+            partial(_squared_error, pairs=pairs), squared_error_of_observed
         )
-        sums = [weighted_sum(values, weight) for values in (error, x.square())]
+        observed = (~x.isnan()).to(x.dtype)
+        parts = function(model, x), x.nan_to_num().square(), observed
+        sums = [weighted_sum(part, weight) for part in parts]
         return torch.cat([kl, *sums], 1)
 
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error, variance = np.split(means[self._n_features_out :], 2)
+            error, variance, observed = np.split(means[self._n_features_out :], 3)
+            if not self._per_feature:  # one variance, of all that is observed
+                observed = observed.mean()
+            observed = np.maximum(observed, 1e-30)
             observation = self._build_observation(self._state())
-            best = observation.optimal_variance(torch.from_numpy(error[None])).numpy()
+            error = torch.from_numpy(error / observed)[None]
+            best = observation.optimal_variance(error).numpy()
             if self._per_feature:
-                of_means = self._apply(VAE.conditional_mean, self._prior_points())
-                missing = _LEAST_SPREAD**2 * variance - of_means.var(0, dtype=float)
-                best = np.maximum(best, missing)
+                best = np.maximum(best, self._least_noise(variance / observed))
             self.noise_variance_ = self._learned_noise(best, self._units)
 
-    def _prior_points(self) -> np.ndarray:
-        """Points that fill the prior evenly, (n_points, n_components)."""
+    def _least_noise(self, variance: np.ndarray) -> np.ndarray:
+        """Noise with which samples have enough of the variance of each feature."""
         n_latents = self._n_features_out
         n_points = max(_LEAST_PRIOR_POINTS, 2 ** (2 * n_latents - 1).bit_length())
-        points = balanced_normal(n_points, n_latents, seed=0)
-        return points.numpy().astype(self._dtype)
+        points = balanced_normal(n_points, n_latents, seed=0).numpy()
+        means = self._apply(VAE.conditional_mean, points.astype(self._dtype))
+        return _LEAST_SPREAD**2 * variance - means.var(axis=0, dtype=np.float64)
+
+
+def _squared_error(model: VAE, x: Tensor, *, pairs: bool) -> Tensor:
+    """Mean of (x - f)^2 over the posterior of complete rows, the shape of x."""
+    return posterior_average(
+        model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
+    )
 
 
 def _in_units(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from skgen.training import RowSource
+from skgen.vae._incomplete_start import completed
 from skgen.vae._linear_start import probabilistic_pca
 from skgen.vae._standardization import (
     LEAST_NOISE,
@@ -47,6 +48,7 @@ def start_of(
     per_feature: bool,
     shortcut: bool,
     linear: bool,
+    factors: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Start:
     """Set the parameters of networks, and estimate the noise, before training.
 
@@ -55,7 +57,7 @@ def start_of(
     networks : nn.ModuleDict
         Modules "encoder" and "decoder", with random parameters; changed in place.
     rows : RowSource of shape (n_samples, n_features)
-        Standardised data.
+        Standardised data, in which NaN may mark what is missing.
     noise : float or None
         A noise variance that is given, one for all features; None means that it is
         learned.
@@ -67,6 +69,9 @@ def start_of(
     linear : bool
         Whether the networks are linear: they cannot learn single rows by heart, and
         the noise variance has no lower limit but that of rounding.
+    factors : tuple of (ndarray, ndarray) or None
+        Loadings and noise variances of a linear model of an incomplete table; None
+        where nothing is missing.
 
     Returns
     -------
@@ -80,6 +85,8 @@ def start_of(
     n_used = None
     if shortcut:
         x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
+        if factors is not None:
+            x = completed(x, *factors)
         if weight is not None:
             x *= np.sqrt(weight)[:, None]
         n_latents = networks["decoder"].shortcut.in_features
@@ -88,7 +95,8 @@ def start_of(
         _shrink(networks["encoder"], networks["decoder"], pca.n_used)
         variance, floor, n_used = pca.noise_variance, pca.floor, pca.n_used
     else:
-        variance = sums_of_powers(rows)[0] / len(rows)
+        squares, _, counts = sums_of_powers(rows)
+        variance = squares / counts
     if noise is not None:
         return Start(noise, LEAST_NOISE, n_used)
     if per_feature:

@@ -135,7 +135,7 @@ def test_means_over_a_part_of_the_rows(seen, weight):
 
 def test_a_latent_is_active_above_a_tenth_of_a_nat(monkeypatch):
     model = linear(n_iter=1).fit(X)
-    model._set_statistics(np.r_[0.099, 0.101, np.ones(6)], partial=False)
+    model._set_statistics(np.r_[0.099, 0.101, np.ones(9)], partial=False)
     assert model.active_units_.tolist() == [False, True]
 
 
@@ -155,7 +155,8 @@ def test_a_partial_fit_keeps_the_running_mean_of_the_noise(noise_variance):
 def small_errors(model, variance=1.0, error=0.01):
     """Set the statistics of the end of a fit to errors as small as these."""
     n = model.n_features_in_
-    model._set_statistics(np.r_[1.0, 1.0, np.full(n, error), variance], partial=False)
+    means = np.r_[1.0, 1.0, np.full(n, error), variance, np.ones(n)]
+    model._set_statistics(means, partial=False)
     return model.noise_variance_ / model._units.scale**2
 
 
