@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
 
@@ -264,13 +265,16 @@ class BernoulliVAE(BaseVAE):
         networks: Any,
         architecture: Architecture,
         rows: RowSource,
+        y: np.ndarray | None,
         state: State,
     ) -> None:
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (rows.shape[0] + 2)
         mean = (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
         if architecture.encoder is None:
-            networks["encoder"][0].set_(torch.from_numpy(mean))
+            # Conditions, which follow the features, are not shifted.
+            location = np.pad(mean, (0, architecture.n_conditions))
+            networks["encoder"][0].set_(torch.from_numpy(location))
         if architecture.decoder is None:
             networks["decoder"][-1].set_(torch.logit(torch.from_numpy(mean)))
 
@@ -279,7 +283,7 @@ class BernoulliVAE(BaseVAE):
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool
-    ) -> tuple[Any, None]:
+    ) -> tuple[Any, np.ndarray | None]:
         X, _ = super()._validate_training_data(X, y, reset=reset)
         return bits_or_probabilities(X, self.binarize), None
 

@@ -357,7 +357,12 @@ class GaussianVAE(BaseVAE):
         return {"_units": units}
 
     def _prepare_networks(
-        self, networks: Any, architecture: Architecture, rows: RowSource, state: State
+        self,
+        networks: Any,
+        architecture: Architecture,
+        rows: RowSource,
+        y: np.ndarray | None,
+        state: State,
     ) -> None:
         units = state["_units"]
         noise = None
@@ -367,6 +372,7 @@ class GaussianVAE(BaseVAE):
         start = start_of(
             networks,
             standard,
+            y,
             noise=noise,
             per_feature=self._per_feature,
             shortcut=architecture.shortcut,
@@ -489,10 +495,12 @@ class GaussianVAE(BaseVAE):
         groups = [("*.network.*", decay)] if shortcut else []
         return self._adam(groups)
 
-    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+    def _finalise(
+        self, rows: RowSource, y: np.ndarray | None, *, partial: bool
+    ) -> None:
         if self._units is not None:
             rows = self._units.of_rows(rows, bounded=True)
-        super()._finalise(rows, partial=partial)
+        super()._finalise(rows, y, partial=partial)
 
     def _statistics(
         self, model: VAE, x: Tensor, weight: Tensor | None = None, *, pairs: bool
