@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from scipy.special import softmax
-from sklearn.utils import check_consistent_length
+from sklearn.utils import ClassifierTags, check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
@@ -402,6 +402,13 @@ class BaseConditionalVAE(ConditionalMixin, BaseVAE):
             Labels.
         """
         return self.classes_[self.score_classes(X).argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        # Of what has predict_proba, although it is no classifier by its type.
+        tags.classifier_tags = ClassifierTags()
+        return tags
 
     @property
     def _n_conditions(self) -> int:

@@ -35,9 +35,17 @@ class ConditionalVAE(VAE):
     conditions: Tensor | None = None
 
     def given(self, y: Tensor | None) -> "ConditionalVAE":
-        """Return a view given conditions, (n_rows, n_conditions) or (1, n_conditions).
+        """Return a view given conditions, one row for each of x or one for all.
 
-        None leaves the model as it is.
+        Parameters
+        ----------
+        y : Tensor of shape (n_rows, n_conditions) or (1, n_conditions) or None
+            The conditions. None leaves the model as it is.
+
+        Returns
+        -------
+        model : ConditionalVAE
+            A view of the same parameters.
         """
         if y is None:
             return self
@@ -81,7 +89,7 @@ def joint_bounds(
     log_p: Tensor,
     bound: Bound = elbo,
 ) -> Tensor:
-    r"""Bounds on :math:`\log p(x \mid y_k) + \log p(y_k)` for several conditions.
+    r"""Bound :math:`\log p(x \mid y_k) + \log p(y_k)` for several conditions.
 
     Parameters
     ----------
@@ -112,12 +120,28 @@ def marginal_bound(
     log_p: Tensor,
     bound: Bound = elbo,
 ) -> Tensor:
-    r"""Bound on the log-likelihood of x alone, shape (n_rows,), in nats.
+    r"""Bound the log-likelihood of x alone, in nats.
 
     .. math:: \log p(x) = \log \sum_k p(y_k)\, p(x \mid y_k)
               \ge \log \sum_k p(y_k)\, e^{\mathrm{bound}(x \mid y_k)}
 
-    The parameters are those of `joint_bounds`.
+    Parameters
+    ----------
+    model : ConditionalVAE
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Data.
+    conditions : Tensor of shape (n_conditions_tried, n_conditions)
+        The conditions :math:`y_k`.
+    log_p : Tensor of shape (n_conditions_tried,)
+        Their log-probabilities in nats.
+    bound : callable
+        Takes a model and x, and returns a bound on log p(x) of each row.
+
+    Returns
+    -------
+    bound : Tensor of shape (n_rows,)
+        The bound in nats.
     """
     return joint_bounds(model, x, conditions, log_p, bound).logsumexp(1)
 
@@ -161,12 +185,26 @@ def average_over_conditions(
 def conditional_mean(
     model: ConditionalVAE, z: Tensor, conditions: Tensor, log_p: Tensor
 ) -> Tensor:
-    r"""Mean of x given z alone, of which y is independent, (n_rows, n_features).
+    r"""Mean of x given z alone, of which y is independent.
 
     .. math:: \langle x \rangle_{p(x \mid z)}
               = \sum_k p(y_k)\, \langle x \rangle_{p(x \mid z, y_k)}
 
-    The other parameters are those of `joint_bounds`.
+    Parameters
+    ----------
+    model : ConditionalVAE
+        The model.
+    z : Tensor of shape (n_rows, n_latents)
+        Latent variables.
+    conditions : Tensor of shape (n_conditions_tried, n_conditions)
+        The conditions :math:`y_k`.
+    log_p : Tensor of shape (n_conditions_tried,)
+        Their log-probabilities in nats.
+
+    Returns
+    -------
+    mean : Tensor of shape (n_rows, n_features)
+        The mean.
     """
     pairs = zip(conditions, log_p.exp().to(z), strict=True)
     terms = [p * model.given(y[None]).conditional_mean(z) for y, p in pairs]

@@ -322,8 +322,8 @@ def _kind_of(numbers: np.ndarray | None, position: int) -> str:
         return "labels"
     warn(
         f"Got y with {n_distinct} distinct integers in column {position}, which are "
-        f"taken for values, as there are more than {_MOST_LABELS}. Pass them as floats, "
-        "or as strings if they are labels, or set y_kind."
+        f"taken for values, as there are more than {_MOST_LABELS}. Pass them as "
+        "floats, or as strings if they are labels, or set y_kind."
     )
     return "values"
 

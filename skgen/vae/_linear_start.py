@@ -67,8 +67,13 @@ class LinearModel:
     ) -> None:
         """Set the parameters of a linear encoder and decoder.
 
-        With a regression the model is one of its residuals: the last inputs of both
-        are the conditions.
+        Parameters
+        ----------
+        encoder, decoder : nn.Linear
+            The maps, changed in place.
+        regression : Regression or None
+            If there is one, the model is one of its residuals, and the last inputs of
+            both maps are the conditions.
         """
         n_features, n_latents = self.weight.shape
         by_noise = self.weight.T / self.noise_variance
