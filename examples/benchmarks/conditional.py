@@ -2,9 +2,9 @@
 
 The digits are 1437 and 360 rows of grey values with uniform noise, so that the density
 bounds the probability of the integers. The linear model, of standardised pixels, stands
-beside its optimum in closed form: class means, and probabilistic PCA of what they leave.
-All scores are in nats a row, in grey levels. Prints one line for each model; takes some
-minutes with one thread.
+beside its optimum in closed form: class means, and probabilistic PCA of what they
+leave. All scores are in nats a row, in grey levels. Prints one line for each model, and
+takes some minutes with one thread.
 
     python examples/benchmarks/conditional.py
 """

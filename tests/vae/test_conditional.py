@@ -159,7 +159,7 @@ def test_linear_model_reaches_the_closed_form_by_training(kind):
     assert model.noise_variance_ == pytest.approx(exact.ppca.noise_variance, rel=0.01)
     # Not the model of x alone, which is far below.
     alone = PPCA(X, 3).best_mean_log_likelihood
-    assert model.score(X, given) > alone + 0.1 * X.shape[1]
+    assert model.score(X, given) > alone + 0.05 * X.shape[1]
 
 
 def test_training_starts_at_the_linear_model():
@@ -193,11 +193,13 @@ def tiny(n_features, n_conditions, n_latents=2, seed=0):
     """Encoder and decoder with a hidden layer of tanh, as arrays of torch's shapes."""
     rng = np.random.RandomState(seed)
 
-    def layer(n_in, n_out):
-        return rng.normal(scale=0.7, size=(n_out, n_in)), rng.normal(size=n_out)
+    def layer(n_in, n_out, scale):
+        W = rng.normal(scale=scale, size=(n_out, n_in))
+        return W, rng.normal(scale=scale, size=n_out)
 
-    encoder = layer(n_features + n_conditions, 5) + layer(5, 2 * n_latents)
-    decoder = layer(n_latents + n_conditions, 5) + layer(5, n_features)
+    # A posterior close enough to the prior for importance sampling.
+    encoder = layer(n_features + n_conditions, 5, 0.7) + layer(5, 2 * n_latents, 0.05)
+    decoder = layer(n_latents + n_conditions, 5, 0.7) + layer(5, n_features, 0.7)
     return encoder, decoder
 
 
@@ -380,7 +382,7 @@ def test_architectures(cls, architecture):
         architecture=architecture,
         image_shape=(4, 4) if architecture == "conv" else None,
         hidden_layer_sizes=16,
-        n_iter=30,
+        n_iter=100,
     ).fit(X, y)
     assert (model.predict(X) == y).mean() > 0.9
     moved = model.transform(X, y) - model.transform(X, 1 - y)
@@ -591,7 +593,9 @@ def test_units_of_y_do_not_matter():
 
 @pytest.mark.parametrize("y", [None, NAMES[:-1], [*WINE[:, :1].tolist(), [np.nan]]])
 def test_bad_y(y):
-    with pytest.raises(ValueError, match="y"):
+    with pytest.raises(
+        ValueError, match=r"requires y|contains NaN|inconsistent numbers"
+    ):
         quick().fit(WINE, y)
 
 
