@@ -16,7 +16,6 @@ import numpy as np
 from scipy.special import logsumexp
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
-from sklearn.model_selection import train_test_split
 
 from skgen import ConditionalGaussianVAE, GaussianVAE
 
@@ -53,7 +52,9 @@ class ClosedForm:
 def digits(seed):
     X, y = load_digits(return_X_y=True)
     X = X + np.random.RandomState(seed).uniform(size=X.shape)
-    return train_test_split(X, y, test_size=360, random_state=seed)
+    order = np.random.default_rng(seed).permutation(len(X))
+    train, test = order[:1437], order[1437:]
+    return X[train], X[test], y[train], y[test]
 
 
 def models(n_iter):
