@@ -34,7 +34,8 @@ ESTIMATORS = {
     *("vae/__init__.py", "vae/_base.py", "vae/_gaussian.py", "vae/_bernoulli.py"),
     "vae/_standardization.py",  # scikit-learn's StandardScaler
     "vae/_gaussian_start.py",
-    *("vae/_conditional.py", "vae/_conditional_base.py", "vae/_conditions.py"),
+    *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
+    *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),
 }
 MATHEMATICS = {"sampling", "nn", "likelihood"} | FAMILIES
 # What an objective needs of training, which is plain torch itself.

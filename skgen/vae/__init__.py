@@ -1,7 +1,8 @@
 """Variational autoencoders."""
 
 from skgen.vae._bernoulli import BernoulliVAE
-from skgen.vae._conditional import ConditionalBernoulliVAE, ConditionalGaussianVAE
+from skgen.vae._conditional_bernoulli import ConditionalBernoulliVAE
+from skgen.vae._conditional_gaussian import ConditionalGaussianVAE
 from skgen.vae._conditional_model import ConditionalVAE
 from skgen.vae._gaussian import GaussianVAE
 from skgen.vae._importance import importance_weighted_bound

@@ -6,10 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import softmax
-from sklearn.utils import ClassifierTags, check_consistent_length
+from sklearn.utils import check_consistent_length
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from skgen.base import ConditionalMixin
@@ -17,11 +15,11 @@ from skgen.base._fitting import State
 from skgen.base._python_scalars import python_arguments
 from skgen.training import RowSource
 from skgen.vae._base import BaseVAE, elbo_columns, given, mean_and_std, reconstruction
+from skgen.vae._bayes_rule import BayesRuleMixin
 from skgen.vae._conditional_model import (
     ConditionalVAE,
     average_over_conditions,
     conditional_mean,
-    joint_bounds,
     marginal_bound,
 )
 from skgen.vae._conditions import ConditionLaw, Conditions
@@ -29,18 +27,7 @@ from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._model import VAE, elbo
 
 
-def _has_classes(estimator: Any) -> bool:
-    """Whether y is one column of labels; what needs that is absent otherwise."""
-    conditions = getattr(estimator, "_conditions", None)
-    if conditions is None or conditions.classes is None:
-        raise AttributeError(
-            f"{type(estimator).__name__} has classes only after a fit to y that is one "
-            "column of labels."
-        )
-    return True
-
-
-class BaseConditionalVAE(ConditionalMixin, BaseVAE):
+class BaseConditionalVAE(BayesRuleMixin, ConditionalMixin, BaseVAE):
     """Base of the conditional variational autoencoders.
 
     It comes before the class of the unconditional model among the base classes.
@@ -56,18 +43,6 @@ class BaseConditionalVAE(ConditionalMixin, BaseVAE):
 
     _conditions: Conditions
     _law: ConditionLaw
-
-    @property
-    def classes_(self) -> np.ndarray:  # numpydoc ignore=RT01
-        """The labels, sorted, if y is one column of them."""
-        _has_classes(self)
-        assert self._conditions.classes is not None
-        return self._conditions.classes
-
-    @property
-    def class_prior_(self) -> np.ndarray:  # numpydoc ignore=RT01
-        """The frequencies of the labels in the training data."""
-        return self._law.class_prior(len(self.classes_))
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         r"""Compute the features, the posterior mean of z.
@@ -338,77 +313,6 @@ class BaseConditionalVAE(ConditionalMixin, BaseVAE):
         encoded = self._conditions.encoded(numbers)
         X = self._sample(len(numbers), encoded, rng, noise=noise)
         return X if y is not None else (X, self._conditions.originals(numbers))
-
-    @available_if(_has_classes)
-    def score_classes(self, X: Any) -> np.ndarray:
-        r"""Bound the joint log-probability of each sample and each class.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        scores : ndarray of shape (n_samples, n_classes)
-            :math:`\mathrm{ELBO}(x \mid y = c) + \log p(y = c)`, a lower bound on
-            :math:`\log p(x, y = c)` in nats, with the frequencies `class_prior_`.
-        """
-        X = self._validate_data(X)
-        classes = np.arange(len(self.classes_), dtype=np.float64)[:, None]
-        with np.errstate(divide="ignore"):  # of a class without rows
-            log_p = np.log(self.class_prior_)
-        joint = partial_function(
-            joint_bounds,
-            conditions=torch.from_numpy(self._conditions.encoded(classes)),
-            log_p=torch.from_numpy(log_p),
-        )
-        return self._apply(joint, X) - self._log_scale
-
-    @available_if(_has_classes)
-    def predict_proba(self, X: Any) -> np.ndarray:
-        r"""Estimate the probabilities of the classes by Bayes' rule from the bound.
-
-        .. math:: P(y = c \mid x) \approx \frac{p(c)\, e^{\mathrm{ELBO}(x \mid c)}}
-                  {\sum_{c'} p(c')\, e^{\mathrm{ELBO}(x \mid c')}}
-
-        It is exact where the bound is off by the same for all classes. These are
-        probabilities of a generative model: they are as calibrated as p(x | y) is good.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        P : ndarray of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`.
-        """
-        return softmax(self.score_classes(X), axis=1)
-
-    @available_if(_has_classes)
-    def predict(self, X: Any) -> np.ndarray:
-        """Return the class of the largest bound on log p(x, y) for each sample.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Data.
-
-        Returns
-        -------
-        y : ndarray of shape (n_samples,)
-            Labels.
-        """
-        return self.classes_[self.score_classes(X).argmax(axis=1)]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.target_tags.multi_output = True
-        # Of what has predict_proba, although it is no classifier by its type.
-        tags.classifier_tags = ClassifierTags()
-        return tags
 
     @property
     def _n_conditions(self) -> int:

@@ -466,6 +466,31 @@ def test_samples_without_y_are_of_the_joint_law(linear_law):
     assert whiteness(samples, np.roll(means, 1, axis=0), exact.covariance) < 1e-6
 
 
+def test_without_y_values_are_averaged_over():
+    """The law of x alone is normal, too, where y is; 64 of its quantiles are enough."""
+    y = stats.norm.ppf((np.arange(500) + 0.5) / 500)[:, None]
+    rng = np.random.RandomState(0)
+    X = y @ [[0.5, -1.0, 0.0]] + rng.normal(size=(500, 3))
+    exact = LinearGaussian(X, y, 1)
+    model = linear(1, n_iter=0, precision="float64").fit(X, y)
+    set_exactly(model, exact, y, (y.mean(axis=0), y.std(axis=0)))
+    B = exact.regression.coef_
+    covariance = exact.covariance + y.var() * B @ B.T
+    law = stats.multivariate_normal(exact.regression.intercept_, covariance)
+    np.testing.assert_allclose(model.score_samples(X), law.logpdf(X), atol=0.03)
+    few = model.log_likelihood(X[:5], n_importance_samples=5, random_state=0)
+    np.testing.assert_allclose(few, law.logpdf(X[:5]), atol=0.03)
+    # z given x alone, up to the sign of the latent variable.
+    centered = X - exact.regression.intercept_
+    expected = centered @ np.linalg.solve(covariance, exact.ppca.W)
+    Z = model.transform(X)
+    Z = Z * np.sign(Z[0] * expected[0])
+    np.testing.assert_allclose(Z, expected, atol=0.02)
+    # The wrong twin: z given x and the mean of y.
+    wrong = model.transform(X, np.zeros((500, 1)))
+    assert np.abs(np.abs(wrong) - np.abs(expected)).max() > 0.2
+
+
 def test_labels_are_drawn_by_their_frequencies(fitted):
     samples, labels = fitted.sample(3000, random_state=0)
     names, counts = np.unique(labels, return_counts=True)
