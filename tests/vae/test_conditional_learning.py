@@ -105,8 +105,8 @@ def test_two_branches():
         either = [stats.norm(sign * (1 + u), 0.2).logpdf(x) for sign in (-1, 1)]
         return np.logaddexp(*either) - np.log(2)
 
-    (u, x), (u_test, x_test) = draw(1500), draw(500)
-    model = ConditionalGaussianVAE(1, n_iter=400, random_state=0).fit(x[:, None], u)
+    (u, x), (u_test, x_test) = draw(1500), draw(200)
+    model = ConditionalGaussianVAE(1, n_iter=300, random_state=0).fit(x[:, None], u)
     got = model.log_likelihood(x_test[:, None], u_test, 300, random_state=0).mean()
     # Even with the true mean and the true variance at each input.
     normal = stats.norm(0, np.sqrt((1 + u_test) ** 2 + 0.04)).logpdf(x_test).mean()
