@@ -186,6 +186,36 @@ def test_training_starts_at_the_linear_model():
     np.testing.assert_allclose(of_bias, -A[:, :13] @ bias, atol=1e-9)
 
 
+def test_the_start_of_weighted_rows_is_that_of_repeated_rows():
+    counts = np.random.RandomState(2).randint(0, 4, len(WINE))
+    rows = np.repeat(np.arange(len(WINE)), counts)
+    repeated = quick(n_iter=0).fit(WINE[rows], NAMES[rows])
+    weighted = quick(n_iter=0).fit(WINE, NAMES, sample_weight=counts * 0.3)
+    plain = quick(n_iter=0).fit(WINE, NAMES)
+    name = "decoder.shortcut.weight"
+    one, other = repeated.weights_[name][:, 3:], weighted.weights_[name][:, 3:]
+    # The penalty is one row of weight 1 of the rows that there are.
+    np.testing.assert_allclose(one, other, atol=0.02)
+    assert np.abs(one - plain.weights_[name][:, 3:]).max() > 0.05
+
+
+def test_conditions_reach_the_networks_in_full_at_the_start():
+    """Latents that join later do not, see `_shrink`; conditions stand behind them."""
+    model = quick(n_components=8, n_iter=0).fit(WINE, NAMES)
+    size = np.abs(model.weights_["decoder.network.0.weight"]).mean(axis=0)
+    assert size[:8].min() < 0.1 * size[8:].min()  # some latents join later
+    assert size[8:].min() > 0.5 * size[:8].max()
+
+
+def test_the_noise_at_the_end_of_a_fit_is_that_of_rows_with_their_conditions():
+    """A short fit sees a part of the rows there, spread over all of them."""
+    rng = np.random.RandomState(0)
+    y = rng.normal(size=(2000, 1))
+    X = y @ np.ones((1, 3)) + 0.1 * rng.normal(size=(2000, 3))
+    model = quick(n_iter=1, batch_size=2000).fit(X, y)
+    assert model.noise_variance_ == pytest.approx(np.full(3, 0.01), rel=0.3)
+
+
 # Networks
 
 
@@ -487,7 +517,9 @@ def test_without_y_values_are_averaged_over():
     expected = centered @ np.linalg.solve(covariance, exact.ppca.W)
     Z = model.transform(X)
     Z = Z * np.sign(Z[0] * expected[0])
-    np.testing.assert_allclose(Z, expected, atol=0.02)
+    error = np.abs(Z - expected)
+    assert error.mean() < 0.01
+    assert error.max() < 0.15
     # The wrong twin: z given x and the mean of y.
     wrong = model.transform(X, np.zeros((500, 1)))
     assert np.abs(np.abs(wrong) - np.abs(expected)).max() > 0.2
