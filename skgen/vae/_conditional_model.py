@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -178,8 +179,9 @@ def average_over_conditions(
     """
     weights = joint_bounds(model, x, conditions, log_p).softmax(1)
     pairs = zip(conditions, weights.unbind(1), strict=True)
-    terms = [w[:, None] * function(model.given(y[None]), x) for y, w in pairs]
-    return torch.stack(terms).sum(0)
+    # One term after another: all at a time would take as many times the memory.
+    terms = (w[:, None] * function(model.given(y[None]), x) for y, w in pairs)
+    return reduce(torch.add, terms)
 
 
 def conditional_mean(
@@ -207,5 +209,5 @@ def conditional_mean(
         The mean.
     """
     pairs = zip(conditions, log_p.exp().to(z), strict=True)
-    terms = [p * model.given(y[None]).conditional_mean(z) for y, p in pairs]
-    return torch.stack(terms).sum(0)
+    terms = (p * model.given(y[None]).conditional_mean(z) for y, p in pairs)
+    return reduce(torch.add, terms)

@@ -162,6 +162,17 @@ def test_linear_model_reaches_the_closed_form_by_training(kind):
     assert model.score(X, given) > alone + 0.05 * X.shape[1]
 
 
+def test_a_label_that_is_independent_changes_nothing_in_the_linear_model():
+    """Each row with both labels: the optimum has B = 0, and is that of x alone."""
+    X, y = np.vstack([WINE, WINE]), np.repeat([0, 1], len(WINE))
+    model = linear(n_iter=300, learning_rate=0.03).fit(X, y)
+    best = PPCA(WINE, 3).best_mean_log_likelihood
+    assert 0 <= (best - model.score(X, y)) / 13 < 0.01
+    change = model.score_samples(X, y) - model.score_samples(X, 1 - y)
+    assert np.abs(change).mean() < 0.1
+    np.testing.assert_allclose(model.predict_proba(X), 0.5, atol=0.1)
+
+
 def test_training_starts_at_the_linear_model():
     """The shortcut is least squares with a penalty of one row, and PCA of the rest."""
     model = quick(n_iter=0, noise_variance=0.3, precision="float64").fit(WINE, NAMES)
