@@ -13,13 +13,18 @@ from skgen.vae._conditional_model import joint_bounds
 from skgen.vae._conditions import ConditionLaw, Conditions
 
 
-def _has_classes(estimator: Any) -> bool:
-    """Whether y is one column of labels; what needs that is absent otherwise."""
+def _may_have_classes(estimator: Any) -> bool:
+    """Whether y is one column of labels; what needs that is absent otherwise.
+
+    Before a fit it may be: scikit-learn asks for `predict` then.
+    """
     conditions = getattr(estimator, "_conditions", None)
-    if conditions is None or conditions.classes is None:
+    if conditions is None:
+        return estimator.y_kind != "values"
+    if conditions.classes is None:
         raise AttributeError(
-            f"{type(estimator).__name__} has classes only after a fit to y that is one "
-            "column of labels."
+            f"{type(estimator).__name__} predicts labels only after a fit to y that is "
+            "one column of labels."
         )
     return True
 
@@ -36,16 +41,21 @@ class BayesRuleMixin:
     @property
     def classes_(self) -> np.ndarray:  # numpydoc ignore=RT01
         """The labels, sorted, if y is one column of them."""
-        _has_classes(self)
-        assert self._conditions.classes is not None
-        return self._conditions.classes
+        conditions = getattr(self, "_conditions", None)
+        classes = None if conditions is None else conditions.classes
+        if classes is None:
+            raise AttributeError(
+                f"{type(self).__name__} has classes_ only after a fit to y that is one "
+                "column of labels."
+            )
+        return classes
 
     @property
     def class_prior_(self) -> np.ndarray:  # numpydoc ignore=RT01
         """The frequencies of the labels in the training data."""
         return self._law.class_prior(len(self.classes_))
 
-    @available_if(_has_classes)
+    @available_if(_may_have_classes)
     def score_classes(self, X: Any) -> np.ndarray:
         r"""Bound the joint log-probability of each sample and each class.
 
@@ -72,7 +82,7 @@ class BayesRuleMixin:
         )
         return model._apply(joint, X) - model._log_scale
 
-    @available_if(_has_classes)
+    @available_if(_may_have_classes)
     def predict_proba(self, X: Any) -> np.ndarray:
         r"""Estimate the probabilities of the classes by Bayes' rule from the bound.
 
@@ -94,7 +104,7 @@ class BayesRuleMixin:
         """
         return softmax(self.score_classes(X), axis=1)
 
-    @available_if(_has_classes)
+    @available_if(_may_have_classes)
     def predict(self, X: Any) -> np.ndarray:
         """Return the class of the largest bound on log p(x, y) for each sample.
 
@@ -108,7 +118,8 @@ class BayesRuleMixin:
         y : ndarray of shape (n_samples,)
             Labels.
         """
-        return self.classes_[self.score_classes(X).argmax(axis=1)]
+        best = self.score_classes(X).argmax(axis=1)
+        return self.classes_[best]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]

@@ -12,10 +12,12 @@ from scipy import stats
 from scipy.special import logsumexp, softmax
 from sklearn.base import clone
 from sklearn.datasets import load_iris, load_wine
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import (
     GridSearchCV,
     StratifiedKFold,
+    cross_val_predict,
     cross_val_score,
     cross_validate,
 )
@@ -578,9 +580,12 @@ def test_pickles_clones_and_copies(cls):
     cloned = clone(model)
     assert cloned.get_params() == model.get_params()
     assert cloned.y_kind == "labels"
-    for name in ("classes_", "class_prior_", "predict", "predict_proba"):
+    for name in ("classes_", "class_prior_"):
         assert hasattr(model, name)
         assert not hasattr(cloned, name)
+    with pytest.raises(NotFittedError):
+        cloned.predict(X)
+    assert not hasattr(cloned.set_params(y_kind="values"), "predict")
 
 
 def test_what_needs_labels_is_absent_without():
@@ -615,6 +620,8 @@ def test_y_is_passed_by_searches_and_pipelines():
         quick(n_iter=40), WINE, NAMES, cv=cv, scoring=["accuracy"], error_score="raise"
     )
     assert both["test_accuracy"].mean() > 0.9
+    P = cross_val_predict(quick(n_iter=40), WINE, NAMES, cv=cv, method="predict_proba")
+    assert (np.unique(NAMES)[P.argmax(axis=1)] == NAMES).mean() > 0.9
 
 
 def test_features_of_training_rows_are_those_of_new_rows():
