@@ -62,7 +62,7 @@ print(f"Logistic regression: {classifier.score(X_test, y_test):.4f}")
 # --------------------------------------------
 # Each row on the left has eight samples of one class. On the right, the first column
 # has held-out images. Their latent variables, given their own class, are decoded with
-# each of the ten classes: the same hand writes all digits.
+# each of the ten classes: slant and thickness stay, as if one hand wrote all digits.
 
 digits = np.arange(10)
 samples = vae.sample(y=digits.repeat(8), noise=False, random_state=0)

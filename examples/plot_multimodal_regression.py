@@ -83,7 +83,8 @@ print(f"The truth:                   {true_log_likelihood(test, u_test).mean():7
 # Samples and densities
 # ---------------------
 # The first two panels show data, and samples of the VAE for the same inputs. The third
-# shows the density of the target at one input.
+# shows the density of the target at one input. The decoder is continuous: where z goes
+# from one branch to the other, it leaves a little density between them.
 
 samples = vae.sample(y=u_test, random_state=0)[:, 0]
 figure, axes = plt.subplots(ncols=3, figsize=(12, 3.8), layout="constrained")
