@@ -354,6 +354,29 @@ def test_bayes_rule_is_enumeration_over_classes(by_hand):
     np.testing.assert_allclose(model.reconstruct(X), mean, atol=1e-12)
 
 
+def test_all_scores_are_in_the_units_of_the_data():
+    """A density in other units is lower by the logs of the factors."""
+    units = np.full(13, 4.0)
+    model, other = quick().fit(WINE, NAMES), quick().fit(units * WINE, NAMES)
+    shift = np.log(units).sum()
+    scores = model.score_samples(WINE, NAMES) - shift
+    np.testing.assert_allclose(other.score_samples(units * WINE, NAMES), scores)
+    reconstruction, kl = other.elbo_terms(units * WINE, NAMES)
+    np.testing.assert_allclose(reconstruction - kl.sum(axis=1), scores)
+    joint = other.score_classes(units * WINE) - np.log(other.class_prior_)
+    of_own = joint[np.arange(len(WINE)), np.searchsorted(other.classes_, NAMES)]
+    np.testing.assert_allclose(of_own, scores)
+    alone = model.score_samples(WINE) - shift
+    np.testing.assert_allclose(other.score_samples(units * WINE), alone)
+    few = [
+        m.log_likelihood(X, NAMES, 9, random_state=0)
+        for m, X in [(model, WINE), (other, units * WINE)]
+    ]
+    np.testing.assert_allclose(few[1], few[0] - shift)
+    samples = [m.sample(3, y="barolo", random_state=0) for m in (model, other)]
+    np.testing.assert_allclose(samples[1], 4 * samples[0], rtol=1e-5)
+
+
 @BOTH
 def test_both_networks_see_y(cls):
     """A model with an encoder or a decoder that does not is another one."""
