@@ -1,7 +1,18 @@
 """Generative models for scikit-learn."""
 
 from skgen.rbm import BernoulliRBMGPU
-from skgen.vae import BernoulliVAE, GaussianVAE
+from skgen.vae import (
+    BernoulliVAE,
+    ConditionalBernoulliVAE,
+    ConditionalGaussianVAE,
+    GaussianVAE,
+)
 
-__all__ = ["BernoulliRBMGPU", "BernoulliVAE", "GaussianVAE"]
+__all__ = [
+    "BernoulliRBMGPU",
+    "BernoulliVAE",
+    "ConditionalBernoulliVAE",
+    "ConditionalGaussianVAE",
+    "GaussianVAE",
+]
 __version__ = "0.1.0"

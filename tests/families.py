@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
-from skgen.base import ConditionalMixin
+from skgen.base import ConditionalMixin, EncoderMixin
 
 TOYS: list[str] = [
     "toys.linear_conditional:LinearConditional",
@@ -37,14 +37,20 @@ PLAIN = {
 }
 
 
-class Unconditional:
+class CallableWithoutY:
     """What estimators need to be for a check that passes no y to their methods."""
+
+
+class Deterministic:
+    """What estimators need to be for a check of steps that draw no random numbers."""
 
 
 def offers(cls, need):
     """Whether an estimator is of a class, or has a parameter or a method."""
-    if need is Unconditional:
-        return not issubclass(cls, ConditionalMixin)
+    if need is CallableWithoutY:
+        return not issubclass(cls, ConditionalMixin) or issubclass(cls, EncoderMixin)
+    if need is Deterministic:
+        return not issubclass(cls, EncoderMixin)
     if isinstance(need, str):
         return need in cls().get_params() or callable(getattr(cls, need, None))
     return issubclass(cls, need)
@@ -58,6 +64,14 @@ def those_with(*needs):
 def args(model, x=X, y=Y):
     """What `fit` and `score` of an estimator take."""
     return (x, y[: x.shape[0]]) if isinstance(model, ConditionalMixin) else (x,)
+
+
+def net_args(model):
+    """What `score` of the net of a fitted estimator takes."""
+    if not isinstance(model, ConditionalMixin):
+        return (X,)
+    y = model._validate_conditions(Y, X)
+    return X, model._training_conditions(y, model._state())
 
 
 def fit(model, x=X, y=Y):

@@ -85,6 +85,13 @@ TWINS = {
     "test_impute.py::test_lower_error_than_scikit_learns_imputers": [
         "test_impute.py::test_lower_error_than_neighbours"
     ],
+    "vae/test_conditional_learning.py::test_linear_of_digits": [
+        "vae/test_conditional.py"
+        "::test_linear_model_reaches_the_closed_form_by_training[labels]"
+    ],
+    "vae/test_conditional_learning.py::test_networks_of_digits": [
+        "vae/test_conditional_learning.py::test_networks_of_iris"
+    ],
     "vae/test_learning.py::test_grid_search_beats_pca": [
         "vae/test_learning.py::test_layers_latents_and_noise_beat_pca"
     ],

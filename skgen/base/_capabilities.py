@@ -133,14 +133,18 @@ class ConditionalMixin(ABC):
 
     def _validate_conditions(self, y: Any, X: Any) -> np.ndarray:
         """Validate conditions of valid data, shape (n_samples, n_conditions)."""
-        if y is None:
-            raise ValueError(
-                f"Got y=None, but {type(self).__name__} requires y: the values that X "
-                "is conditioned on. Pass one for each row of X."
-            )
+        self._require_conditions(y)
         y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
         check_consistent_length(X, y)
         return y.reshape(len(y), -1)
+
+    def _require_conditions(self, y: Any) -> None:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is "
+                "None. Pass what X is conditioned on, one value or row for each row of "
+                "X."
+            )
 
     @abstractmethod
     def score_samples(self, X: Any, y: Any) -> np.ndarray:

@@ -136,6 +136,7 @@ class Fitting:
         state = estimator._initial_state(rows, y_rows, before)
         self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
         data.X = estimator._training_rows(data.X, state)
+        data.y = estimator._training_conditions(data.y, state)
         for phase in estimator._phases(state):
             complete(phase, estimator, state)
             of_phase = data
@@ -151,10 +152,10 @@ class Fitting:
         if self.interrupted and len(self.history) == n_before:
             raise KeyboardInterrupt  # nothing was learned
         try:
-            self._conclude(state, rows)
+            self._conclude(state, rows, y_rows)
         except KeyboardInterrupt:  # once more: what was learned is not lost
             self.interrupted = True
-            self._conclude(state, rows)
+            self._conclude(state, rows, y_rows)
 
     def undo(self) -> None:
         """Make the nets of the last fit go on from where they were before this one."""
@@ -163,14 +164,14 @@ class Fitting:
             net.__dict__.clear()
             net.__dict__.update(attributes)
 
-    def _conclude(self, state: State, rows: RowSource) -> None:
+    def _conclude(self, state: State, rows: RowSource, y: np.ndarray | None) -> None:
         """Set what the estimator has learned."""
         estimator = self.estimator
         estimator._set_state(dict(state))
         estimator.history_ = self.history
         estimator.n_iter_ = len(self.history)
         estimator.device_ = str(self.device)
-        estimator._finalise(rows, partial=self.partial)
+        estimator._finalise(rows, y, partial=self.partial)
 
     def _train(
         self, phase: Phase, data: TrainingData, split: ValidSplit | None

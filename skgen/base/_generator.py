@@ -4,6 +4,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
+from itertools import repeat
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -62,10 +63,11 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
 
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
-    `_training_rows`, `_number_of_epochs`, `_schedule`, `_build_inference_model`,
-    `_finalise` and `_training_context`. What else an estimator can do, it gets from the
-    mixins of `skgen.base`. Its constructor stores the parameters that it offers; for
-    those of training that it does not offer, the class attributes below hold.
+    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_schedule`,
+    `_build_inference_model`, `_finalise` and `_training_context`. What else an
+    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
+    the parameters that it offers; for those of training that it does not offer, the
+    class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
@@ -158,6 +160,12 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
         """Return the table that the net is trained on, of as many rows as X."""
         return X
 
+    def _training_conditions(
+        self, y: np.ndarray | None, state: State
+    ) -> np.ndarray | None:
+        """Return the conditions that the net is trained on, one row for each of X."""
+        return y
+
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
         """Return the number of epochs that `n_iter` means for so many rows."""
         return int(n_iter)
@@ -176,7 +184,9 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
         """Make the module that answers for a state, where it is not the trained one."""
         return self._build_model(state)
 
-    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+    def _finalise(
+        self, rows: RowSource, y: np.ndarray | None, *, partial: bool
+    ) -> None:
         """Set what has a closed form, given the state and the rows trained on."""
 
     def _training_context(self, model: nn.Module, seed: int) -> AbstractContextManager:
@@ -390,26 +400,30 @@ class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
         return validated_rows(self, X)
 
     def _apply(
-        self, function: Callable[..., Tensor], X: Any, y: np.ndarray | None = None
+        self, function: Callable[..., Tensor], X: Any, *more: np.ndarray | None
     ) -> np.ndarray:
         """Apply ``function(model, x)`` to valid data, a block of rows at a time.
 
-        With a second array y of as many rows it is ``function(model, x, y)``.
+        With more arrays of as many rows it is ``function(model, x, *more)``. They are
+        conditions, weights and the like; None is handed on as such.
         """
         number_of_threads()  # as in `_fit`
-        device, sources = self._inference_device(), [row_source(X)]
-        if y is not None:
-            sources.append(row_source(y))
-        copied = isinstance(sources[0], SelectedRows)
+        device, rows = self._inference_device(), row_source(X)
+        copied = isinstance(rows, SelectedRows)
         size = _COPIED_BLOCK_SIZE if copied else _BLOCK_SIZE
-        n_rows = max(1, size // sources[0].shape[1])
-        blocks = zip(*(source.blocks(n_rows) for source in sources), strict=True)
+        n_rows = max(1, size // rows.shape[1])
+        others = (
+            repeat(None) if values is None else row_source(values).blocks(n_rows)
+            for values in more
+        )
         with plain_torch():
-            model = self._model(sources[0].dtype, device)
+            model = self._model(rows.dtype, device)
             with torch.inference_mode():
                 parts = [
-                    function(model, *(x.to(device) for x in block)).cpu().numpy()
-                    for block in blocks
+                    function(model, *(x if x is None else x.to(device) for x in block))
+                    .cpu()
+                    .numpy()
+                    for block in zip(rows.blocks(n_rows), *others, strict=False)
                 ]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 

@@ -126,6 +126,28 @@ class WithShortcut(nn.Module):
         return self.shortcut(x) + self.network(x)
 
 
+class BesideImages(nn.Module):
+    """A network of images, beside which other numbers are handed on as they are.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Maps shape (batch, n_features) to (batch, n_out).
+    n_features : int
+        Number of features of an image.
+    """
+
+    def __init__(self, network: nn.Module, n_features: int):
+        super().__init__()
+        self.network = network
+        self.n_features = n_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (batch, n_features + n_beside) to (batch, n_out + n_beside)."""
+        images, beside = x[:, : self.n_features], x[:, self.n_features :]
+        return torch.cat([self.network(images), beside], 1)
+
+
 class InPrecision(nn.Module):
     """A network that computes in another precision than that of its input.
 
@@ -152,6 +174,7 @@ def conv_encoder(
     sizes: Sequence[int],
     activation: str,
     *,
+    n_beside: int = 0,
     device: str | None = None,
 ) -> nn.Sequential:
     """Two strided convolutions and fully connected layers on top.
@@ -167,21 +190,27 @@ def conv_encoder(
         Widths of the hidden layers after the convolutions and of the output.
     activation : str
         A key of `ACTIVATIONS`.
+    n_beside : int
+        Number of further inputs, after those of the image, which the first fully
+        connected layer takes beside the output of the convolutions.
     device : str or None
         Where the parameters are, as in `mlp`.
 
     Returns
     -------
     network : nn.Sequential
-        Maps shape (batch, channels * height * width) to (batch, sizes[-1]).
+        Maps shape (batch, channels * height * width + n_beside) to (batch, sizes[-1]).
     """
     layers: list[nn.Module] = [nn.Unflatten(1, image_shape)]
     for n_in, n_out in pairwise((image_shape[0], *_CHANNELS)):
         convolution = nn.Conv2d(n_in, n_out, 3, 2, 1, device=device)
         layers += [convolution, ACTIVATIONS[activation]()]
     flat = _CHANNELS[-1] * prod(_sides(image_shape)[-1])
-    dense = mlp((flat, *sizes), activation, device=device)
-    return nn.Sequential(*layers, nn.Flatten(), *dense)
+    dense = mlp((flat + n_beside, *sizes), activation, device=device)
+    layers.append(nn.Flatten())
+    if n_beside:
+        layers = [BesideImages(nn.Sequential(*layers), prod(image_shape))]
+    return nn.Sequential(*layers, *dense)
 
 
 def conv_decoder(

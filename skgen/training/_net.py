@@ -243,7 +243,7 @@ class GenerativeNet(NeuralNet):
         self.check_is_fitted()
         with torch.set_grad_enabled(training):
             self._set_training(training)
-            return self.infer(batch.x)
+            return self.infer(*_inputs(batch))
 
     def score(self, X: Any, y: Any = None) -> float:
         """Mean score of X in nats per row: minus the loss that is watched."""
@@ -383,7 +383,7 @@ class GenerativeNet(NeuralNet):
         # As at inference: a callback must not move batch norm or draw a dropout.
         self.module_.eval()
         with torch.no_grad():
-            y_pred = self.module_(batch.x)
+            y_pred = self.module_(*_inputs(batch))
         self.module_.train(training)
         self.notify(
             "on_batch_end",
@@ -428,3 +428,8 @@ class GenerativeNet(NeuralNet):
                 f"{self._param_groups()[0]['lr']:g}), momentum or "
                 "weight_decay, or scale X."
             )
+
+
+def _inputs(batch: Batch) -> tuple[Tensor, ...]:
+    """What a module is called with: the rows, and their conditions if there are any."""
+    return (batch.x,) if batch.y is None else (batch.x, batch.y)

@@ -1,6 +1,9 @@
 """Variational autoencoders."""
 
 from skgen.vae._bernoulli import BernoulliVAE
+from skgen.vae._conditional_bernoulli import ConditionalBernoulliVAE
+from skgen.vae._conditional_gaussian import ConditionalGaussianVAE
+from skgen.vae._conditional_model import ConditionalVAE
 from skgen.vae._gaussian import GaussianVAE
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._kl import kl_gaussians, kl_standard_normal
@@ -10,6 +13,9 @@ from skgen.vae._objective import NegativeELBO
 __all__ = [
     "VAE",
     "BernoulliVAE",
+    "ConditionalBernoulliVAE",
+    "ConditionalGaussianVAE",
+    "ConditionalVAE",
     "GaussianVAE",
     "NegativeELBO",
     "elbo",

@@ -34,6 +34,9 @@ class Architecture:
         (True, in estimators that were fitted by version 0.1); or with none.
     shortcut : bool
         Whether a linear map lies beside the hidden layers.
+    n_conditions : int
+        Number of further inputs of both networks, the conditions of a conditional
+        model, which follow the features and the latents.
     """
 
     n_features: int
@@ -45,6 +48,7 @@ class Architecture:
     decoder: Any
     scaled: bool | None
     shortcut: bool = False
+    n_conditions: int = 0
 
     @classmethod
     def of(cls, estimator: Any) -> "Architecture":
@@ -65,6 +69,7 @@ class Architecture:
             estimator._scaled,
             # Without hidden layers the networks are linear already.
             estimator.architecture == "shortcut" and built_in and bool(sizes),
+            estimator._n_conditions,
         )
 
     @property
@@ -72,6 +77,14 @@ class Architecture:
         """Whether both networks are built in and have no hidden layers."""
         own = self.encoder is not None or self.decoder is not None
         return not (own or self.hidden_layer_sizes or self.image_shape)
+
+    @property
+    def _encoder_widths(self) -> tuple[int, int]:
+        return self.n_features + self.n_conditions, 2 * self.n_components
+
+    @property
+    def _decoder_widths(self) -> tuple[int, int]:
+        return self.n_components + self.n_conditions, self.n_features
 
     def check_same(self, fitted: "Architecture") -> None:
         """Raise an error where a fit cannot go on from another architecture."""
@@ -102,11 +115,11 @@ class Architecture:
             reset_parameters(encoder, generator)
             shrink_log_variances(encoder.network if self.shortcut else encoder)
         else:
-            check_network(encoder, "encoder", self.n_features, 2 * self.n_components)
+            check_network(encoder, "encoder", *self._encoder_widths)
         if self.decoder is None:
             reset_parameters(decoder, generator)
         else:
-            check_network(decoder, "decoder", self.n_components, self.n_features)
+            check_network(decoder, "decoder", *self._decoder_widths)
         return networks
 
     def build(self, generator: torch.Generator | None = None) -> nn.ModuleDict:
@@ -125,16 +138,14 @@ class Architecture:
         """
         # The parameters of the built-in networks are uninitialised memory, as it would
         # take time to draw numbers that are replaced.
-        sizes = self.n_features, 2 * self.n_components
         if self.encoder is None:
-            encoder = self._built_in_encoder(*sizes)
+            encoder = self._built_in_encoder(*self._encoder_widths)
         else:
-            encoder = _make(self.encoder, *sizes, generator)
-        sizes = self.n_components, self.n_features
+            encoder = _make(self.encoder, *self._encoder_widths, generator)
         if self.decoder is None:
-            decoder = self._built_in_decoder(*sizes)
+            decoder = self._built_in_decoder(*self._decoder_widths)
         else:
-            decoder = _make(self.decoder, *sizes, generator)
+            decoder = _make(self.decoder, *self._decoder_widths, generator)
         return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).double()
 
     def _built_in_encoder(self, n_in: int, n_out: int) -> nn.Module:
@@ -144,7 +155,11 @@ class Architecture:
             network = mlp((n_in, *sizes), self.activation, device="meta")
         else:
             network = conv_encoder(
-                self.image_shape, sizes, self.activation, device="meta"
+                self.image_shape,
+                sizes,
+                self.activation,
+                n_beside=self.n_conditions,
+                device="meta",
             )
         if self.scaled is not None:
             network.insert(0, Standardize(n_in, scaled=self.scaled))

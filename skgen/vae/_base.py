@@ -1,7 +1,7 @@
 """BaseVAE: what the variational autoencoders share."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial as partial_function
 from numbers import Integral, Real
@@ -87,6 +87,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
     # Which fixed maps begin and end the built-in networks: see `Architecture`.
     _scaled: ClassVar[bool | None]
+    _model_class: ClassVar[type[VAE]] = VAE
 
     # What the constructors of the subclasses store.
     beta: float
@@ -100,7 +101,12 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
     @abstractmethod
     def _prepare_networks(
-        self, networks: Any, architecture: Architecture, rows: RowSource, state: State
+        self,
+        networks: Any,
+        architecture: Architecture,
+        rows: RowSource,
+        y: np.ndarray | None,
+        state: State,
     ) -> None:
         """Set what of the networks depends on the data, and complete `state`."""
 
@@ -300,16 +306,36 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """
         check_is_fitted(self)
         rng = self._rng(random_state)
+        return self._sample(n_samples, None, rng, noise=noise)
+
+    def _sample(
+        self,
+        n_samples: int,
+        y: np.ndarray | None,
+        rng: np.random.RandomState,
+        *,
+        noise: bool,
+    ) -> np.ndarray:
+        """Draw samples, or means given z; given y, if the model is conditional."""
         z = rng.standard_normal((n_samples, self._n_features_out))
         draw: Any = VAE.conditional_mean
         if noise:
             draw = partial_function(VAE.sample, generator=self._generator(rng))
-        x = self._apply(draw, z.astype(self._dtype))
+        x = self._apply(given(draw), z.astype(self._dtype), y)
         return self._in_units_of_data(x.astype(self._sample_dtype, copy=False))
 
     @property
     def _n_features_out(self) -> int:
         return self._architecture.n_components
+
+    @property
+    def _n_conditions(self) -> int:
+        """Number of inputs of the networks that are conditions."""
+        return 0
+
+    def _prior_conditions(self, n_points: int) -> np.ndarray | None:
+        """Draw conditions of the training data, if the model has any."""
+        return None
 
     def _initial_state(
         self, rows: RowSource, y: np.ndarray | None, state: State
@@ -321,7 +347,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         new = self._describe(rows)
         generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
         networks = architecture.initial_networks(generator)
-        self._prepare_networks(networks, architecture, rows, new)
+        self._prepare_networks(networks, architecture, rows, y, new)
         return {"weights_": to_arrays(networks), "_architecture": architecture, **new}
 
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
@@ -353,7 +379,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         networks = state["_architecture"].build()
         load_arrays(networks, state["weights_"])
         observation = self._build_observation(state)
-        return VAE(networks["encoder"], networks["decoder"], observation)
+        return self._model_class(networks["encoder"], networks["decoder"], observation)
 
     def _build_objective(self, state: State) -> NegativeELBO:
         n_warmup = self.n_warmup_iter
@@ -390,7 +416,10 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
     def _drawing_networks(self, model: Any) -> list[nn.Module]:
         """Return those of a user's networks that draw random numbers in training."""
-        widths = {model.encoder: self.n_features_in_, model.decoder: self.n_components}
+        widths = {
+            model.encoder: self.n_features_in_ + self._n_conditions,
+            model.decoder: self.n_components + self._n_conditions,
+        }
         given = {model.encoder: self.encoder, model.decoder: self.decoder}
         return [
             network
@@ -455,7 +484,9 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """Read a pickle."""
         super().__setstate__(with_networks(state))
 
-    def _finalise(self, rows: RowSource, *, partial: bool) -> None:
+    def _finalise(
+        self, rows: RowSource, y: np.ndarray | None, *, partial: bool
+    ) -> None:
         # It takes 5 % of the time of the fit, and 20 % of that of an epoch, at most.
         n_epochs = len(self.history_) if not partial else 1
         share = max(_LEAST_SHARE, n_epochs * _SHARE_AN_EPOCH)
@@ -464,11 +495,16 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             spread = spread_index(len(rows), n_rows)
             weight = None if rows.weight is None else rows.weight[spread]
             rows = rows.select(spread, weight)
+            y = None if y is None else y[spread]
         weights = None if rows.weight is None else rows.weight[:, None]
-        statistics = partial_function(
-            self._statistics, pairs=n_epochs < _EPOCHS_FOR_ALL_POINTS
-        )
-        sums = self._apply(statistics, rows, weights).sum(axis=0, dtype=np.float64)
+
+        def statistics(
+            model: VAE, x: Tensor, weight: Tensor | None, y: Tensor | None
+        ) -> Tensor:
+            pairs = n_epochs < _EPOCHS_FOR_ALL_POINTS
+            return self._statistics(model.given(y), x, weight, pairs=pairs)
+
+        sums = self._apply(statistics, rows, weights, y).sum(axis=0, dtype=np.float64)
         means = sums / (len(rows) if weights is None else weights.sum())
         self._set_statistics(means, partial=partial)
 
@@ -484,6 +520,11 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         """Set attributes from the means of `_statistics` over the rows."""
         self.active_units_ = means[: self._n_features_out] > _ACTIVE
+
+
+def given(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Make ``function(model, x)`` one of a model that is given y, which may be None."""
+    return lambda model, x, y: function(model.given(y), x)
 
 
 def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:

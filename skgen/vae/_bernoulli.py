@@ -1,20 +1,10 @@
 """BernoulliVAE: a variational autoencoder of binary data."""
 
-from typing import Any, ClassVar
-
-import torch
-from sklearn.utils._param_validation import StrOptions
-
-from skgen.base._fitting import State
-from skgen.base._validation import bits_or_probabilities
-from skgen.nn import BernoulliObservation
-from skgen.training import RowSource
-from skgen.vae._architecture import Architecture
+from skgen.vae._bernoulli_base import BaseBernoulliVAE
 from skgen.vae._imputation import ImputingVAE
-from skgen.vae._incomplete_start import column_means, factors_of_incomplete, fill_of
 
 
-class BernoulliVAE(ImputingVAE):
+class BernoulliVAE(ImputingVAE, BaseBernoulliVAE):
     r"""Variational autoencoder of binary data.
 
     A latent variable model with a neural network f, the decoder, whose output is
@@ -202,16 +192,6 @@ class BernoulliVAE(ImputingVAE):
     (5, 64)
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **ImputingVAE._parameter_constraints,
-        "binarize": [StrOptions({"none", "threshold", "sample"})],
-    }
-
-    # What stands for missing entries in training.
-    _state_names = (*ImputingVAE._state_names, "_fill")
-    # The location is all there is: bits have a unit.
-    _scaled: ClassVar[bool] = False
-
     def __init__(
         self,
         n_components=16,
@@ -270,36 +250,3 @@ class BernoulliVAE(ImputingVAE):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
-
-    def _describe(self, rows: RowSource) -> State:
-        return {}
-
-    def _prepare_networks(
-        self,
-        networks: Any,
-        architecture: Architecture,
-        rows: RowSource,
-        state: State,
-    ) -> None:
-        # A feature that never is 1 may be 1 in the next row.
-        margin = 1 / (rows.shape[0] + 2)
-        names = getattr(self, "feature_names_in_", None)
-        mean = column_means(rows, names).clip(margin, 1 - margin)
-        factors = factors_of_incomplete(rows, architecture.n_components, mean)
-        state["_fill"] = fill_of(mean, factors)
-        if architecture.encoder is None:
-            networks["encoder"][0].set_(torch.from_numpy(mean))
-        if architecture.decoder is None:
-            networks["decoder"][-1].set_(torch.logit(torch.from_numpy(mean)))
-
-    def _build_observation(self, state: State) -> BernoulliObservation:
-        return BernoulliObservation(sampled=self.binarize == "sample")
-
-    def _validate_training_data(
-        self, X: Any, y: Any, *, reset: bool
-    ) -> tuple[Any, None]:
-        X, _ = super()._validate_training_data(X, y, reset=reset)
-        return bits_or_probabilities(X, self.binarize), None
-
-    def _validate_data(self, X: Any) -> Any:
-        return bits_or_probabilities(super()._validate_data(X), self.binarize)

@@ -6,8 +6,9 @@ import numpy as np
 import torch
 
 from skgen.training import RowSource
+from skgen.training._rows import spread_index
 from skgen.vae._incomplete_start import completed
-from skgen.vae._linear_start import probabilistic_pca
+from skgen.vae._linear_start import least_squares, probabilistic_pca
 from skgen.vae._standardization import (
     LEAST_NOISE,
     noise_floor,
@@ -43,6 +44,7 @@ class Start(NamedTuple):
 def start_of(
     networks: Any,
     rows: RowSource,
+    y: np.ndarray | None = None,
     *,
     noise: float | None,
     per_feature: bool,
@@ -58,6 +60,8 @@ def start_of(
         Modules "encoder" and "decoder", with random parameters; changed in place.
     rows : RowSource of shape (n_samples, n_features)
         Standardised data, in which NaN may mark what is missing.
+    y : ndarray of shape (n_samples, n_conditions) or None
+        What the model is conditioned on, if anything.
     noise : float or None
         A noise variance that is given, one for all features; None means that it is
         learned.
@@ -65,7 +69,7 @@ def start_of(
         Whether each feature has a learned noise variance of its own.
     shortcut : bool
         Whether the networks have a linear map beside them, which then starts at
-        probabilistic PCA.
+        probabilistic PCA: of the data, or of what its regression on conditions leaves.
     linear : bool
         Whether the networks are linear: they cannot learn single rows by heart, and
         the noise variance has no lower limit but that of rounding.
@@ -84,15 +88,22 @@ def start_of(
         floor = noise_floor(rows)
     n_used = None
     if shortcut:
-        x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
+        n_most = max(1, _MOST_NUMBERS // n_features)
+        x, weight = spread_rows(rows, n_most)
         if factors is not None:
             x = completed(x, *factors)
+        regression = None
+        if y is not None:
+            conditions = y[spread_index(len(rows), n_most)]
+            regression = least_squares(x, conditions, weight)
+            x = regression.residuals(x, conditions)
         if weight is not None:
             x *= np.sqrt(weight)[:, None]
-        n_latents = networks["decoder"].shortcut.in_features
+        encoder, decoder = networks["encoder"], networks["decoder"]
+        n_latents = encoder.shortcut.out_features // 2
         pca = probabilistic_pca(x, n_latents, noise, floor)
-        pca.set_(networks["encoder"].shortcut, networks["decoder"].shortcut)
-        _shrink(networks["encoder"], networks["decoder"], pca.n_used)
+        pca.set_(encoder.shortcut, decoder.shortcut, regression)
+        _shrink(encoder, decoder, pca.n_used, n_latents)
         variance, floor, n_used = pca.noise_variance, pca.floor, pca.n_used
     else:
         squares, _, counts = sums_of_powers(rows)
@@ -104,7 +115,7 @@ def start_of(
     return Start(max(float(variance.mean()), LEAST_NOISE), LEAST_NOISE, n_used)
 
 
-def _shrink(encoder: Any, decoder: Any, n_used: int) -> None:
+def _shrink(encoder: Any, decoder: Any, n_used: int, n_latents: int) -> None:
     """Make networks that stand beside a linear map small at the start of training.
 
     Parameters
@@ -114,8 +125,10 @@ def _shrink(encoder: Any, decoder: Any, n_used: int) -> None:
     n_used : int
         Number of latents that the linear map uses. One more reaches the network of the
         decoder in full, the others hardly: they join later.
+    n_latents : int
+        Number of latents, which are followed by conditions.
     """
     with torch.no_grad():
         for network in (encoder.network, decoder.network):
             network[-1].weight.mul_(_START)
-        decoder.network[0].weight[:, n_used + 1 :].mul_(_START_OF_OTHERS)
+        decoder.network[0].weight[:, n_used + 1 : n_latents].mul_(_START_OF_OTHERS)

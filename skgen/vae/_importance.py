@@ -54,7 +54,7 @@ def importance_weighted_bound(
                 shape, generator=generator, dtype=mu.dtype, device=mu.device
             )
             z = torch.addcmul(mu[r, None], std[r, None], noise)
-            f = model.decoder(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+            f = model.of_rows(r).decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
             log_weight = model.observation.log_prob(x[r, None], f)
             # log p(z) - log q(z | x)
             log_weight += 0.5 * (noise.square() - z.square()).sum(2)

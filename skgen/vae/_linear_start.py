@@ -1,4 +1,4 @@
-"""Where training starts: probabilistic PCA, in closed form."""
+"""Where training starts: least squares and probabilistic PCA, in closed form."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,26 @@ import torch
 from torch import Tensor, nn
 
 from skgen.vae._standardization import LEAST_NOISE
+
+
+@dataclass(frozen=True)
+class Regression:
+    r"""The mean of x given conditions y, :math:`B y + m`.
+
+    Attributes
+    ----------
+    weight : ndarray of shape (n_features, n_conditions)
+        B.
+    intercept : ndarray of shape (n_features,)
+        m.
+    """
+
+    weight: np.ndarray
+    intercept: np.ndarray
+
+    def residuals(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """Return what it leaves of x, shape (n_samples, n_features)."""
+        return x - y @ self.weight.T - self.intercept
 
 
 @dataclass(frozen=True)
@@ -39,16 +59,70 @@ class LinearModel:
     n_used: int
 
     @torch.no_grad()
-    def set_(self, encoder: nn.Linear, decoder: nn.Linear) -> None:
-        """Set the parameters of a linear encoder and decoder."""
-        n_latents = self.weight.shape[1]
+    def set_(
+        self,
+        encoder: nn.Linear,
+        decoder: nn.Linear,
+        regression: Regression | None = None,
+    ) -> None:
+        """Set the parameters of a linear encoder and decoder.
+
+        Parameters
+        ----------
+        encoder, decoder : nn.Linear
+            The maps, changed in place.
+        regression : Regression or None
+            If there is one, the model is one of its residuals, and the last inputs of
+            both maps are the conditions.
+        """
+        n_features, n_latents = self.weight.shape
         by_noise = self.weight.T / self.noise_variance
         inverse = np.linalg.inv(np.eye(n_latents) + by_noise @ self.weight)
+        to_mean = inverse @ by_noise
         weight, bias = _zero(encoder)
-        weight[:n_latents] = torch.from_numpy(inverse @ by_noise)
+        weight[:n_latents, :n_features] = torch.from_numpy(to_mean)
         bias[n_latents:] = torch.from_numpy(np.log(np.diag(inverse)))
-        weight, _ = _zero(decoder)
-        weight.copy_(torch.from_numpy(self.weight))
+        of_x, of_mean = weight, bias
+        weight, bias = _zero(decoder)
+        weight[:, :n_latents] = torch.from_numpy(self.weight)
+        if regression is not None:
+            weight[:, n_latents:] = torch.from_numpy(regression.weight)
+            bias.copy_(torch.from_numpy(regression.intercept))
+            by_y = -to_mean @ regression.weight
+            of_x[:n_latents, n_features:] = torch.from_numpy(by_y)
+            of_mean[:n_latents] = torch.from_numpy(-to_mean @ regression.intercept)
+
+
+def least_squares(
+    x: np.ndarray, y: np.ndarray, weight: np.ndarray | None
+) -> Regression:
+    r"""Regress x on conditions, by least squares with a penalty of one row's size.
+
+    .. math:: B, m = \operatorname*{argmin} \sum_n w_n \|x_n - B y_n - m\|^2 + \|B\|^2
+
+    The penalty makes the solution unique where conditions are collinear, as the bits of
+    a label are, and shrinks the mean of a class of few rows.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_samples, n_features)
+        Standardised data, float64.
+    y : ndarray of shape (n_samples, n_conditions)
+        Conditions, float64.
+    weight : ndarray of shape (n_samples,) or None
+        Sample weights, if there are any.
+
+    Returns
+    -------
+    regression : Regression
+        The mean of x given y.
+    """
+    x_mean, y_mean = (np.average(t, axis=0, weights=weight) for t in (x, y))
+    x, y = x - x_mean, y - y_mean
+    weighted = y if weight is None else weight[:, None] * y
+    gram = weighted.T @ y + np.eye(y.shape[1])
+    coefficients = np.linalg.solve(gram, weighted.T @ x).T
+    return Regression(coefficients, x_mean - coefficients @ y_mean)
 
 
 def probabilistic_pca(

@@ -70,7 +70,7 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), shape (batch, n_latents) each."""
-        mu, log_var = self.encoder(self.within_bounds(x)).to(x.dtype).chunk(2, dim=1)
+        mu, log_var = self.encode(self.within_bounds(x)).to(x.dtype).chunk(2, dim=1)
         # A clamp, whose gradient takes one operation instead of four.
         return mu, F.hardtanh(log_var, -_MAX_LOG_VAR, _MAX_LOG_VAR)
 
@@ -79,6 +79,18 @@ class VAE(nn.Module):
         if self.bounds is None:
             return x
         return x.clamp(*(bound.to(x) for bound in self.bounds))
+
+    def given(self, y: Tensor | None) -> "VAE":
+        """Return the model given conditions, one for each row: it has none."""
+        return self
+
+    def of_rows(self, rows: slice) -> "VAE":
+        """Return the model of some rows of a table: the same for all of them."""
+        return self
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Output of the encoder, shape (batch, 2 n_latents)."""
+        return self.encoder(x)
 
     def decode(self, z: Tensor) -> Tensor:
         """Output f(z) of the decoder, shape (batch, n_features)."""
@@ -151,7 +163,7 @@ def posterior_average(
     for block in (slice(r, r + rows) for r in range(0, len(x), rows)):
         at = points[block] if pairs else points
         z = torch.addcmul(mu[block, None], std[block, None], at)
-        f = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        f = model.of_rows(block).decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
         parts.append(function(x[block, None], f).mean(1))
     return torch.cat(parts)
 

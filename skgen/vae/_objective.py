@@ -89,6 +89,7 @@ class NegativeELBO(Objective):
 
     def loss(self, model: VAE, batch: Batch, *, generator: torch.Generator) -> Tensor:
         """Loss of each row in nats, shape (batch,), by one draw from q."""
+        model = model.given(batch.y)
         x, mu, log_var, f = _draw(model, batch.x, generator, self._n_open)
         kl = self._weights_like(mu) * kl_standard_normal(mu, log_var)
         return self.log_scale + kl.sum(1) - model.observation.log_prob(x, f)
@@ -98,6 +99,7 @@ class NegativeELBO(Objective):
         # The value of the loss is not needed, and not computed: that would be the
         # logarithms, and half of all passes over arrays as large as x. Autograd begins
         # at the output of the networks.
+        model = model.given(batch.y)
         step.zero_gradients()
         with step.rounding():
             x, mu, log_var, f = _draw(model, batch.x, step.generator, self._n_open)
@@ -129,7 +131,7 @@ class NegativeELBO(Objective):
     @torch.no_grad()
     def evaluate(self, model: VAE, batch: Batch) -> Tensor:
         r"""Negative evidence lower bound, with :math:`\beta = 1`."""
-        return self.log_scale - elbo(model, batch.x)
+        return self.log_scale - elbo(model.given(batch.y), batch.x)
 
     def _weights_like(self, mu: Tensor) -> float | Tensor:
         weights = self.kl_weight
