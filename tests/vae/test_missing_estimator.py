@@ -229,7 +229,7 @@ def test_a_row_is_filled_alone_as_in_a_batch(kind, holes, dtype, fits):
         [model.impute(row[None], random_state=0) for row in holes[:40]]
     )
     scale = np.nanstd(holes, axis=0)
-    tolerance = 1e-6 if dtype == np.float64 else 1e-3
+    tolerance = 1e-6 if dtype == np.float64 else 1e-5  # of rounding
     assert np.abs((alone - filled[:40]) / scale).max() < tolerance
     order = np.random.RandomState(0).permutation(len(holes))
     shuffled = model.impute(holes[order], random_state=0)
