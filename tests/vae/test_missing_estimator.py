@@ -267,6 +267,16 @@ def test_draws_given_what_is_known(kind, holes, fits):
         assert set(np.unique(drawn)) <= {0.0, 1.0}
 
 
+def test_a_threshold_leaves_what_is_missing():
+    holes = np.where(np.isnan(HOLES), np.nan, HOLES / np.nanmax(HOLES, axis=0))
+    bits = np.where(np.isnan(holes), np.nan, holes > 0.5)
+    one = quick(BernoulliVAE, binarize="threshold").fit(holes)
+    other = quick(BernoulliVAE).fit(bits)
+    np.testing.assert_array_equal(weights(one), weights(other))
+    filled = one.impute(holes, random_state=0)
+    np.testing.assert_array_equal(filled, other.impute(bits, random_state=0))
+
+
 def test_thresholds_and_probabilities():
     holes = np.where(np.isnan(HOLES), np.nan, HOLES / np.nanmax(HOLES, axis=0))
     for binarize in ("none", "threshold", "sample"):
