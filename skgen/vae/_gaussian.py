@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import torch
 
 from skgen.vae._gaussian_base import BaseGaussianVAE
 from skgen.vae._imputation import ImputingVAE
@@ -320,5 +321,10 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
         self.verbose = verbose
         self.random_state = random_state
 
+    def _in_double(self, rows: Any) -> Any:
+        if self._units is None:
+            return rows.X.astype(np.float64)
+        return self._units.of_rows(rows.source, bounded=False, dtype=torch.float64)
+
     def _known(self, rows: Any) -> np.ndarray:
-        return rows if self._units is None else rows.source.X
+        return rows.X if self._units is None else rows.source.X
