@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 from scipy.special import logsumexp
+from scipy.stats import multivariate_normal
 
 
 def all_states(n):
@@ -297,3 +298,64 @@ class EnumeratedIsing:
                 variance / self.temperature**2 / 16,
             ]
         )
+
+
+class Gaussian:
+    """A multivariate Gaussian, of whose rows NaN marks entries that are missing."""
+
+    def __init__(self, mean, covariance):
+        self.mean, self.covariance = np.asarray(mean), np.asarray(covariance)
+
+    def log_p_observed(self, X):
+        """Log-density of the observed entries of each row."""
+        return np.array([self._log_p(x, ~np.isnan(x)) for x in X])
+
+    def _log_p(self, x, o):
+        if not o.any():
+            return 0.0
+        law = multivariate_normal(self.mean[o], self.covariance[np.ix_(o, o)])
+        return law.logpdf(x[o])
+
+    def missing_given_observed(self, x):
+        """Mean and covariance of the missing entries of one row."""
+        m, o = np.isnan(x), ~np.isnan(x)
+        gain = np.linalg.solve(
+            self.covariance[np.ix_(o, o)], self.covariance[np.ix_(o, m)]
+        ).T
+        mean = self.mean[m] + gain @ (x[o] - self.mean[o])
+        return mean, self.covariance[np.ix_(m, m)] - gain @ self.covariance[np.ix_(o, m)]
+
+    def impute(self, X):
+        X = X.copy()
+        for x in X:
+            x[np.isnan(x)] = self.missing_given_observed(x)[0]
+        return X
+
+
+def em_ppca(X, n_components, n_steps=2000):
+    """Probabilistic PCA of incomplete data by EM, row by row, as a `Gaussian`.
+
+    The complete data of EM are the rows and their latents; the mean is the weight of a
+    latent that is always 1.
+    """
+    n_features = X.shape[1]
+    rng = np.random.RandomState(0)
+    W = np.c_[rng.normal(size=(n_features, n_components)), np.nanmean(X, axis=0)]
+    s2 = 1.0
+    for _ in range(n_steps):
+        second = np.zeros((n_features, n_components + 1, n_components + 1))
+        first = np.zeros_like(W)
+        for x in X:
+            o = ~np.isnan(x)
+            A, b = W[o, :-1], W[o, -1]
+            covariance = np.linalg.inv(np.eye(n_components) + A.T @ A / s2)
+            z = np.append(covariance @ A.T @ (x[o] - b) / s2, 1.0)
+            moment = np.outer(z, z)
+            moment[:-1, :-1] += covariance
+            second[o] += moment
+            first[o] += np.outer(x[o], z)
+        W = np.linalg.solve(second, first[:, :, None])[:, :, 0]
+        explained = np.einsum("di,di->", W, first)
+        s2 = (np.nansum(X**2) - explained) / (~np.isnan(X)).sum()
+    A = W[:, :-1]
+    return Gaussian(W[:, -1], A @ A.T + s2 * np.eye(n_features))

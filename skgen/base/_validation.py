@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn import get_config
+from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from skgen.training._rows import to_tensor
@@ -52,7 +53,15 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     numbers = checked.data if sp.issparse(checked) else checked
     if _is_finite(numbers):
         return checked
+    # NaN marks what is missing; a zero that is not stored is known.
+    if get_tags(estimator).input_tags.allow_nan and not sp.issparse(checked):
+        params["ensure_all_finite"] = "allow-nan"
     return validate_data(estimator, X, **params)
+
+
+def has_gaps(X: Any) -> bool:
+    """Whether NaN marks missing entries of valid data; not in a sparse matrix."""
+    return isinstance(X, np.ndarray) and not _is_finite(X) and bool(np.isnan(X).any())
 
 
 def validated_rows(estimator: Any, X: Any) -> Any:
@@ -154,7 +163,12 @@ def bits_or_probabilities(X: Any, binarize: str) -> Any:
 
 def binarized(X: Any, how: str) -> Any:
     """Threshold X at 0.5 if `how` is "threshold"; otherwise leave it as it is."""
-    return (X > 0.5).astype(X.dtype) if how == "threshold" else X
+    if how != "threshold":
+        return X
+    bits = (X > 0.5).astype(X.dtype)
+    if has_gaps(X):
+        bits[np.isnan(X)] = np.nan
+    return bits
 
 
 def _is_finite(X: np.ndarray) -> bool:

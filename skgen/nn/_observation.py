@@ -70,12 +70,20 @@ class Observation(nn.Module, ABC):
         """Compute log p(x | f) in nats; shapes (..., n_features) give (...)."""
 
     @abstractmethod
+    def log_prob_of_observed(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute `log_prob` of the entries of x that are not NaN."""
+
+    @abstractmethod
     def gradient(self, x: Tensor, f: Tensor) -> Tensor:
         """Gradient of log p(x | f) with respect to f, a new tensor of its shape."""
 
     @abstractmethod
     def mean(self, f: Tensor) -> Tensor:
         """Mean of x given f, shape (batch, n_features)."""
+
+    @abstractmethod
+    def noise(self, f: Tensor) -> Tensor:
+        """Variance of x given f, of a shape that broadcasts with that of f."""
 
     @abstractmethod
     def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
@@ -177,6 +185,45 @@ class GaussianObservation(Observation):
             return -0.5 * ((error / self.variance).sum(-1) + log_det.sum())
         return -0.5 * (error.sum(-1) / self.variance + x.shape[-1] * log_det)
 
+    def log_prob_of_observed(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute `log_prob` of the entries of x that are not NaN."""
+        missing = x.isnan()
+        error = (x.masked_fill(missing, 0) - f).square()
+        terms = error / self.variance + (log(2 * pi) + self.variance.log())
+        return -0.5 * terms.masked_fill(missing, 0).sum(-1)
+
+    @torch.no_grad()
+    def adapt_to_(
+        self, squared_error: Tensor, weight: Tensor, *, in_proportion: bool = False
+    ) -> None:
+        """Update the running mean by errors of which some do not count.
+
+        Parameters
+        ----------
+        squared_error : Tensor of shape (batch, n_features)
+            Squared errors.
+        weight : Tensor of shape (batch, n_features)
+            How much each counts: sample weights with mean 1 over the training data, and
+            0 where nothing is observed.
+        in_proportion : bool
+            Whether variances of several features keep their ratios.
+        """
+        if self.floor is None:
+            return
+        total, count = (squared_error * weight).sum(0), weight.sum(0)
+        if not self.variance.ndim:
+            total, count = total.sum(), count.sum()
+            n_all = weight.numel()
+        elif in_proportion or self.in_proportion:
+            total = self.variance * (total / self.variance).sum()
+            count = count.sum()
+            n_all = weight.numel()
+        else:
+            n_all = len(weight)
+        best = torch.maximum(total / count.clamp(min=1e-30), self.floor)
+        # A mini-batch counts by what is observed in it; without any, not at all.
+        self.variance.lerp_(best, (_VARIANCE_RATE / n_all * count).clamp(max=1))
+
     @torch.no_grad()
     def gradient(self, x: Tensor, f: Tensor) -> Tensor:
         r"""Gradient by f, :math:`(x - f) / \sigma^2`, shape (batch, n_features)."""
@@ -185,6 +232,10 @@ class GaussianObservation(Observation):
     def mean(self, f: Tensor) -> Tensor:
         """Mean of x given f: f itself."""
         return f
+
+    def noise(self, f: Tensor) -> Tensor:  # noqa: ARG002
+        """Variance of x given f: that of the noise, () or (n_features,)."""
+        return self.variance
 
     def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draw x given f, shape (batch, n_features)."""
@@ -225,6 +276,12 @@ class BernoulliObservation(Observation):
         # softplus is f itself above the threshold, by default at 20: 2e-9 too little.
         return (x * f).sum(-1) - F.softplus(f, threshold=50.0).sum(-1)
 
+    def log_prob_of_observed(self, x: Tensor, f: Tensor) -> Tensor:
+        """Compute `log_prob` of the entries of x that are not NaN."""
+        missing = x.isnan()
+        terms = x.masked_fill(missing, 0) * f - F.softplus(f, threshold=50.0)
+        return terms.masked_fill(missing, 0).sum(-1)
+
     @torch.no_grad()
     def gradient(self, x: Tensor, f: Tensor) -> Tensor:
         """Gradient by f, x - P(x = 1 | f), shape (batch, n_features)."""
@@ -234,6 +291,10 @@ class BernoulliObservation(Observation):
     def mean(self, f: Tensor) -> Tensor:
         """P(x = 1 | f), shape (batch, n_features)."""
         return torch.sigmoid(f)
+
+    def noise(self, f: Tensor) -> Tensor:
+        """Variance of the bits given f, P(x = 1 | f) P(x = 0 | f), of its shape."""
+        return torch.sigmoid(f) * torch.sigmoid(-f)
 
     def sample(self, f: Tensor, *, generator: torch.Generator) -> Tensor:
         """Draw bits given f, shape (batch, n_features)."""

@@ -81,10 +81,16 @@ def _projection(rows: RowSource, integers: np.ndarray) -> np.ndarray:
     # Halves do not overflow. Summed up row by row: BLAS rounds differently at different
     # places of a block.
     start, by = torch.from_numpy(-low / 2).to(rows.dtype), torch.from_numpy(factors)
+    absent = torch.from_numpy(-0.5 - integers[len(low) :] * 2.0**-64)
     parts = []
     for block in _blocks(rows):
         x = start.add(block.cpu(), alpha=0.5)
-        parts.append((x * by).numpy().sum(axis=1))
+        sums = (x * by).numpy().sum(axis=1)
+        if np.isnan(sums).any():
+            # What is missing stands below the smallest value.
+            terms = torch.where(x.isnan(), absent, x * by)
+            sums = terms.numpy().sum(axis=1)
+        parts.append(sums)
     return np.concatenate(parts)
 
 
@@ -97,7 +103,8 @@ def _extremes(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
     low, high = np.full((2, rows.shape[1]), [[np.inf], [-np.inf]])
     for block in _blocks(rows):
         x = block.cpu().numpy()
-        low, high = np.minimum(low, x.min(0)), np.maximum(high, x.max(0))
+        low = np.fmin(low, np.fmin.reduce(x, axis=0))
+        high = np.fmax(high, np.fmax.reduce(x, axis=0))
     return low, high
 
 
@@ -117,7 +124,8 @@ def _hashes(rows: RowSource, integers: np.ndarray) -> np.ndarray:
 
 def _words(x: Tensor) -> Tensor:
     """The bits of floating-point numbers, 32 at a time, the lower ones mixed."""
-    words = (x + 0.0).view(torch.int32)  # there is one zero: -0.0 + 0.0 = 0.0
+    # There is one zero: -0.0 + 0.0 = 0.0; and one NaN.
+    words = (x + 0.0).masked_fill_(x.isnan(), torch.nan).view(torch.int32)
     # The lower bits of round numbers are all 0, and would stay so in products.
     return words ^ (words >> 16)
 

@@ -23,6 +23,7 @@ from skgen.base import (
 )
 from skgen.base._fitting import State, draw_seed
 from skgen.base._python_scalars import python_arguments
+from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._networks import InPrecision
 from skgen.nn._seeding import draw_from, drawing_from, draws
@@ -32,7 +33,18 @@ from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.vae._architecture import Architecture
 from skgen.vae._importance import importance_weighted_bound
+from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._kl import kl_standard_normal
+from skgen.vae._missing import (
+    by_completeness,
+    elbo_of_observed,
+    elbo_terms_of_observed,
+    kl_of_observed,
+    mean_and_std_of_latents,
+    mean_of_latents,
+    reconstruction_of_observed,
+)
+from skgen.vae._missing_importance import bound_of_observed
 from skgen.vae._model import VAE, elbo, elbo_terms
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._pickling import with_networks, with_portable_networks
@@ -69,17 +81,23 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         "encoder": [callable, None],
         "decoder": [callable, None],
         "beta": [Interval(Real, 0, None, closed="left")],
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_warmup_iter": [Interval(Integral, 0, None, closed="left")],
     }
 
     _score_name = "ELBO"
-    _state_names: ClassVar[tuple[str, ...]] = ("weights_", "_architecture")
+    _state_names: ClassVar[tuple[str, ...]] = (
+        "weights_",
+        "_architecture",
+        "_incomplete",
+    )
 
     # Which fixed maps begin and end the built-in networks: see `Architecture`.
     _scaled: ClassVar[bool | None]
 
     # What the constructors of the subclasses store.
     beta: float
+    n_importance_samples: int = 1
     n_warmup_iter: int | str
     compile: bool
 
@@ -110,7 +128,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Z : ndarray of shape (n_samples, n_components)
             Posterior means, in the dtype of X.
         """
-        return self._apply(VAE.forward, self._validate_data(X))
+        return self._apply(by_completeness(VAE.forward, mean_of_latents), self._validate_data(X))
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.
@@ -127,7 +145,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations, in the dtype of X.
         """
-        both = self._apply(_mean_and_std, self._validate_data(X))
+        function = by_completeness(_mean_and_std, mean_and_std_of_latents)
+        both = self._apply(function, self._validate_data(X))
         mean, std = np.split(both, 2, axis=1)
         return mean, std
 
@@ -160,7 +179,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         X_new : ndarray of shape (n_samples, n_features)
             ``inverse_transform(transform(X))``, in the dtype of X.
         """
-        mean = self._apply(_reconstruction, self._validate_data(X))
+        function = by_completeness(_reconstruction, reconstruction_of_observed)
+        mean = self._apply(function, self._validate_data(X))
         return self._in_units_of_data(mean)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -184,7 +204,9 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         elbo : ndarray of shape (n_samples,)
             Evidence lower bound in nats, higher is better.
         """
-        return self._apply(elbo, self._validate_data(X)) - self._log_scale
+        X = self._validate_data(X)
+        bound = self._apply(by_completeness(elbo, elbo_of_observed), X)
+        return bound - self._log_scale_of(X)
 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Compute the two terms of the evidence lower bound.
@@ -202,8 +224,10 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             KL divergence of each latent variable's posterior from its prior, in
             nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`.
         """
-        both = self._apply(_elbo_columns, self._validate_data(X))
-        return both[:, 0] - self._log_scale, both[:, 1:]
+        X = self._validate_data(X)
+        function = by_completeness(_elbo_columns, _elbo_columns_of_observed)
+        both = self._apply(function, X)
+        return both[:, 0] - self._log_scale_of(X), both[:, 1:]
 
     @validate_params(
         {
@@ -242,12 +266,15 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             Estimate in nats.
         """
         X = self._validate_data(X)
-        estimate = partial_function(
-            importance_weighted_bound,
-            n_samples=n_importance_samples,
-            generator=self._generator(self._rng(random_state)),
+        generator = self._generator(self._rng(random_state))
+        complete, incomplete = (
+            partial_function(
+                function, n_samples=n_importance_samples, generator=generator
+            )
+            for function in (importance_weighted_bound, bound_of_observed)
         )
-        return self._apply(estimate, X) - self._log_scale
+        estimate = self._apply(by_completeness(complete, incomplete), X)
+        return estimate - self._log_scale_of(X)
 
     @validate_params(
         {
@@ -327,9 +354,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """Convert what the model computes to the units of X."""
         return x
 
-    @property
-    def _log_scale(self) -> float:
-        """By how much a log-density in the units of X is less than the model's."""
+    def _log_scale_of(self, X: Any) -> float | np.ndarray:  # noqa: ARG002
+        """By how much log-densities of valid data are less than the model's."""
         return 0.0
 
     def _build_model(self, state: State) -> VAE:
@@ -340,9 +366,16 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
     def _build_objective(self, state: State) -> NegativeELBO:
         n_warmup = self.n_warmup_iter
-        return NegativeELBO(
-            beta=self.beta, n_warmup=n_warmup if isinstance(n_warmup, int) else 0
+        n_warmup = n_warmup if isinstance(n_warmup, int) else 0
+        if self.n_importance_samples == 1 and not state.get("_incomplete"):
+            return NegativeELBO(beta=self.beta, n_warmup=n_warmup)
+        return ImportanceWeightedELBO(
+            beta=self.beta, n_warmup=n_warmup, n_samples=self.n_importance_samples
         )
+
+    def _training_rows(self, X: Any, state: State) -> Any:
+        state["_incomplete"] = has_gaps(X)
+        return X
 
     @contextmanager
     def _training_context(self, model: Any, seed: int) -> Iterator[None]:
@@ -451,8 +484,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
         The first are the KL divergences of the latents.
         """
-        kl = kl_standard_normal(*model.posterior(x))
-        return weighted_sum(kl, weight)
+        function = by_completeness(_kl, kl_of_observed)
+        return weighted_sum(function(model, x), weight)
 
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         """Set attributes from the means of `_statistics` over the rows."""
@@ -466,6 +499,10 @@ def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:
     return values.sum(0, keepdim=True, dtype=torch.float64)
 
 
+def _kl(model: VAE, x: Tensor) -> Tensor:
+    return kl_standard_normal(*model.posterior(x))
+
+
 def _mean_and_std(model: VAE, x: Tensor) -> Tensor:
     mu, log_var = model.posterior(x)
     return torch.cat([mu, (0.5 * log_var).exp()], 1)
@@ -477,4 +514,9 @@ def _reconstruction(model: VAE, x: Tensor) -> Tensor:
 
 def _elbo_columns(model: VAE, x: Tensor) -> Tensor:
     reconstruction, kl = elbo_terms(model, x)
+    return torch.cat([reconstruction[:, None], kl], 1)
+
+
+def _elbo_columns_of_observed(model: VAE, x: Tensor) -> Tensor:
+    reconstruction, kl = elbo_terms_of_observed(model, x)
     return torch.cat([reconstruction[:, None], kl], 1)

@@ -10,10 +10,13 @@ from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture
-from skgen.vae._base import BaseVAE
+from skgen.vae._imputation import ImputingVAE
+from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._incomplete_start import column_means
+from skgen.vae._objective import NegativeELBO
 
 
-class BernoulliVAE(BaseVAE):
+class BernoulliVAE(ImputingVAE):
     r"""Variational autoencoder of binary data.
 
     A latent variable model with a neural network f, the decoder, whose output is
@@ -192,10 +195,12 @@ class BernoulliVAE(BaseVAE):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseVAE._parameter_constraints,
+        **ImputingVAE._parameter_constraints,
         "binarize": [StrOptions({"none", "threshold", "sample"})],
     }
 
+    # The means of the features, which replace missing entries in training.
+    _state_names = (*ImputingVAE._state_names, "_fill")
     # The location is all there is: bits have a unit.
     _scaled: ClassVar[bool] = False
 
@@ -211,6 +216,7 @@ class BernoulliVAE(BaseVAE):
         decoder=None,
         binarize="none",
         beta=1.0,
+        n_importance_samples=1,
         n_warmup_iter=0,
         learning_rate=1e-3,
         batch_size=128,
@@ -238,6 +244,7 @@ class BernoulliVAE(BaseVAE):
         self.decoder = decoder
         self.binarize = binarize
         self.beta = beta
+        self.n_importance_samples = n_importance_samples
         self.n_warmup_iter = n_warmup_iter
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -268,7 +275,9 @@ class BernoulliVAE(BaseVAE):
     ) -> None:
         # A feature that never is 1 may be 1 in the next row.
         margin = 1 / (rows.shape[0] + 2)
-        mean = (rows.column_sums() / rows.shape[0]).clip(margin, 1 - margin)
+        names = getattr(self, "feature_names_in_", None)
+        mean = column_means(rows, names).clip(margin, 1 - margin)
+        state["_fill"] = mean
         if architecture.encoder is None:
             networks["encoder"][0].set_(torch.from_numpy(mean))
         if architecture.decoder is None:
@@ -276,6 +285,12 @@ class BernoulliVAE(BaseVAE):
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")
+
+    def _build_objective(self, state: State) -> NegativeELBO:
+        objective = super()._build_objective(state)
+        if isinstance(objective, ImportanceWeightedELBO) and "_fill" in state:
+            objective.fill = torch.from_numpy(state["_fill"])
+        return objective
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool

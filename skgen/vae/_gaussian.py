@@ -1,5 +1,6 @@
 """GaussianVAE: a variational autoencoder of real-valued data."""
 
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -16,8 +17,11 @@ from skgen.training import RowSource
 from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
 from skgen.vae._architecture import Architecture
-from skgen.vae._base import BaseVAE, weighted_sum
+from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
+from skgen.vae._imputation import ImputingVAE
+from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._missing import by_completeness, squared_error_of_observed
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents
@@ -32,7 +36,7 @@ _DECAY = 30.0
 _MOST_DECAY = 0.1
 
 
-class GaussianVAE(BaseVAE):
+class GaussianVAE(ImputingVAE):
     r"""Variational autoencoder of real-valued data with Gaussian noise.
 
     A latent variable model with a neural network f, the decoder,
@@ -268,7 +272,7 @@ class GaussianVAE(BaseVAE):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseVAE._parameter_constraints,
+        **ImputingVAE._parameter_constraints,
         "noise_variance": [
             Interval(Real, 0, None, closed="neither"),
             StrOptions({"learned", "per_feature"}),
@@ -283,7 +287,7 @@ class GaussianVAE(BaseVAE):
     }
 
     _state_names = (
-        *BaseVAE._state_names,
+        *ImputingVAE._state_names,
         "noise_variance_",
         "_noise_floor",
         "_units",
@@ -306,6 +310,7 @@ class GaussianVAE(BaseVAE):
         decoder=None,
         noise_variance="per_feature",
         beta=1.0,
+        n_importance_samples=1,
         n_warmup_iter="auto",
         learning_rate=3e-3,
         batch_size=256,
@@ -333,6 +338,7 @@ class GaussianVAE(BaseVAE):
         self.decoder = decoder
         self.noise_variance = noise_variance
         self.beta = beta
+        self.n_importance_samples = n_importance_samples
         self.n_warmup_iter = n_warmup_iter
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -391,6 +397,7 @@ class GaussianVAE(BaseVAE):
         return [np.float64, np.float32]
 
     def _training_rows(self, X: Any, state: State) -> Any:
+        X = super()._training_rows(X, state)
         rows, units = row_source(X), state.get("_units")
         if units is None:
             return X
@@ -410,9 +417,11 @@ class GaussianVAE(BaseVAE):
     def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
         return x if self._units is None else self._units.undo(x)
 
-    @property
-    def _log_scale(self) -> float:
-        return 0.0 if self._units is None else self._units.log_scale
+    def _log_scale_of(self, X: Any) -> float | np.ndarray:
+        return 0.0 if self._units is None else self._units.log_scale_of(X.source)
+
+    def _known(self, rows: Any) -> np.ndarray:
+        return rows if self._units is None else rows.source.X
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = _in_units(state["noise_variance_"], state.get("_units"), -1)
@@ -453,6 +462,9 @@ class GaussianVAE(BaseVAE):
             objective.stages = StagedLatents(n_used, n_latents)
         if state.get("_units") is not None:
             objective.log_scale = state["_units"].log_scale
+            if isinstance(objective, ImportanceWeightedELBO):
+                scales = torch.from_numpy(np.log(state["_units"].scale))
+                objective.log_scales = scales
         return objective
 
     def _build_inference_model(self, state: State) -> VAE:
@@ -500,17 +512,28 @@ class GaussianVAE(BaseVAE):
         kl = super()._statistics(model, x, weight, pairs=pairs)
         if not isinstance(self.noise_variance, str):
             return kl
-        error = posterior_average(
-            model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
+        function = by_completeness(
+            partial(_squared_error, pairs=pairs), squared_error_of_observed
         )
-        return torch.cat([kl, weighted_sum(error, weight)], 1)
+        error = function(model, x)
+        observed = (~x.isnan()).to(x.dtype)
+        sums = [weighted_sum(part, weight) for part in (error, observed)]
+        return torch.cat([kl, *sums], 1)
 
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error = torch.from_numpy(means[None, self._n_features_out :])
+            error, observed = np.split(means[self._n_features_out :], 2)
+            error = torch.from_numpy(error / np.maximum(observed, 1e-30))[None]
             best = self._build_observation(self._state()).optimal_variance(error)
             self.noise_variance_ = self._learned_noise(best.numpy(), self._units)
+
+
+def _squared_error(model: VAE, x: Tensor, *, pairs: bool) -> Tensor:
+    """Mean of (x - f)^2 over the posterior of complete rows, the shape of x."""
+    return posterior_average(
+        model, x, model.posterior(x), lambda x, f: (x - f).square(), pairs=pairs
+    )
 
 
 def _in_units(

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from skgen.training import RowSource
+from skgen.vae._incomplete_start import completed
 from skgen.vae._linear_start import probabilistic_pca
 from skgen.vae._standardization import (
     LEAST_NOISE,
@@ -80,6 +81,7 @@ def start_of(
     n_used = None
     if shortcut:
         x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
+        x = completed(x, networks["decoder"].shortcut.in_features, weight)
         if weight is not None:
             x *= np.sqrt(weight)[:, None]
         n_latents = networks["decoder"].shortcut.in_features
@@ -88,7 +90,8 @@ def start_of(
         _shrink(networks["encoder"], networks["decoder"], pca.n_used)
         variance, floor, n_used = pca.noise_variance, pca.floor, pca.n_used
     else:
-        variance = sums_of_powers(rows)[0] / len(rows)
+        squares, _, counts = sums_of_powers(rows)
+        variance = squares / counts
     if noise is not None:
         return Start(noise, LEAST_NOISE, n_used)
     if per_feature:

@@ -70,11 +70,15 @@ class VAE(nn.Module):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q(z | x), shape (batch, n_latents) each."""
-        if self.bounds is not None:
-            x = x.clamp(*(bound.to(x) for bound in self.bounds))
-        mu, log_var = self.encoder(x).to(x.dtype).chunk(2, dim=1)
+        mu, log_var = self.encoder(self.within_bounds(x)).to(x.dtype).chunk(2, dim=1)
         # A clamp, whose gradient takes one operation instead of four.
         return mu, F.hardtanh(log_var, -_MAX_LOG_VAR, _MAX_LOG_VAR)
+
+    def within_bounds(self, x: Tensor) -> Tensor:
+        """Replace values beyond `bounds`, as in front of the encoder."""
+        if self.bounds is None:
+            return x
+        return x.clamp(*(bound.to(x) for bound in self.bounds))
 
     def decode(self, z: Tensor) -> Tensor:
         """Output f(z) of the decoder, shape (batch, n_features)."""

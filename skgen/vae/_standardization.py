@@ -9,7 +9,7 @@ import torch
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from skgen.base._validation import warn
+from skgen.base._validation import has_gaps, warn
 from skgen.training import RowSource
 from skgen.training._rows import Index, spread_index, to_tensor
 
@@ -60,6 +60,13 @@ class Standardization:
     def log_scale(self) -> float:
         """Sum of the logs of the scales: what a density in units of X is less by."""
         return float(np.log(self.scale).sum())
+
+    def log_scale_of(self, rows: RowSource) -> float | np.ndarray:
+        """Return the same for rows in the units of X: of what is observed of each."""
+        X = getattr(rows, "X", None)  # an array
+        if not has_gaps(X):
+            return self.log_scale
+        return ~np.isnan(X) @ np.broadcast_to(np.log(self.scale), X.shape[1])
 
     def undo(self, x: np.ndarray) -> np.ndarray:
         """Convert standardised numbers to the units of X, in their dtype."""
@@ -169,6 +176,7 @@ def estimate_units(
         the median of its feature, by the interquartile range.
     """
     scaler, extremes = _moments(rows)
+    check_columns_known(extremes[0] <= extremes[1], names)
     bounds = _plausible_bounds(rows, extremes, names)
     if bounds is not None:
         scaler, _ = _moments(rows, bounds)
@@ -214,22 +222,57 @@ def noise_floor(rows: RowSource) -> np.ndarray:
         The least noise variance, between 1e-6 and 1 times the variance; 1e-6 for
         constant features.
     """
-    squares, fourths = sums_of_powers(rows)
+    squares, fourths, counts = sums_of_powers(rows)
     share = fourths / np.where(squares == 0, 1, squares) ** 2
     return np.clip(share, LEAST_NOISE, 1.0) * np.where(
-        squares == 0, 1, squares / len(rows)
+        squares == 0, 1, squares / counts
     )
 
 
-def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
-    """Sum squares and fourth powers times weights, float64, (n_features,) each."""
+def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum squares, fourth powers and ones times weights, float64, (n_features,) each.
+
+    What is missing adds nothing.
+    """
     squares, fourths = np.zeros((2, rows.shape[1]))
+    counts = np.zeros(rows.shape[1])
     for block, weight in _weighted_blocks(rows):
         x = block.to(torch.float64).square().numpy()
         by = np.ones(len(x)) if weight is None else weight
+        missing = np.isnan(x)
+        if missing.any():
+            x[missing] = 0
+            counts += by @ ~missing
+        else:
+            counts += len(x) if weight is None else by.sum()
         squares += by @ x
         fourths += by @ np.square(x)
-    return squares, fourths
+    return squares, fourths, counts
+
+
+def check_columns_known(known: np.ndarray, names: Any) -> None:
+    """Raise an error that names the columns of which no value is known.
+
+    Parameters
+    ----------
+    known : ndarray of shape (n_features,), dtype=bool
+        Whether a value of the column is known.
+    names : sequence of str or None
+        Names of the columns.
+
+    Raises
+    ------
+    ValueError
+        If one is not.
+    """
+    unknown = np.flatnonzero(~known)
+    if not len(unknown):
+        return
+    which = unknown.tolist() if names is None else [names[i] for i in unknown]
+    raise ValueError(
+        f"Got X without any known value in columns {which}, but expected at least one "
+        "in each column of the rows that are trained on. Drop these columns."
+    )
 
 
 def blocks(rows: RowSource) -> Iterator[Tensor]:
@@ -262,7 +305,8 @@ def _moments(
         x = block.cpu().numpy().astype(np.float64)
         if bounds is not None:
             x = np.clip(x, *bounds)
-        low, high = np.minimum(low, x.min(0)), np.maximum(high, x.max(0))
+        low = np.fmin(low, np.fmin.reduce(x, axis=0))
+        high = np.fmax(high, np.fmax.reduce(x, axis=0))
         with np.errstate(over="ignore", invalid="ignore"):  # see `estimate_units`
             scaler.partial_fit(x, sample_weight=weight)
     return scaler, np.stack([low, high])
@@ -276,7 +320,7 @@ def _plausible_bounds(
         return None
     sample, _ = spread_rows(rows, _MOST_ROWS)
     with np.errstate(over="ignore"):
-        lower, median, upper = np.percentile(sample, [25, 50, 75], axis=0)
+        lower, median, upper = _quartiles(sample)
         spread = (upper - lower) / _QUARTILES
         reach = _OUTLIER * spread
         bad = (spread > 0) & (np.abs(extremes - median) > reach).any(axis=0)
@@ -290,6 +334,18 @@ def _plausible_bounds(
     return low, high
 
 
+def _quartiles(x: np.ndarray) -> np.ndarray:
+    """Quartiles of what is known of each column, (3, n_features); NaN of too few."""
+    share = [25, 50, 75]
+    missing = np.isnan(x)
+    if not missing.any():
+        return np.percentile(x, share, axis=0)
+    quartiles = np.full((3, x.shape[1]), np.nan)
+    enough = (~missing).sum(axis=0) >= _LEAST_ROWS
+    quartiles[:, enough] = np.nanpercentile(x[:, enough], share, axis=0)
+    return quartiles
+
+
 def _plausible_extremes(
     rows: RowSource, bad: np.ndarray, median: np.ndarray, reach: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -299,7 +355,7 @@ def _plausible_extremes(
     for block in blocks(rows):
         x = block.cpu().numpy()[:, bad].astype(np.float64)
         within = np.abs(x - median[bad]) <= reach[bad]
-        counts += (~within).sum(axis=0)
+        counts += (~within & ~np.isnan(x)).sum(axis=0)
         low = np.minimum(low, np.where(within, x, np.inf).min(axis=0))
         high = np.maximum(high, np.where(within, x, -np.inf).max(axis=0))
     return counts, low, high

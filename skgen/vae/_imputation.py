@@ -1,0 +1,162 @@
+"""ImputingVAE: what a variational autoencoder knows of missing entries."""
+
+from functools import partial
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils.validation import check_is_fitted
+
+from skgen.base import ImputerMixin
+from skgen.base._fitting import draw_seed
+from skgen.base._python_scalars import python_arguments
+from skgen.vae._base import BaseVAE
+from skgen.vae._missing_importance import draw_of_missing, mean_of_missing
+
+_COUNT = [Interval(Integral, 1, None, closed="left")]
+
+
+class ImputingVAE(ImputerMixin, BaseVAE):
+    """Base of the variational autoencoders for which NaN marks missing entries."""
+
+    @validate_params(
+        {"n_importance_samples": _COUNT, "random_state": ["random_state"]},
+        prefer_skip_nested_validation=True,
+    )
+    @python_arguments
+    def impute(
+        self, X: Any, *, n_importance_samples: int = 256, random_state: Any = None
+    ) -> np.ndarray:
+        r"""Replace missing entries by their means given the observed ones.
+
+        .. math:: \langle x_m \mid x_o \rangle \approx \sum_k w_k
+                  \langle x_m \mid z_k \rangle, \quad
+                  w_k \propto \frac{p(x_o \mid z_k)\, p(z_k)}{q(z_k \mid x_o)},
+                  \quad \sum_k w_k = 1
+
+        with quasi-random points from a Gaussian approximation of the posterior
+        (Mattei & Frellsen, "MIWAE", ICML 2019). What a row gets depends on that row
+        alone, and not on others of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Data, in which NaN marks what is missing.
+        n_importance_samples : int, default=256
+            Number of points, K. There are two a latent at least.
+        random_state : int, RandomState instance or None, default=None
+            Source of the points; None means the estimator's own. An int gives the same
+            means at every call.
+
+        Returns
+        -------
+        X_new : ndarray of shape (n_samples, n_features)
+            X with NaN replaced, in its dtype. A row of which nothing is observed gets
+            the mean of the model.
+        """
+        seed = draw_seed(self._rng(random_state))
+        rows, known = self._incomplete_rows(X)
+        function = partial(mean_of_missing, n_samples=n_importance_samples, seed=seed)
+        return self._with_filled(rows, known, function)
+
+    @validate_params(
+        {
+            "n_samples": _COUNT,
+            "random_state": ["random_state"],
+            "noise": ["boolean"],
+            "given": ["array-like", None],
+            "n_importance_samples": _COUNT,
+        },
+        prefer_skip_nested_validation=True,
+    )
+    @python_arguments
+    def sample(
+        self,
+        n_samples: int = 1,
+        *,
+        random_state: Any = None,
+        noise: bool = True,
+        given: Any = None,
+        n_importance_samples: int = 256,
+    ) -> np.ndarray:
+        """Draw samples from the model's law: z from the prior, and x from p(x | z).
+
+        With `given`, what is missing of its rows is drawn given the rest: z by
+        importance resampling from its posterior, and x from p(x | z). Several draws
+        of each row are a multiple imputation.
+
+        Parameters
+        ----------
+        n_samples : int, default=1
+            Number of samples; with `given`, for each of its rows.
+        random_state : int, RandomState instance or None, default=None
+            Source of randomness; None means the estimator's own. An int gives
+            the same samples at every call.
+        noise : bool, default=True
+            Whether x is drawn from p(x | z). Otherwise it is the mean of that, which is
+            smoother, and no sample of the model's law.
+        given : array-like of shape (n_rows, n_features) or None, default=None
+            Rows of which NaN marks what is to be drawn, from its distribution given
+            the rest, which stays as it is.
+        n_importance_samples : int, default=256
+            With `given`, number of points of which each z is chosen. The law of the
+            samples is that of the model as the number grows.
+
+        Returns
+        -------
+        X : ndarray of shape (n_samples, n_features) or (n_rows * n_samples, n_features)
+            Samples; from `GaussianVAE` in the dtype of the data that it was fitted to,
+            from `BernoulliVAE` in that of training, and in the dtype of `given`.
+            Samples of one row of `given` stand together.
+        """
+        if given is None:
+            return super().sample(n_samples, random_state=random_state, noise=noise)
+        rng = self._rng(random_state)
+        rows, known = self._incomplete_rows(given)
+        function = partial(
+            draw_of_missing,
+            n_draws=n_samples,
+            n_samples=n_importance_samples,
+            noise=noise,
+            generator=self._generator(rng),
+        )
+        return self._with_filled(rows, known, function, n_samples)
+
+    def _incomplete_rows(self, X: Any) -> tuple[Any, np.ndarray]:
+        """Validate data, and return it as the model and as the user sees it."""
+        check_is_fitted(self)
+        rows = self._validate_data(X)
+        if hasattr(X, "tocsr"):
+            raise TypeError(
+                "Got a sparse matrix, of which no entry is missing, but expected an "
+                "array with NaN for missing entries. Call toarray."
+            )
+        return rows, self._known(rows)
+
+    def _with_filled(
+        self, rows: Any, known: np.ndarray, function: Any, n_each: int = 1
+    ) -> np.ndarray:
+        """Replace what is missing by what a function gives for incomplete rows."""
+        X = np.repeat(known, n_each, axis=0)
+        which = np.flatnonzero(np.isnan(known).any(axis=1))
+        if len(which):
+            filled = self._apply(function, _selected(rows, which))
+            filled = self._in_units_of_data(filled)
+            places = (which[:, None] * n_each + np.arange(n_each)).ravel()
+            X[places] = np.where(np.isnan(X[places]), filled, X[places])
+        return X
+
+    def _known(self, rows: Any) -> np.ndarray:
+        """Return valid data in the units of X."""
+        return rows
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+
+def _selected(rows: Any, which: np.ndarray) -> Any:
+    """Select rows of an array or of a source."""
+    return rows.select(which) if hasattr(rows, "select") else rows[which]
