@@ -261,9 +261,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
     def _fit(self, X: Any, sample_weight: Any) -> bool:
         """Fit the model; tell whether that was interrupted."""
         X, _, weight = without_weightless(X, None, sample_weight)
-        X, weight = _with_repetitions(X, weight)
         whole = np.issubdtype(getattr(X, "dtype", np.float64), np.integer)
-        X = self._validate(X, reset=True)
+        X, weight = _with_repetitions(self._validate(X, reset=True), weight)
         table, missing = self._read(X)
         if is_frame(X):
             columns = describe_frame(X, table)
