@@ -125,8 +125,8 @@ def categorical_column(values: np.ndarray, categories: Any = None) -> Column:
 
     Parameters
     ----------
-    values : ndarray of shape (n_samples,), dtype=object
-        Values, in which None marks what is missing.
+    values : ndarray of shape (n_samples,)
+        Values, in which None, or NaN, marks what is missing.
     categories : sequence or None
         All categories in their order, of which those with a known value are kept. None
         means that they are sorted, as text where that is impossible.
@@ -136,7 +136,7 @@ def categorical_column(values: np.ndarray, categories: Any = None) -> Column:
     column : Column
         Its description.
     """
-    known = {value for value in values if value is not None}
+    known = {value for value in values if value is not None and value == value}
     if categories is not None:
         return Column([c for c in categories if c in known])
     try:

@@ -62,7 +62,8 @@ def describe_frame(X: Any, table: list[np.ndarray]) -> list[Column]:
     columns = []
     for i, values in enumerate(table):
         dtype = X.dtypes.iloc[i]
-        if values.dtype != object:
+        # A column of objects that are all missing is as good as one of text.
+        if values.dtype != object and (dtype != object or not np.isnan(values).all()):
             whole = pd.api.types.is_integer_dtype(dtype)
             columns.append(numeric_column(values, whole=whole))
         else:
@@ -99,14 +100,18 @@ def filled_frame(
     for i in kept:
         column, gaps = X.iloc[:, i].copy(), missing[:, i]
         if gaps.any():
-            values = pd.Series(filled[i][gaps], index=column.index[gaps])
-            if _is_number(column) and column.dtype == object:
-                column = column.astype(float)
-            column[gaps] = values.to_numpy()
+            column[gaps] = _like(filled[i][gaps], column.dtype)
         parts.append(column)
     if not parts:
         return X.iloc[:, :0].copy()
     return pd.concat(parts, axis=1)
+
+
+def _like(values: np.ndarray, dtype: Any) -> np.ndarray:
+    """Round numbers to the dtype of a column of NumPy's, which pandas does not do."""
+    if values.dtype != object and isinstance(dtype, np.dtype) and dtype.kind == "f":
+        return values.astype(dtype)
+    return values
 
 
 def _is_number(column: Any) -> bool:

@@ -128,7 +128,9 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Z : ndarray of shape (n_samples, n_components)
             Posterior means, in the dtype of X.
         """
-        return self._apply(by_completeness(VAE.forward, mean_of_latents), self._validate_data(X))
+        return self._apply(
+            by_completeness(VAE.forward, mean_of_latents), self._validate_data(X)
+        )
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.

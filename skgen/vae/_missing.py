@@ -86,7 +86,8 @@ class GaussianPosterior(NamedTuple):
 
 
 def by_completeness(
-    complete: Callable[[Any, Tensor], Tensor], incomplete: Callable[[Any, Tensor], Tensor]
+    complete: Callable[[Any, Tensor], Tensor],
+    incomplete: Callable[[Any, Tensor], Tensor],
 ) -> Callable[[Any, Tensor], Tensor]:
     """Return a function that answers for rows without and with missing entries.
 
@@ -231,7 +232,10 @@ def squared_error_of_observed(model: VAE, x: Tensor) -> Tensor:
 
 
 def average_over(
-    model: VAE, x: Tensor, posterior: GaussianPosterior, function: Callable[[Tensor, Tensor], Tensor]
+    model: VAE,
+    x: Tensor,
+    posterior: GaussianPosterior,
+    function: Callable[[Tensor, Tensor], Tensor],
 ) -> Tensor:
     """Average a function of x and f(z) over the posterior of each row.
 
