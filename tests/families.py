@@ -5,6 +5,7 @@ over all estimators that offer it: capabilities (the mixins of `skgen.base`),
 parameters or methods.
 """
 
+from inspect import signature
 from pkgutil import resolve_name
 
 from sklearn.datasets import load_digits
@@ -68,3 +69,9 @@ def draw(model, n_samples=1, **kwargs):
     if isinstance(model, ConditionalMixin):
         kwargs["y"] = Y[:n_samples, None]
     return model.sample(n_samples, **kwargs)
+
+
+def few_steps(model, n_steps):
+    """What makes imputation quick, if it is by Markov chains."""
+    takes = "n_gibbs_steps" in signature(model.impute).parameters
+    return {"n_gibbs_steps": n_steps} if takes else {}

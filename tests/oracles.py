@@ -323,9 +323,8 @@ class Gaussian:
             self.covariance[np.ix_(o, o)], self.covariance[np.ix_(o, m)]
         ).T
         mean = self.mean[m] + gain @ (x[o] - self.mean[o])
-        return mean, self.covariance[np.ix_(m, m)] - gain @ self.covariance[
-            np.ix_(o, m)
-        ]
+        rest = self.covariance[np.ix_(m, m)] - gain @ self.covariance[np.ix_(o, m)]
+        return mean, rest
 
     def impute(self, X):
         X = X.copy()

@@ -17,7 +17,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 import torch
-from families import Unconditional, X, Y, args, draw, fit, those_with
+from families import Unconditional, X, Y, args, draw, few_steps, fit, those_with
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -172,7 +172,7 @@ def test_signatures_of_an_imputer(fitted):
     filled = fitted.impute(gaps, random_state=0)
     assert not np.isnan(filled).any()
     np.testing.assert_array_equal(filled[known], gaps[known])
-    drawn = fitted.sample(2, given=gaps, random_state=0, n_gibbs_steps=5)
+    drawn = fitted.sample(2, given=gaps, random_state=0, **few_steps(fitted, 5))
     assert drawn.shape == (6, 64)
     np.testing.assert_array_equal(drawn[:, known[0]], gaps.repeat(2, 0)[:, known[0]])
 
@@ -542,8 +542,8 @@ TAKE_DATA = {
     "log_likelihood_bounds": lambda model, X: model.log_likelihood_bounds(X),
     "free_energy": lambda model, X: model.free_energy(X),
     "gibbs": lambda model, X: model.gibbs(X),
-    "impute": lambda model, X: model.impute(with_a_gap(X), n_gibbs_steps=1),
-    "sample": lambda model, X: model.sample(given=with_a_gap(X), n_gibbs_steps=1),
+    "impute": lambda model, X: model.impute(with_a_gap(X), **few_steps(model, 1)),
+    "sample": lambda model, X: model.sample(given=with_a_gap(X), **few_steps(model, 1)),
 }
 
 
@@ -615,7 +615,8 @@ def answers(model):
     if isinstance(model, LikelihoodMixin):
         got.append(model.log_likelihood(few[:3]))
     if isinstance(model, ImputerMixin):
-        got.append(model.impute(with_a_gap(few), n_gibbs_steps=2, random_state=0))
+        steps = few_steps(model, 2)
+        got.append(model.impute(with_a_gap(few), random_state=0, **steps))
     model.partial_fit(*args(model, few))
     got += [p.detach().numpy().copy() for p in model.net_.module_.parameters()]
     return got

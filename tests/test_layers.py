@@ -32,8 +32,9 @@ ESTIMATORS = {
     *("rbm/__init__.py", "rbm/_estimator.py", "rbm/_base.py", "rbm/_callbacks.py"),
     "rbm/_state.py",  # scipy
     *("vae/__init__.py", "vae/_base.py", "vae/_gaussian.py", "vae/_bernoulli.py"),
+    "vae/_imputation.py",
     "vae/_standardization.py",  # scikit-learn's StandardScaler
-    "vae/_gaussian_start.py",
+    *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
 }
 MATHEMATICS = {"sampling", "nn", "likelihood"} | FAMILIES
 # What an objective needs of training, which is plain torch itself.

@@ -60,7 +60,21 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
 
 
 def has_gaps(X: Any) -> bool:
-    """Whether NaN marks missing entries of valid data; not in a sparse matrix."""
+    """Whether NaN marks missing entries of valid data; not in a sparse matrix.
+
+    Parameters
+    ----------
+    X : {ndarray, CSR matrix} or RowSource of shape (n_samples, n_features)
+        The data, or rows of it: then the whole table from which they come is looked at.
+
+    Returns
+    -------
+    has_gaps : bool
+        Whether there are.
+    """
+    while hasattr(X, "source"):
+        X = X.source
+    X = getattr(X, "X", X)
     return isinstance(X, np.ndarray) and not _is_finite(X) and bool(np.isnan(X).any())
 
 

@@ -32,6 +32,7 @@ from skgen.training._callbacks import has_scheduler
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.vae._architecture import Architecture
+from skgen.vae._fill import LinearFill
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._kl import kl_standard_normal
@@ -128,9 +129,8 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Z : ndarray of shape (n_samples, n_components)
             Posterior means, in the dtype of X.
         """
-        return self._apply(
-            by_completeness(VAE.forward, mean_of_latents), self._validate_data(X)
-        )
+        function = by_completeness(VAE.forward, mean_of_latents)
+        return self._apply(function, self._validate_data(X))
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.
@@ -356,7 +356,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         """Convert what the model computes to the units of X."""
         return x
 
-    def _log_scale_of(self, X: Any) -> float | np.ndarray:  # noqa: ARG002
+    def _log_scale_of(self, X: Any) -> float | np.ndarray:
         """By how much log-densities of valid data are less than the model's."""
         return 0.0
 
@@ -371,8 +371,12 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         n_warmup = n_warmup if isinstance(n_warmup, int) else 0
         if self.n_importance_samples == 1 and not state.get("_incomplete"):
             return NegativeELBO(beta=self.beta, n_warmup=n_warmup)
+        fill = state.get("_fill")
         return ImportanceWeightedELBO(
-            beta=self.beta, n_warmup=n_warmup, n_samples=self.n_importance_samples
+            beta=self.beta,
+            n_warmup=n_warmup,
+            n_samples=self.n_importance_samples,
+            fill=None if fill is None else LinearFill(**fill),
         )
 
     def _training_rows(self, X: Any, state: State) -> Any:

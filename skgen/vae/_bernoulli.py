@@ -11,9 +11,7 @@ from skgen.nn import BernoulliObservation
 from skgen.training import RowSource
 from skgen.vae._architecture import Architecture
 from skgen.vae._imputation import ImputingVAE
-from skgen.vae._importance_objective import ImportanceWeightedELBO
-from skgen.vae._incomplete_start import column_means
-from skgen.vae._objective import NegativeELBO
+from skgen.vae._incomplete_start import column_means, factors_of_incomplete, fill_of
 
 
 class BernoulliVAE(ImputingVAE):
@@ -65,6 +63,11 @@ class BernoulliVAE(ImputingVAE):
         `encode` and `reconstruct` take the values as they are.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder. The score
+        is the ELBO in either case.
     n_warmup_iter : int, default=0
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them.
@@ -169,6 +172,11 @@ class BernoulliVAE(ImputingVAE):
     `fit` and all methods that take data warn of them, except with
     ``binarize="threshold"``.
 
+    NaN in X marks what is missing: `fit` maximises the bound on the log-likelihood of
+    what is observed, and the score is that bound. Each column needs a known value in
+    `fit`; zeros of a sparse matrix are known. See the user guide, under "Missing
+    values".
+
     `fit` issues a `ConvergenceWarning` if ``train_loss`` ends above its start, or still
     falls clearly in the second half of the epochs.
 
@@ -199,7 +207,7 @@ class BernoulliVAE(ImputingVAE):
         "binarize": [StrOptions({"none", "threshold", "sample"})],
     }
 
-    # The means of the features, which replace missing entries in training.
+    # What stands for missing entries in training.
     _state_names = (*ImputingVAE._state_names, "_fill")
     # The location is all there is: bits have a unit.
     _scaled: ClassVar[bool] = False
@@ -277,7 +285,8 @@ class BernoulliVAE(ImputingVAE):
         margin = 1 / (rows.shape[0] + 2)
         names = getattr(self, "feature_names_in_", None)
         mean = column_means(rows, names).clip(margin, 1 - margin)
-        state["_fill"] = mean
+        factors = factors_of_incomplete(rows, architecture.n_components, mean)
+        state["_fill"] = fill_of(mean, factors)
         if architecture.encoder is None:
             networks["encoder"][0].set_(torch.from_numpy(mean))
         if architecture.decoder is None:
@@ -285,12 +294,6 @@ class BernoulliVAE(ImputingVAE):
 
     def _build_observation(self, state: State) -> BernoulliObservation:
         return BernoulliObservation(sampled=self.binarize == "sample")
-
-    def _build_objective(self, state: State) -> NegativeELBO:
-        objective = super()._build_objective(state)
-        if isinstance(objective, ImportanceWeightedELBO) and "_fill" in state:
-            objective.fill = torch.from_numpy(state["_fill"])
-        return objective
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool

@@ -19,8 +19,9 @@ from skgen.training._schedules import SCHEDULES
 from skgen.vae._architecture import Architecture
 from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
-from skgen.vae._imputation import ImputingVAE
 from skgen.vae._importance_objective import ImportanceWeightedELBO
+from skgen.vae._imputation import ImputingVAE
+from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
 from skgen.vae._missing import by_completeness, squared_error_of_observed
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
@@ -98,6 +99,11 @@ class GaussianVAE(ImputingVAE):
         Notes); with "learned" it is 1e-6 of the mean variance of the features.
     beta : float, default=1.0
         Weight of the KL term in training (β-VAE [3]_). It does not enter the score.
+    n_importance_samples : int, default=1
+        Number of draws of z for each row in a training step. With more than one the
+        importance-weighted bound is maximised instead of the ELBO: it is closer to the
+        log-likelihood, and a step takes as many times as long in the decoder. The score
+        is the ELBO in either case.
     n_warmup_iter : int or "auto", default="auto"
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them. "auto" opens the latent variables that the
@@ -218,6 +224,13 @@ class GaussianVAE(ImputingVAE):
     and should have similar variances, as for PCA. `fit` raises a `ValueError` if a
     standard deviation is above 1e18, whose square float32 cannot hold well.
 
+    **Missing values.** NaN in X marks what is missing. `fit` maximises the bound on the
+    log-likelihood of what is observed, and the score is that bound. The posterior given
+    what is observed of a row is found by repeated linearisation of the decoder, exactly
+    where that is linear; `impute` and `sample` with ``given`` weigh its points by their
+    importance. Each column needs a known value in `fit`; zeros of a sparse matrix are
+    known. See the user guide, under "Missing values".
+
     **Lower limit of the noise.** A learned variance of one feature is at least
 
     .. math:: \sigma^2_{i,\min} = \frac{1}{n}
@@ -291,6 +304,7 @@ class GaussianVAE(ImputingVAE):
         "noise_variance_",
         "_noise_floor",
         "_units",
+        "_fill",
         "_n_used",
         "_weight_decay",
     )
@@ -370,6 +384,8 @@ class GaussianVAE(ImputingVAE):
         if not isinstance(self.noise_variance, str):
             noise = float(self.noise_variance) / units.scale[0] ** 2
         standard = units.of_rows(rows, bounded=True)
+        factors = factors_of_incomplete(standard, architecture.n_components)
+        state["_fill"] = fill_of(np.zeros(rows.shape[1]), factors)
         start = start_of(
             networks,
             standard,
@@ -377,6 +393,7 @@ class GaussianVAE(ImputingVAE):
             per_feature=self._per_feature,
             shortcut=architecture.shortcut,
             linear=architecture.is_linear,
+            factors=factors,
         )
         # The latents beyond those of the linear start are opened in stages.
         staged = self._number_of_steps(len(rows)) >= _STEPS_FOR_STAGES
@@ -523,8 +540,10 @@ class GaussianVAE(ImputingVAE):
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         super()._set_statistics(means, partial=partial)
         if isinstance(self.noise_variance, str) and not partial:
-            error, observed = np.split(means[self._n_features_out :], 2)
-            error = torch.from_numpy(error / np.maximum(observed, 1e-30))[None]
+            total, observed = np.split(means[self._n_features_out :], 2)
+            if not self._per_feature:  # one variance, of all that is observed
+                observed = observed.mean()
+            error = torch.from_numpy(total / np.maximum(observed, 1e-30))[None]
             best = self._build_observation(self._state()).optimal_variance(error)
             self.noise_variance_ = self._learned_noise(best.numpy(), self._units)
 

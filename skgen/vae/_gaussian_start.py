@@ -48,6 +48,7 @@ def start_of(
     per_feature: bool,
     shortcut: bool,
     linear: bool,
+    factors: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> Start:
     """Set the parameters of networks, and estimate the noise, before training.
 
@@ -56,7 +57,7 @@ def start_of(
     networks : nn.ModuleDict
         Modules "encoder" and "decoder", with random parameters; changed in place.
     rows : RowSource of shape (n_samples, n_features)
-        Standardised data.
+        Standardised data, in which NaN may mark what is missing.
     noise : float or None
         A noise variance that is given, one for all features; None means that it is
         learned.
@@ -68,6 +69,9 @@ def start_of(
     linear : bool
         Whether the networks are linear: they cannot learn single rows by heart, and
         the noise variance has no lower limit but that of rounding.
+    factors : tuple of (ndarray, ndarray) or None
+        Loadings and noise variances of a linear model of an incomplete table; None
+        where nothing is missing.
 
     Returns
     -------
@@ -81,7 +85,8 @@ def start_of(
     n_used = None
     if shortcut:
         x, weight = spread_rows(rows, max(1, _MOST_NUMBERS // n_features))
-        x = completed(x, networks["decoder"].shortcut.in_features, weight)
+        if factors is not None:
+            x = completed(x, *factors)
         if weight is not None:
             x *= np.sqrt(weight)[:, None]
         n_latents = networks["decoder"].shortcut.in_features

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skgen.training._step import Batch, TrainingStep
+from skgen.vae._fill import LinearFill
 from skgen.vae._kl import kl_standard_normal
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
@@ -26,14 +27,15 @@ class ImportanceWeightedELBO(NegativeELBO):
     of :math:`p(z_k) / q(z_k \mid x)` for more than one draw.
 
     Autograd differentiates it. In front of the encoder, missing entries are replaced by
-    the mean of the feature. Rows of which nothing is observed have no loss.
+    what a linear model of the data expects (see `LinearFill`). Rows of which nothing is
+    observed have no loss.
 
     Parameters
     ----------
     n_samples : int
         Draws of z for each row, K.
-    fill : Tensor of shape (n_features,) or None
-        What replaces missing entries; None means 0.
+    fill : LinearFill or None
+        Replaces missing entries in front of the encoder; None means by 0.
     **parameters : dict
         Those of `NegativeELBO`.
 
@@ -47,11 +49,11 @@ class ImportanceWeightedELBO(NegativeELBO):
     log_scales: Tensor | None = None
 
     def __init__(
-        self, *, n_samples: int = 1, fill: Tensor | None = None, **parameters: Any
+        self, *, n_samples: int = 1, fill: LinearFill | None = None, **parameters: Any
     ):
         super().__init__(**parameters)
         self.n_samples = n_samples
-        self.register_buffer("fill", fill, persistent=False)
+        self.fill = fill
 
     def loss(self, model: VAE, batch: Batch, *, generator: torch.Generator) -> Tensor:
         """Loss of each row in nats, shape (batch,), by K draws from q."""
@@ -144,9 +146,7 @@ class ImportanceWeightedELBO(NegativeELBO):
 
     def _posterior(self, model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q of observations, (batch, n_latents) each."""
-        fill: Any = 0.0 if self.fill is None else self.fill.to(x)
-        fill = torch.as_tensor(fill, dtype=x.dtype, device=x.device)
-        return model.posterior(torch.where(x.isnan(), fill, x))
+        return model.posterior(x.nan_to_num() if self.fill is None else self.fill(x))
 
     def _scales_of(self, x: Tensor) -> Tensor:
         """By how much the loss is larger in the units of the data, (batch,)."""

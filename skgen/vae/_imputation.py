@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from skgen.base import ImputerMixin
 from skgen.base._fitting import draw_seed
 from skgen.base._python_scalars import python_arguments
 from skgen.vae._base import BaseVAE
+from skgen.vae._missing import by_completeness
 from skgen.vae._missing_importance import draw_of_missing, mean_of_missing
 
 _COUNT = [Interval(Integral, 1, None, closed="left")]
@@ -137,15 +139,19 @@ class ImputingVAE(ImputerMixin, BaseVAE):
     def _with_filled(
         self, rows: Any, known: np.ndarray, function: Any, n_each: int = 1
     ) -> np.ndarray:
-        """Replace what is missing by what a function gives for incomplete rows."""
-        X = np.repeat(known, n_each, axis=0)
-        which = np.flatnonzero(np.isnan(known).any(axis=1))
-        if len(which):
-            filled = self._apply(function, _selected(rows, which))
-            filled = self._in_units_of_data(filled)
-            places = (which[:, None] * n_each + np.arange(n_each)).ravel()
-            X[places] = np.where(np.isnan(X[places]), filled, X[places])
-        return X
+        """Replace what is missing by what a function gives for incomplete rows.
+
+        It returns shape (n_rows, n_each, n_features).
+        """
+
+        def complete(model: Any, x: Tensor) -> Tensor:  # noqa: ARG001
+            return x[:, None].expand(-1, n_each, -1)
+
+        filled = self._apply(by_completeness(complete, function), rows)
+        filled = self._in_units_of_data(filled)
+        known = known[:, None]
+        filled = np.where(np.isnan(known), filled, known)
+        return filled.reshape(-1, known.shape[2])
 
     def _known(self, rows: Any) -> np.ndarray:
         """Return valid data in the units of X."""
@@ -155,8 +161,3 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
         return tags
-
-
-def _selected(rows: Any, which: np.ndarray) -> Any:
-    """Select rows of an array or of a source."""
-    return rows.select(which) if hasattr(rows, "select") else rows[which]

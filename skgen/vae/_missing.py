@@ -61,11 +61,9 @@ class GaussianPosterior(NamedTuple):
 
     @property
     def kl_of_latents(self) -> Tensor:
-        """Terms of the divergence, one for each latent, (n_rows, n_latents), nats.
-
-        The term of a latent is that of its marginal and of what it has in common with
-        the latents before it; all are at least 0.
-        """
+        """The divergence in terms, one for each latent, (n_rows, n_latents), nats."""
+        # That of the marginal, and of what a latent has in common with those before it.
+        # All are at least 0.
         covariance = self.root @ self.root.mT
         innovation = torch.linalg.cholesky(covariance).diagonal(dim1=1, dim2=2)
         variance = covariance.diagonal(dim1=1, dim2=2)
@@ -104,6 +102,7 @@ def by_completeness(
     """
 
     def both(model: VAE, x: Tensor) -> Tensor:
+        """Answer for rows of both kinds."""
         has_gaps = x.isnan().any(1)
         if not has_gaps.any():
             return complete(model, x)
@@ -266,10 +265,7 @@ def average_over(
 
 
 def observe_incomplete(model: VAE, x: Tensor) -> Tensor:
-    """Compute what is observed of incomplete data, without randomness.
-
-    Where bits are drawn, those of a row depend on the row alone.
-    """
+    """Compute what is observed of incomplete data, as a function of each row."""
     missing = x.isnan()
     observed = model.observation.observe(x.masked_fill(missing, 0), generator=None)
     return observed.masked_fill(missing, torch.nan)

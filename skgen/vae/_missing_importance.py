@@ -90,7 +90,7 @@ def mean_of_missing(model: VAE, x: Tensor, n_samples: int, *, seed: int) -> Tens
 
     Returns
     -------
-    mean : Tensor of shape (n_rows, n_features)
+    mean : Tensor of shape (n_rows, 1, n_features)
         The means.
     """
     x = model.within_bounds(observe_incomplete(model, x))
@@ -102,7 +102,7 @@ def mean_of_missing(model: VAE, x: Tensor, n_samples: int, *, seed: int) -> Tens
     for block, part in posterior.row_blocks(n_points * x.shape[1]):
         log_weight, f = _weigh(model, x[block], part, points)
         weight = log_weight.softmax(1)
-        parts.append(torch.einsum("np,npd->nd", weight, model.observation.mean(f)))
+        parts.append(weight[:, None] @ model.observation.mean(f))
     return torch.cat(parts)
 
 
@@ -139,8 +139,8 @@ def draw_of_missing(
 
     Returns
     -------
-    draws : Tensor of shape (n_rows * n_draws, n_features)
-        Draws; those of one row stand together.
+    draws : Tensor of shape (n_rows, n_draws, n_features)
+        Draws.
     """
     x = model.within_bounds(observe_incomplete(model, x))
     posterior = posterior_of_observed(model, x)
@@ -160,9 +160,10 @@ def draw_of_missing(
             sets.append(part.at(at).take_along_dim(index[:, :, None], 1))
         z = torch.cat(sets, 1).flatten(0, 1)
         if noise:
-            parts.append(model.sample(z, generator=generator))
+            draws = model.sample(z, generator=generator)
         else:
-            parts.append(model.conditional_mean(z))
+            draws = model.conditional_mean(z)
+        parts.append(draws.unflatten(0, (-1, n_draws)))
     return torch.cat(parts)
 
 

@@ -63,9 +63,9 @@ class Standardization:
 
     def log_scale_of(self, rows: RowSource) -> float | np.ndarray:
         """Return the same for rows in the units of X: of what is observed of each."""
-        X = getattr(rows, "X", None)  # an array
-        if not has_gaps(X):
+        if not has_gaps(rows):
             return self.log_scale
+        X: Any = rows.X  # type: ignore[attr-defined]
         return ~np.isnan(X) @ np.broadcast_to(np.log(self.scale), X.shape[1])
 
     def undo(self, x: np.ndarray) -> np.ndarray:
@@ -230,10 +230,7 @@ def noise_floor(rows: RowSource) -> np.ndarray:
 
 
 def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Sum squares, fourth powers and ones times weights, float64, (n_features,) each.
-
-    What is missing adds nothing.
-    """
+    """Sum squares, fourth powers and ones of what is known, times weights, float64."""
     squares, fourths = np.zeros((2, rows.shape[1]))
     counts = np.zeros(rows.shape[1])
     for block, weight in _weighted_blocks(rows):
@@ -270,8 +267,8 @@ def check_columns_known(known: np.ndarray, names: Any) -> None:
         return
     which = unknown.tolist() if names is None else [names[i] for i in unknown]
     raise ValueError(
-        f"Got X without any known value in columns {which}, but expected at least one "
-        "in each column of the rows that are trained on. Drop these columns."
+        f"Got X with nothing but NaN in columns {which}, but expected at least one "
+        "known value of each in the rows that are trained on. Drop these columns."
     )
 
 

@@ -1,4 +1,4 @@
-"""What a VAE knows of incomplete rows, against a Gaussian's closed forms and quadrature.
+"""What a VAE knows of incomplete rows, against closed forms and quadrature.
 
 A linear decoder with Gaussian noise is a Gaussian, whose answers are exact.
 """
@@ -40,7 +40,7 @@ LAW = Gaussian(B, W @ W.T + np.diag(NOISE))
 
 
 def with_holes(X, share=0.4, seed=1):
-    """Rows with missing entries; of the first nothing is known, and of the second all."""
+    """Missing entries; of the first row nothing is known, and of the second all."""
     missing = np.random.RandomState(seed).uniform(size=X.shape) < share
     missing[0], missing[1] = True, False
     return np.where(missing, np.nan, X)
@@ -119,7 +119,7 @@ def test_the_posterior_is_that_of_bayes_rule():
 
 
 def test_missing_entries_get_their_conditional_means():
-    mean = mean_of_missing(linear_vae(), tensor(X), 16, seed=3).numpy()
+    mean = mean_of_missing(linear_vae(), tensor(X), 16, seed=3)[:, 0].numpy()
     filled = np.where(np.isnan(X), mean, X)
     np.testing.assert_allclose(filled, LAW.impute(X), atol=1e-12)
 
@@ -170,7 +170,6 @@ def distances(draws, law):
 def p_of_draws(draws, law):
     """Tests of the shape of the law and of its mean, the smaller p-value doubled."""
     n, n_missing = draws.shape
-    mean, covariance = law
     shape = stats.kstest(distances(draws, law), stats.chi2(n_missing).cdf).pvalue
     of_mean = n * distances(draws.mean(axis=0)[None], law)[0]
     return 2 * min(shape, stats.chi2(n_missing).sf(of_mean))
@@ -187,25 +186,25 @@ def test_draws_have_the_conditional_law(generator):
     for row in rows:
         missing = np.isnan(row)
         law = LAW.missing_given_observed(row)
-        draws = draw_of_missing(
-            model, tensor(row)[None], n, 128, generator=generator
-        ).numpy()
+        draws = draw_of_missing(model, tensor(row)[None], n, 128, generator=generator)[
+            0
+        ].numpy()
         assert p_of_draws(draws[:, missing], law) > 1e-3
         z = torch.randn(n, N_LATENTS, generator=generator, dtype=torch.float64)
         marginal = model.sample(z, generator=generator).numpy()
         assert p_of_draws(marginal[:, missing], law) < 1e-9
         means = draw_of_missing(
             model, tensor(row)[None], n, 128, generator=generator, noise=False
-        ).numpy()
+        )[0].numpy()
         assert p_of_draws(means[:, missing], law) < 1e-9
         mean = mean_of_latents(model, tensor(row)[None]).expand(n, -1)
         noise_alone = model.sample(mean, generator=generator).numpy()
         assert p_of_draws(noise_alone[:, missing], law) < 1e-9
 
 
-def test_draws_of_a_row_stand_together(generator):
+def test_draws_of_several_rows(generator):
     draws = draw_of_missing(linear_vae(), tensor(X[:5]), 400, 64, generator=generator)
-    means = draws.unflatten(0, (5, 400)).mean(1).numpy()
+    means = draws.mean(1).numpy()
     for row, mean in zip(X[:5], means, strict=True):
         if np.isnan(row).any():
             m = np.isnan(row)
@@ -290,10 +289,9 @@ def test_bounds_are_ordered_and_reach_the_likelihood(bits, log_prob, generator):
 def test_means_and_draws_by_quadrature(bits, log_prob, generator):
     model = nonlinear_vae(bits=bits)
     x = rows_of(model, bits)
-    means = mean_of_missing(model, tensor(x), 4096, seed=0).numpy()
+    means = mean_of_missing(model, tensor(x), 4096, seed=0)[:, 0].numpy()
     n = 4000
     draws = draw_of_missing(model, tensor(x), n, 256, generator=generator).numpy()
-    draws = draws.reshape(len(x), n, -1)
     for row, mean, drawn in zip(x, means, draws, strict=True):
         f, p, _ = posterior_on_a_grid(model, row, log_prob)
         of_x = 1 / (1 + np.exp(-f)) if bits else f
@@ -340,7 +338,7 @@ def test_bounds_of_the_encoder_hold_for_the_posterior(generator):
     np.testing.assert_allclose(
         mean_of_latents(model, tensor(row)), mean_of_latents(model, tensor(clipped))
     )
-    mean = mean_of_missing(model, tensor(row), 64, seed=0).numpy()
+    mean = mean_of_missing(model, tensor(row), 64, seed=0)[:, 0].numpy()
     filled = np.where(np.isnan(row), mean, clipped)
     np.testing.assert_allclose(filled, LAW.impute(clipped))
     assert elbo_of_observed(model, tensor(row)).item() < -1e9
