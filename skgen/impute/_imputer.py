@@ -8,9 +8,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.impute import MissingIndicator
-from sklearn.utils import _safe_indexing, check_random_state, get_tags
-from sklearn.utils._mask import _get_mask
-from sklearn.utils._missing import is_pandas_na, is_scalar_nan
+from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import (
     HasMethods,
     Interval,
@@ -23,22 +21,25 @@ from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
     has_fit_parameter,
-    validate_data,
 )
 
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import draw_seed
 from skgen.base._python_scalars import python_arguments, python_scalars
-from skgen.base._training_data import as_repetitions, without_weightless
+from skgen.base._training_data import without_weightless
 from skgen.impute._bits import BitCode, fit_in_rounds
 from skgen.impute._columns import Column, decode, encode, numeric_column
-from skgen.impute._frames import describe_frame, filled_frame, is_frame, read_frame
-from skgen.vae import GaussianVAE
-
-# The default model: steps of training, and the weight decay for each correlation that a
-# row must determine, a tenth of that of GaussianVAE alone (see docs/guide/imputation).
-_N_STEPS, _BATCH_SIZE, _DECAY = 1200, 256, 3.0
-_N_COMPONENTS = 16
+from skgen.impute._default import default_model
+from skgen.impute._frames import describe_frame, filled_frame, is_frame
+from skgen.impute._tables import (
+    as_array,
+    check_kinds,
+    nan_is_missing,
+    read_table,
+    validated_table,
+    value_limits,
+    with_repetitions,
+)
 
 
 class GenerativeImputer(TransformerMixin, BaseEstimator):
@@ -72,8 +73,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         Number of steps of block Gibbs sampling by which `transform` estimates means, or
         draws, with an RBM.
     missing_values : int, float, str, np.nan, None or pandas.NA, default=np.nan
-        What marks missing values. In a DataFrame, what pandas takes for missing is so in
-        any case.
+        What marks missing values. In a DataFrame, what pandas takes for missing is so
+        in any case.
     sample_posterior : bool, default=False
         Whether `transform` draws missing values instead of giving their means.
         `impute_multiple` has several draws.
@@ -132,11 +133,11 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
 
     **Outliers.** In front of the model, numbers are limited to 10 robust standard
     deviations around the median of their column: the larger one of the interquartile
-    range divided by 1.349 and the distance of the percentiles 1 and 99 divided by 4.653.
-    One faulty row then does little harm to the others.
+    range divided by 1.349, and the distance of the percentiles 1 and 99 divided by
+    4.653. One faulty row then does little harm to the others.
 
-    **Bits.** For a model of bits, bit k of a feature is 1 if the value, scaled to [0, 1]
-    by the smallest and the largest known value of the feature, is above
+    **Bits.** For a model of bits, bit k of a feature is 1 if the value, scaled to
+    [0, 1] by the smallest and the largest known value of the feature, is above
     :math:`(k - \frac{1}{2}) / n_\text{levels}`. The mean of these bits, or of their
     probabilities, is the value to within half a level. Passes of training alternate
     with draws of the missing bits from the model, given the known ones (stochastic EM
@@ -231,8 +232,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
             Not used, present for API consistency by convention.
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             How much each row counts. Integers say how often a row is repeated, as long
-            as all rows together are at most 10 times as many as before, or 10,000; other
-            weights are passed to `fit` of the model. A row of weight zero is as good as
+            as all rows together are at most 10 times as many as before, or 10,000;
+            other weights are passed to `fit` of the model. A row of weight zero is as good as
             absent. None means that all count alike.
 
         Returns
@@ -243,8 +244,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            If parameters, data or weights are not valid. What was fitted before stays as
-            it was.
+            If parameters, data or weights are not valid. What was fitted before stays
+            as it was.
         TypeError
             If a column of a DataFrame is of a dtype that is neither a number nor a
             category.
@@ -262,8 +263,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         """Fit the model; tell whether that was interrupted."""
         X, _, weight = without_weightless(X, None, sample_weight)
         whole = np.issubdtype(getattr(X, "dtype", np.float64), np.integer)
-        X, weight = _with_repetitions(self._validate(X, reset=True), weight)
-        table, missing = self._read(X)
+        X, weight = with_repetitions(validated_table(self, X, reset=True), weight)
+        table, missing = read_table(X, self.missing_values)
         if is_frame(X):
             columns = describe_frame(X, table)
         else:
@@ -272,7 +273,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         self._code = None
         self.data_min_ = np.array([column.low for column in columns])
         self.data_max_ = np.array([column.high for column in columns])
-        self._limits = self._value_limits()
+        self._limits = value_limits(self)
         self.indicator_ = None
         if self.add_indicator:
             self.indicator_ = MissingIndicator(error_on_new=False)
@@ -281,7 +282,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         codes = encode(columns, table)
         model = self.estimator
         if model is None:
-            model = _default_model(*codes.shape)
+            model = default_model(*codes.shape)
         model = clone(model).set_params(random_state=draw_seed(rng))
         interrupted = self._fit_model(model, codes, weight, rng)
         self._seed = draw_seed(rng)
@@ -356,8 +357,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
     ) -> list[Any]:
         """Impute several times by draws (multiple imputation [3]_).
 
-        The spread of a result over the imputations says how uncertain the missing values
-        make it. The uncertainty of the fitted model itself is not in it; fits with
+        The spread of a result over the imputations says how uncertain the missing
+        values make it. The uncertainty of the fitted model itself is not in it; fits with
         weights of a bootstrap, one for each imputation, add that.
 
         Parameters
@@ -400,9 +401,9 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         return np.concatenate([kept, self.indicator_.get_feature_names_out(names)])
 
     def _transform(self, X: Any, seed: int, *, draws: bool) -> Any:
-        X = self._validate(X, reset=False)
-        table, missing = self._read(X)
-        self._check_kinds(X, table)
+        X = validated_table(self, X, reset=False)
+        table, missing = read_table(X, self.missing_values)
+        check_kinds(self._columns, X, table)
         filled = self._fill(encode(self._columns, table), seed, draws=draws)
         kept = self._kept()
         as_frame = is_frame(X) and _output_is_pandas(self)
@@ -410,7 +411,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
             out = filled_frame(X, missing, filled, kept)
         else:
             dtype = np.float64 if is_frame(X) else X.dtype
-            out = _as_array(table, missing, filled, kept, dtype)
+            out = as_array(table, missing, filled, kept, dtype)
         if self.indicator_ is None:
             return out
         gaps = self.indicator_.transform(_as_gaps(missing))
@@ -450,79 +451,6 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         empty = np.array([column.is_empty for column in self._columns])
         return np.flatnonzero(~empty | self.keep_empty_features)
 
-    def _value_limits(self) -> np.ndarray:
-        """Least and largest values to fill in, (2, n_features)."""
-        limits = []
-        for name, none, observed in (
-            ("min_value", -np.inf, self.data_min_),
-            ("max_value", np.inf, self.data_max_),
-        ):
-            value = getattr(self, name)
-            if value is None:
-                value = none
-            elif isinstance(value, str):
-                value = np.where(np.isnan(observed), none, observed)
-            value = np.asarray(value, dtype=np.float64)
-            if value.ndim and value.shape != observed.shape:
-                raise ValueError(
-                    f"Got {name} of shape {value.shape}, but expected a number or "
-                    f"{len(observed)} numbers, one for each feature."
-                )
-            limits.append(np.broadcast_to(value, observed.shape))
-        if not (limits[0] <= limits[1]).all():
-            raise ValueError(
-                "Got min_value above max_value, or NaN, in features "
-                f"{np.flatnonzero(~(limits[0] <= limits[1])).tolist()}."
-            )
-        return np.stack(limits)
-
-    def _validate(self, X: Any, *, reset: bool) -> Any:
-        if is_frame(X):
-            validate_data(self, X, reset=reset, skip_check_array=True)
-            if not len(X):
-                raise ValueError(
-                    f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 "
-                    f"is required by {type(self).__name__}."
-                )
-            return X
-        marks = self.missing_values
-        if isinstance(marks, str):
-            raise ValueError(
-                f"Got missing_values={marks!r} and an array, but expected a number, "
-                "np.nan, None or pandas.NA. Pass a DataFrame."
-            )
-        return validate_data(
-            self,
-            X,
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan" if _is_nan(marks) else True,
-            copy=True,
-            reset=reset,
-        )
-
-    def _read(self, X: Any) -> tuple[list[np.ndarray], np.ndarray]:
-        """Return the columns of valid data, and where values are missing."""
-        if is_frame(X):
-            return read_frame(X, self.missing_values)
-        marks = np.nan if _is_nan(self.missing_values) else self.missing_values
-        missing = _get_mask(X, marks)
-        X[missing] = np.nan
-        return list(X.T), missing
-
-    def _check_kinds(self, X: Any, table: list[np.ndarray]) -> None:
-        """Raise a TypeError where columns are of other kinds than in `fit`."""
-        for i, (column, values) in enumerate(zip(self._columns, table, strict=True)):
-            if column.categories is None and values.dtype == object:
-                raise TypeError(
-                    f"Got column {X.columns[i]!r} with values that are no numbers, but "
-                    "expected numbers, as in fit."
-                )
-            if column.categories is not None and not is_frame(X):
-                raise TypeError(
-                    f"Got an array, but column {i} had categories in fit. Pass a "
-                    "DataFrame."
-                )
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle, also of a version that knew numbers coded by bits only."""
         super().__setstate__(state)
@@ -536,70 +464,19 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
             for low, high in zip(*ranges, strict=True)
         ]
         self._code = BitCode(*ranges, self.n_levels)
-        self._limits = self._value_limits()
+        self._limits = value_limits(self)
         self.indicator_ = None
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = _is_nan(self.missing_values)
+        tags.input_tags.allow_nan = nan_is_missing(self.missing_values)
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
-
-
-def _default_model(n_rows: int, n_features: int) -> GaussianVAE:
-    """Return the model of ``estimator=None`` for a table."""
-    n_components = min(n_features, _N_COMPONENTS)
-    n_batches = -(-n_rows // _BATCH_SIZE)
-    decay = _DECAY * n_components * (n_components - 1) / (2 * n_rows)
-    return GaussianVAE(
-        max(1, n_components),
-        hidden_layer_sizes=(64, 64),
-        activation="silu",
-        n_iter=max(100, -(-_N_STEPS // n_batches)),
-        batch_size=_BATCH_SIZE,
-        weight_decay=decay,
-        n_warmup_iter=0,
-    )
-
-
-def _with_repetitions(
-    X: Any, weight: np.ndarray | None
-) -> tuple[Any, np.ndarray | None]:
-    """Repeat rows as often as their weights say, if these are small integers."""
-    repetitions = as_repetitions(weight)
-    if repetitions is None:
-        return X, weight
-    return _safe_indexing(X, np.arange(len(repetitions)).repeat(repetitions)), None
-
-
-def _as_array(
-    table: list[np.ndarray],
-    missing: np.ndarray,
-    filled: list[np.ndarray],
-    kept: np.ndarray,
-    dtype: Any,
-) -> np.ndarray:
-    """Return the completed columns as one array, of objects if one of them is."""
-    if any(filled[i].dtype == object for i in kept):
-        dtype = object
-    out = np.empty((len(missing), len(kept)), dtype=dtype)
-    for place, i in enumerate(kept):
-        out[:, place] = np.where(missing[:, i], filled[i], table[i])
-    return out
 
 
 def _as_gaps(missing: np.ndarray) -> np.ndarray:
     """Return an array with NaN where values are missing."""
     return np.where(missing, np.nan, 0.0)
-
-
-def _is_nan(missing_values: Any) -> bool:
-    """Whether NaN marks missing values in an array."""
-    return (
-        missing_values is None
-        or is_scalar_nan(missing_values)
-        or is_pandas_na(missing_values)
-    )
 
 
 def _is_fitted(model: Any) -> bool:

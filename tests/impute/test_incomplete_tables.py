@@ -258,7 +258,7 @@ def test_a_category_that_was_not_seen_stays(frame):
 
 
 def test_a_mark_in_a_frame(frame):
-    _, incomplete, missing = frame
+    _, incomplete, _ = frame
     marked = incomplete.assign(text=incomplete.text.fillna("?"))
     imputer = quick(missing_values="?").set_output(transform="pandas")
     expected = quick().set_output(transform="pandas").fit_transform(incomplete)
