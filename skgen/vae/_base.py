@@ -31,22 +31,14 @@ from skgen.training import RowSource
 from skgen.training._callbacks import has_scheduler
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
+from skgen.vae import _answers
 from skgen.vae._architecture import Architecture
 from skgen.vae._fill import LinearFill
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._importance_objective import ImportanceWeightedELBO
-from skgen.vae._kl import kl_standard_normal
-from skgen.vae._missing import (
-    by_completeness,
-    elbo_of_observed,
-    elbo_terms_of_observed,
-    kl_of_observed,
-    mean_and_std_of_latents,
-    mean_of_latents,
-    reconstruction_of_observed,
-)
+from skgen.vae._missing import by_completeness
 from skgen.vae._missing_importance import bound_of_observed
-from skgen.vae._model import VAE, elbo, elbo_terms
+from skgen.vae._model import VAE
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._pickling import with_networks, with_portable_networks
 
@@ -129,8 +121,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         Z : ndarray of shape (n_samples, n_components)
             Posterior means, in the dtype of X.
         """
-        function = by_completeness(VAE.forward, mean_of_latents)
-        return self._apply(function, self._validate_data(X))
+        return self._apply(_answers.features, self._validate_data(X))
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.
@@ -147,8 +138,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         std : ndarray of shape (n_samples, n_components)
             Posterior standard deviations, in the dtype of X.
         """
-        function = by_completeness(_mean_and_std, mean_and_std_of_latents)
-        both = self._apply(function, self._validate_data(X))
+        both = self._apply(_answers.features_and_std, self._validate_data(X))
         mean, std = np.split(both, 2, axis=1)
         return mean, std
 
@@ -181,8 +171,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         X_new : ndarray of shape (n_samples, n_features)
             ``inverse_transform(transform(X))``, in the dtype of X.
         """
-        function = by_completeness(_reconstruction, reconstruction_of_observed)
-        mean = self._apply(function, self._validate_data(X))
+        mean = self._apply(_answers.reconstruction, self._validate_data(X))
         return self._in_units_of_data(mean)
 
     def score_samples(self, X: Any) -> np.ndarray:
@@ -207,8 +196,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             Evidence lower bound in nats, higher is better.
         """
         X = self._validate_data(X)
-        bound = self._apply(by_completeness(elbo, elbo_of_observed), X)
-        return bound - self._log_scale_of(X)
+        return self._apply(_answers.bound, X) - self._log_scale_of(X)
 
     def elbo_terms(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         """Compute the two terms of the evidence lower bound.
@@ -227,8 +215,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`.
         """
         X = self._validate_data(X)
-        function = by_completeness(_elbo_columns, _elbo_columns_of_observed)
-        both = self._apply(function, X)
+        both = self._apply(_answers.bound_columns, X)
         return both[:, 0] - self._log_scale_of(X), both[:, 1:]
 
     @validate_params(
@@ -490,8 +477,7 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
         The first are the KL divergences of the latents.
         """
-        function = by_completeness(_kl, kl_of_observed)
-        return weighted_sum(function(model, x), weight)
+        return weighted_sum(_answers.kl_of_latents(model, x), weight)
 
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         """Set attributes from the means of `_statistics` over the rows."""
@@ -503,26 +489,3 @@ def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:
     if weight is not None:
         values = values * weight
     return values.sum(0, keepdim=True, dtype=torch.float64)
-
-
-def _kl(model: VAE, x: Tensor) -> Tensor:
-    return kl_standard_normal(*model.posterior(x))
-
-
-def _mean_and_std(model: VAE, x: Tensor) -> Tensor:
-    mu, log_var = model.posterior(x)
-    return torch.cat([mu, (0.5 * log_var).exp()], 1)
-
-
-def _reconstruction(model: VAE, x: Tensor) -> Tensor:
-    return model.conditional_mean(model(x))
-
-
-def _elbo_columns(model: VAE, x: Tensor) -> Tensor:
-    reconstruction, kl = elbo_terms(model, x)
-    return torch.cat([reconstruction[:, None], kl], 1)
-
-
-def _elbo_columns_of_observed(model: VAE, x: Tensor) -> Tensor:
-    reconstruction, kl = elbo_terms_of_observed(model, x)
-    return torch.cat([reconstruction[:, None], kl], 1)

@@ -16,13 +16,14 @@ from skgen.nn import GaussianObservation
 from skgen.training import RowSource
 from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
+from skgen.vae._answers import squared_error_of_observed
 from skgen.vae._architecture import Architecture
 from skgen.vae._base import weighted_sum
 from skgen.vae._gaussian_start import start_of
 from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._imputation import ImputingVAE
 from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
-from skgen.vae._missing import by_completeness, squared_error_of_observed
+from skgen.vae._missing import by_completeness
 from skgen.vae._model import VAE, posterior_average
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents

@@ -202,34 +202,6 @@ def elbo_of_observed(model: VAE, x: Tensor) -> Tensor:
     return reconstruction - kl.sum(1)
 
 
-def mean_of_latents(model: VAE, x: Tensor) -> Tensor:
-    """Posterior means given what is observed, shape (n_rows, n_latents)."""
-    return posterior_of_observed(model, x).mean
-
-
-def mean_and_std_of_latents(model: VAE, x: Tensor) -> Tensor:
-    """Posterior means and standard deviations, shape (n_rows, 2 n_latents)."""
-    posterior = posterior_of_observed(model, x)
-    return torch.cat([posterior.mean, posterior.std], 1)
-
-
-def kl_of_observed(model: VAE, x: Tensor) -> Tensor:
-    """Divergence of each latent given what is observed, (n_rows, n_latents), nats."""
-    return posterior_of_observed(model, x).kl_of_latents
-
-
-def reconstruction_of_observed(model: VAE, x: Tensor) -> Tensor:
-    """Mean of x at the posterior mean of z, shape (n_rows, n_features)."""
-    return model.conditional_mean(mean_of_latents(model, x))
-
-
-def squared_error_of_observed(model: VAE, x: Tensor) -> Tensor:
-    """Mean of (x - f)^2 over the posterior, 0 where x is missing, the shape of x."""
-    posterior = posterior_of_observed(model, x)
-    error = average_over(model, x, posterior, lambda x, f: (x - f).square())
-    return error.masked_fill(x.isnan(), 0)
-
-
 def average_over(
     model: VAE,
     x: Tensor,
