@@ -1,12 +1,13 @@
 """GenerativeImputer: imputation of missing values by a generative model."""
 
 import inspect
+import warnings
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state, get_tags
 from sklearn.utils._param_validation import (
@@ -270,7 +271,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         else:
             columns = [numeric_column(values, whole=whole) for values in table]
         self._columns = columns
-        self._code = None
+        self._code: BitCode | None = None
         self.data_min_ = np.array([column.low for column in columns])
         self.data_max_ = np.array([column.high for column in columns])
         self._limits = value_limits(self)
@@ -307,15 +308,20 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
             )
         if not get_tags(model).input_tags.allow_nan:
             low, high = np.nanmin(codes, axis=0), np.nanmax(codes, axis=0)
-            self._code = BitCode(low, high, self.n_levels)
-            bits = self._code.encode(codes)
+            code = self._code = BitCode(low, high, self.n_levels)
+            bits = code.encode(codes)
             self.estimator_, self.n_iter_, interrupted = fit_in_rounds(
                 model, bits, weight, self.max_iter, rng
             )
             return interrupted
         interrupted = False
+        weights = {} if weight is None else {"sample_weight": weight}
         try:
-            model.fit(codes, **({} if weight is None else {"sample_weight": weight}))
+            with warnings.catch_warnings():
+                if self.estimator is None:
+                    # The length of its training is part of what is chosen.
+                    warnings.simplefilter("ignore", ConvergenceWarning)
+                model.fit(codes, **weights)
         except KeyboardInterrupt:
             if not _is_fitted(model):
                 raise
@@ -358,8 +364,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         """Impute several times by draws (multiple imputation [3]_).
 
         The spread of a result over the imputations says how uncertain the missing
-        values make it. The uncertainty of the fitted model itself is not in it; fits with
-        weights of a bootstrap, one for each imputation, add that.
+        values make it. The uncertainty of the fitted model itself is not in it; fits
+        with weights of a bootstrap, one for each imputation, add that.
 
         Parameters
         ----------
@@ -454,9 +460,10 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle, also of a version that knew numbers coded by bits only."""
         super().__setstate__(state)
+        attributes: dict[str, Any] = self.__dict__
         for name, parameter in inspect.signature(type(self)).parameters.items():
-            vars(self).setdefault(name, parameter.default)
-        if "estimator_" not in vars(self) or "_columns" in vars(self):
+            attributes.setdefault(name, parameter.default)
+        if "estimator_" not in attributes or "_columns" in attributes:
             return
         ranges = self.data_min_, self.data_max_
         self._columns = [
