@@ -24,6 +24,7 @@ demo: .venv/.plot
 
 gallery: demo
 	$(BIN)/python examples/plot_ising.py
+	$(BIN)/python examples/plot_missing_values.py
 
 # One worker process per core; the tests of a file stay together, as they share fitted
 # models. Plain `pytest` runs in one process and deselects nothing, so that a test named

