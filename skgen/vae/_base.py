@@ -212,7 +212,9 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             Mean of log p(x | z) over the posterior, in nats.
         kl : ndarray of shape (n_samples, n_components)
             KL divergence of each latent variable's posterior from its prior, in
-            nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`.
+            nats. ``reconstruction - kl.sum(axis=1)`` is `score_samples`. In rows with
+            missing values latent variables are correlated, and the term of one includes
+            its mutual information with those before it.
         """
         X = self._validate_data(X)
         both = self._apply(_answers.bound_columns, X)

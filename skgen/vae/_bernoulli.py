@@ -66,8 +66,8 @@ class BernoulliVAE(ImputingVAE):
     n_importance_samples : int, default=1
         Number of draws of z for each row in a training step. With more than one the
         importance-weighted bound is maximised instead of the ELBO: it is closer to the
-        log-likelihood, and a step takes as many times as long in the decoder. The score
-        is the ELBO in either case.
+        log-likelihood, and a step takes as many times as long in the decoder.
+        ``train_loss`` is then minus that bound; the score is the ELBO in either case.
     n_warmup_iter : int, default=0
         Number of epochs over which the weight of the KL term rises from 0 to `beta`.
         Early stopping begins after them.

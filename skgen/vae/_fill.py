@@ -15,29 +15,34 @@ class LinearFill(nn.Module):
 
     If the posterior mean of z given a complete row is linear, as in that model, then
     what the encoder makes of such a row is the posterior mean given what is observed.
-    With a W of no columns missing entries are replaced by a.
+    Without W missing entries are replaced by a.
 
     Parameters
     ----------
     location : ndarray of shape (n_features,)
         Means a.
-    loadings : ndarray of shape (n_features, n_factors)
+    loadings : ndarray of shape (n_features, n_factors) or None
         W.
-    noise_variance : ndarray of shape (n_features,)
+    variances : ndarray of shape (n_features,) or None
         :math:`\psi`.
     """
 
     location: Tensor
     loadings: Tensor
-    noise_variance: Tensor
+    variances: Tensor
 
     def __init__(
-        self, location: np.ndarray, loadings: np.ndarray, noise_variance: np.ndarray
+        self,
+        location: np.ndarray,
+        loadings: np.ndarray | None = None,
+        variances: np.ndarray | None = None,
     ):
         super().__init__()
-        self.register_buffer("location", torch.from_numpy(location))
-        self.register_buffer("loadings", torch.from_numpy(loadings))
-        self.register_buffer("noise_variance", torch.from_numpy(noise_variance))
+        if loadings is None or variances is None:
+            loadings, variances = np.zeros((len(location), 0)), np.ones(len(location))
+        self.register_buffer("location", torch.tensor(location))
+        self.register_buffer("loadings", torch.tensor(loadings))
+        self.register_buffer("variances", torch.tensor(variances))
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -46,7 +51,7 @@ class LinearFill(nn.Module):
         n_factors = self.loadings.shape[1]
         if not n_factors:
             return torch.where(missing, self.location, x)
-        by_noise = self.loadings / self.noise_variance[:, None]
+        by_noise = self.loadings / self.variances[:, None]
         products = (by_noise[:, :, None] * self.loadings[:, None]).flatten(1)
         precision = (~missing).to(x.dtype) @ products
         precision = precision.unflatten(1, (n_factors, n_factors))

@@ -144,10 +144,9 @@ def fill_of(
     location: np.ndarray, factors: tuple[np.ndarray, np.ndarray] | None
 ) -> dict[str, np.ndarray]:
     """Return arrays of a `LinearFill`: of means alone, if there is no linear model."""
-    loadings, noise = np.zeros((len(location), 0)), np.ones(len(location))
-    if factors is not None:
-        loadings, noise = factors
-    return {"location": location, "loadings": loadings, "noise_variance": noise}
+    if factors is None:
+        return {"location": location}
+    return {"location": location, "loadings": factors[0], "variances": factors[1]}
 
 
 def column_means(rows: RowSource, names: Any) -> np.ndarray:

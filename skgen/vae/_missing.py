@@ -24,6 +24,8 @@ _BLOCK = 2**18
 class GaussianPosterior(NamedTuple):
     r"""Gaussians of full covariance, one a row: :math:`\mathcal{N}(m, S S^\top)`.
 
+    All is float64: with little noise, covariances are ill-conditioned.
+
     Attributes
     ----------
     mean : Tensor of shape (n_rows, n_latents)
@@ -106,7 +108,7 @@ def by_completeness(
         has_gaps = x.isnan().any(1)
         if not has_gaps.any():
             return complete(model, x)
-        answers = incomplete(model, x[has_gaps])
+        answers = incomplete(model, x[has_gaps]).to(x.dtype)
         if has_gaps.all():
             return answers
         known = complete(model, x[~has_gaps])
@@ -156,12 +158,10 @@ def posterior_of_observed(model: VAE, x: Tensor) -> GaussianPosterior:
     """
     n_latents = model(x[:1].nan_to_num()).shape[1]
     x = model.within_bounds(x)
-    points = _points(n_latents).to(x)
-    prior = GaussianPosterior(
-        x.new_zeros(len(x), n_latents),
-        torch.eye(n_latents).to(x).expand(len(x), -1, -1),
-        x.new_zeros(len(x)),
-    )
+    points = _points(n_latents).to(x.device)
+    mean = torch.zeros(len(x), n_latents).to(points)
+    root = torch.eye(n_latents).to(points).expand(len(x), -1, -1)
+    prior = GaussianPosterior(mean, root, mean[:, 0])
     parts = [
         _best_posterior(model, x[block], start, points)
         for block, start in prior.row_blocks(len(points) * x.shape[1])
@@ -228,10 +228,10 @@ def average_over(
         The average over quasi-random points, the same for all rows: exact for
         polynomials of degree 3 or less.
     """
-    points = _points(posterior.mean.shape[1]).to(x)
+    points = _points(posterior.mean.shape[1]).to(x.device)
     parts = []
     for block, part in posterior.row_blocks(len(points) * x.shape[1]):
-        f = decode_points(model, part.at(points))
+        f = decode_points(model, part.at(points).to(x.dtype))
         parts.append(function(x[block, None], f).mean(1))
     return torch.cat(parts)
 
@@ -258,9 +258,9 @@ def _best_posterior(
 ) -> GaussianPosterior:
     """Linearise the decoder again and again, and keep the best bound of each row."""
     posterior = best = start
-    highest = torch.full_like(x[:, 0], -torch.inf)
+    highest = torch.full_like(start.log_det, -torch.inf)
     for _ in range(_N_ROUNDS):
-        f = decode_points(model, posterior.at(points))
+        f = decode_points(model, posterior.at(points).to(x.dtype))
         log_prob = model.observation.log_prob_of_observed(x[:, None], f).mean(1)
         bound = log_prob - posterior.kl
         better = bound > highest
@@ -278,15 +278,16 @@ def _linearised(
     y = model.observation.mean(f)
     centre = y.mean(1)
     # (n_rows, n_latents, n_features)
-    slope = points.mT @ (y - centre[:, None]) / len(points)
+    slope = points.mT.to(y.dtype) @ (y - centre[:, None]) / len(points)
     spread = (y - centre[:, None]).square().mean(1)
     rest = (spread - slope.square().sum(1)).clamp(min=0)
     noise = model.observation.noise(f)
     noise = (noise.mean(1) if noise.ndim == 3 else noise) + rest
+    slope, noise = slope.to(root.dtype), noise.to(root.dtype)
     missing = x.isnan()
     by_noise = (slope / noise[:, None]).masked_fill(missing[:, None], 0)
     precision = root.mT @ root + by_noise @ slope.mT
-    error = (x - centre).masked_fill(missing, 0)
+    error = (x - centre).masked_fill(missing, 0).to(root.dtype)
     pull = (by_noise @ error[:, :, None]) - root.mT @ mean[:, :, None]
     lower = torch.linalg.cholesky(precision)
     shift = torch.cholesky_solve(pull, lower)

@@ -56,7 +56,7 @@ def bound_of_observed(
     """
     x = observe_incomplete(model, x)
     posterior = posterior_of_observed(model, x)
-    total = torch.full_like(x[:, 0], -torch.inf)
+    total = torch.full_like(posterior.log_det, -torch.inf)
     n_points = min(n_samples, max(1, _BLOCK // x.shape[1]))
     for block, part in posterior.row_blocks(n_points * x.shape[1]):
         for k in range(0, n_samples, n_points):
@@ -97,11 +97,11 @@ def mean_of_missing(model: VAE, x: Tensor, n_samples: int, *, seed: int) -> Tens
     posterior = posterior_of_observed(model, x)
     n_latents = posterior.mean.shape[1]
     n_points = max(2 * n_latents, n_samples + n_samples % 2)
-    points = balanced_normal(n_points, n_latents, seed=seed).to(x)
+    points = balanced_normal(n_points, n_latents, seed=seed).to(x.device)
     parts = []
     for block, part in posterior.row_blocks(n_points * x.shape[1]):
         log_weight, f = _weigh(model, x[block], part, points)
-        weight = log_weight.softmax(1)
+        weight = log_weight.softmax(1).to(x.dtype)
         parts.append(weight[:, None] @ model.observation.mean(f))
     return torch.cat(parts)
 
@@ -158,7 +158,7 @@ def draw_of_missing(
                 generator=generator,
             )
             sets.append(part.at(at).take_along_dim(index[:, :, None], 1))
-        z = torch.cat(sets, 1).flatten(0, 1)
+        z = torch.cat(sets, 1).flatten(0, 1).to(x.dtype)
         if noise:
             draws = model.sample(z, generator=generator)
         else:
@@ -176,10 +176,10 @@ def _weigh(
     table for each row.
     """
     z = posterior.at(noise)
-    f = decode_points(model, z)
+    f = decode_points(model, z.to(x.dtype))
     log_weight = model.observation.log_prob_of_observed(x[:, None], f)
     # log p(z) - log q(z | x)
-    log_weight += 0.5 * (noise.square().sum(-1) - z.square().sum(-1))
+    log_weight = log_weight + 0.5 * (noise.square().sum(-1) - z.square().sum(-1))
     return log_weight + posterior.log_det[:, None], f
 
 

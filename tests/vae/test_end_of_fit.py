@@ -133,7 +133,7 @@ def test_means_over_a_part_of_the_rows(seen, weight):
 
 def test_a_latent_is_active_above_a_tenth_of_a_nat(monkeypatch):
     model = linear(n_iter=1).fit(X)
-    model._set_statistics(np.array([0.099, 0.101, 1, 1, 1.0]), partial=False)
+    model._set_statistics(np.array([0.099, 0.101, *6 * [1.0]]), partial=False)
     assert model.active_units_.tolist() == [False, True]
 
 

@@ -349,3 +349,15 @@ def test_probabilities_of_bits_are_drawn_by_row():
     )
     grey = VAE(model.encoder, model.decoder, BernoulliObservation())
     assert not torch.allclose(bound, elbo_of_observed(grey, tensor(x)))
+
+
+def test_little_noise_in_single_precision():
+    """The precision of the latents is then as large as float32 has digits."""
+    double, single = linear_vae(1e-8), linear_vae(1e-8).float()
+    x = with_holes(RNG.normal(size=(30, N_LATENTS)) @ W.T + B)
+    single.observation.variance = single.observation.variance.float()
+    expected = mean_of_missing(double, tensor(x), 64, seed=0)
+    mean = mean_of_missing(single, tensor(x).float(), 64, seed=0)
+    assert mean.dtype == torch.float32
+    torch.testing.assert_close(mean.double(), expected, rtol=0, atol=1e-3)
+    assert _answers.bound(single, tensor(x).float()).isfinite().all()

@@ -3,6 +3,7 @@
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse as sp
@@ -65,7 +66,7 @@ def test_rows_are_repeated_or_weighted(kind, holes):
 
 @KINDS
 @pytest.mark.parametrize("n_importance_samples", [1, 3])
-def test_everything_of_a_fit(kind, holes, n_importance_samples):
+def test_everything_of_a_fit(kind, holes, n_importance_samples, tmp_path):
     """Early stopping, partial_fit, warm starts and pickles; complete rows join."""
     model = quick(
         kind,
@@ -84,6 +85,8 @@ def test_everything_of_a_fit(kind, holes, n_importance_samples):
     np.testing.assert_array_equal(
         again.score_samples(holes), model.score_samples(holes)
     )
+    joblib.dump(model, tmp_path / "model")
+    joblib.load(tmp_path / "model", mmap_mode="r").partial_fit(holes)
     one, other = model.partial_fit(holes), again.partial_fit(holes)
     np.testing.assert_array_equal(weights(one), weights(other))
     assert np.isfinite(weights(one)).all()

@@ -18,15 +18,8 @@ from torch import nn
 from skgen import BernoulliVAE, GaussianVAE
 from skgen.nn import BernoulliObservation, GaussianObservation
 from skgen.training import Batch
-from skgen.training._rows import row_source
 from skgen.vae._fill import LinearFill
 from skgen.vae._importance_objective import ImportanceWeightedELBO
-from skgen.vae._incomplete_start import (
-    column_means,
-    completed,
-    factor_analysis,
-    factors_of_incomplete,
-)
 from skgen.vae._model import VAE, elbo
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents
@@ -39,7 +32,7 @@ HOLES[0], HOLES[1] = np.nan, X[1]
 WEIGHT = np.array([0.2, 2.0, 0.4, 1.4, 1.2, 0.8, 1.5, 0.5])
 NOISE = np.array([0.3, 0.5, 1.0])
 SCALES = np.array([0.5, -1.0, 2.0])
-FILL, NOTHING = np.array([0.1, -0.3, 0.6]), np.zeros((3, 0))
+FILL = np.array([0.1, -0.3, 0.6])
 
 
 def tensor(array):
@@ -118,7 +111,7 @@ def test_loss_and_gradient_of_incomplete_rows(n_samples, bits, beta):
     x = np.where(np.isnan(HOLES), np.nan, HOLES > 0) if bits else HOLES
     model = vae(bits)
     noise = draws(n_samples)
-    made = objective(n_samples, beta=beta, fill=LinearFill(FILL, NOTHING, NOISE))
+    made = objective(n_samples, beta=beta, fill=LinearFill(FILL))
     rows = [
         plain_loss(model, row, eps, beta, fill=FILL)
         for row, eps in zip(x, noise, strict=True)
@@ -316,66 +309,6 @@ def test_more_draws_are_closer_to_the_likelihood():
         for row in HOLES[1:]
     ]
     assert bounds[2] < np.mean(log_p) + 0.01
-
-
-# What a fit starts from
-
-
-def factors(n_rows, seed=0):
-    rng = np.random.RandomState(seed)
-    W = rng.normal(size=(2, 6))
-    x = rng.normal(size=(n_rows, 2)) @ W + 0.5 * rng.normal(size=(n_rows, 6))
-    return x, Gaussian(np.zeros(6), W.T @ W + 0.25 * np.eye(6))
-
-
-@pytest.mark.parametrize("weight", [None, "weight"])
-def test_a_completed_table_has_the_covariance_of_the_law(weight):
-    x, law = factors(4000)
-    missing = np.random.RandomState(1).uniform(size=x.shape) < 0.3
-    holes = np.where(missing, np.nan, x)
-    if weight is not None:
-        # The second half is of another law, and counts for nothing.
-        holes[2000:] *= 3
-        weight = np.where(np.arange(4000) < 2000, 2.0, 1e-6)
-    filled = completed(holes, *factor_analysis(holes, 2, weight))
-    np.testing.assert_array_equal(filled[~missing], holes[~missing])
-    assert not np.isnan(filled).any()
-    n = 4000 if weight is None else 2000
-    covariance = filled[:n].T @ filled[:n] / n
-    scale = np.sqrt(np.outer(*[np.diag(law.covariance)] * 2))
-    assert np.abs((covariance - law.covariance) / scale).max() < 0.1
-    mean_filled = np.where(missing, 0, x)
-    wrong = mean_filled.T @ mean_filled / len(x)
-    assert np.abs((wrong - law.covariance) / scale).max() > 0.25
-
-
-@pytest.mark.parametrize("n_factors", [0, 2])
-def test_what_stands_for_missing_entries_in_front_of_the_encoder(n_factors):
-    """Their conditional means under the linear model, or the means of the features."""
-    rng = np.random.RandomState(0)
-    mean, W = rng.normal(size=6), rng.normal(size=(6, n_factors))
-    noise = rng.uniform(0.1, 0.5, 6)
-    law = Gaussian(mean, W @ W.T + np.diag(noise))
-    x = rng.normal(size=(20, 6))
-    x[rng.uniform(size=x.shape) < 0.4] = np.nan
-    x[0] = np.nan
-    filled = LinearFill(mean, W, noise)(tensor(x))
-    np.testing.assert_allclose(filled, law.impute(x), atol=1e-12)
-
-
-def test_a_complete_table_needs_no_linear_model():
-    assert factors_of_incomplete(row_source(X), 2) is None
-
-
-def test_means_of_columns_are_of_what_is_known():
-    rows = row_source(HOLES).select(np.arange(len(HOLES)), WEIGHT)
-    known = ~np.isnan(HOLES)
-    expected = (WEIGHT[:, None] * np.nan_to_num(HOLES)).sum(0) / (
-        WEIGHT[:, None] * known
-    ).sum(0)
-    np.testing.assert_allclose(column_means(rows, None), expected)
-    complete = row_source(X).select(np.arange(len(X)), WEIGHT)
-    np.testing.assert_allclose(column_means(complete, None), WEIGHT @ X / len(X))
 
 
 # What a fit arrives at
