@@ -75,6 +75,12 @@ def test_integers_are_filled_with_integers_of_their_range():
     assert not (real == np.round(real)).all()
 
 
+def test_estimates_of_integers_beyond_their_range():
+    column = numeric_column(np.array([0.0, 3.0, np.nan]), whole=True)
+    estimates = np.array([[5.2], [-1.0], [1.4]])
+    np.testing.assert_array_equal(column.decode(estimates), [3, 0, 1])
+
+
 @pytest.mark.parametrize("keep", [False, True])
 @pytest.mark.parametrize("names", [None, ["a", "b", "c", "d"]])
 def test_indicator_and_empty_features_as_in_scikit_learn(keep, names):
