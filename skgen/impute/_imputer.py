@@ -428,11 +428,9 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
 
     def _fill(self, codes: np.ndarray, seed: int, *, draws: bool) -> list[np.ndarray]:
         """Return values of all columns, with estimates of what is missing."""
-        missing = np.isnan(codes)
-        rows = missing.any(axis=1)
+        rows = np.isnan(codes).any(axis=1)
         if rows.any():
-            estimates = self._estimate(codes[rows], seed, draws=draws)
-            codes[rows] = np.where(missing[rows], estimates, codes[rows])
+            codes[rows] = self._estimate(codes[rows], seed, draws=draws)
         return [
             values if values.dtype == object else np.clip(values, low, high)
             for values, low, high in zip(
