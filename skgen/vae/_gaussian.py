@@ -438,8 +438,13 @@ class GaussianVAE(ImputingVAE):
     def _log_scale_of(self, X: Any) -> float | np.ndarray:
         return 0.0 if self._units is None else self._units.log_scale_of(X.source)
 
+    def _in_double(self, rows: Any) -> Any:
+        if self._units is None:
+            return rows.X.astype(np.float64)
+        return self._units.of_rows(rows.source, bounded=False, dtype=torch.float64)
+
     def _known(self, rows: Any) -> np.ndarray:
-        return rows if self._units is None else rows.source.X
+        return rows.X if self._units is None else rows.source.X
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = _in_units(state["noise_variance_"], state.get("_units"), -1)

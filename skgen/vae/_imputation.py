@@ -134,7 +134,7 @@ class ImputingVAE(ImputerMixin, BaseVAE):
                 "Got a sparse matrix, of which no entry is missing, but expected an "
                 "array with NaN for missing entries. Call toarray."
             )
-        return rows, self._known(rows)
+        return self._in_double(rows), self._known(rows)
 
     def _with_filled(
         self, rows: Any, known: np.ndarray, function: Any, n_each: int = 1
@@ -150,8 +150,15 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         filled = self._apply(by_completeness(complete, function), rows)
         filled = self._in_units_of_data(filled)
         known = known[:, None]
-        filled = np.where(np.isnan(known), filled, known)
+        filled = np.where(np.isnan(known), filled, known).astype(known.dtype)
         return filled.reshape(-1, known.shape[2])
+
+    def _in_double(self, rows: Any) -> Any:
+        """Return valid data in float64: the best posterior must not depend on others.
+
+        It is chosen by bounds that may differ by less than float32 can tell.
+        """
+        return rows.astype(np.float64)
 
     def _known(self, rows: Any) -> np.ndarray:
         """Return valid data in the units of X."""
