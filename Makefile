@@ -26,6 +26,7 @@ gallery: demo
 	$(BIN)/python examples/plot_ising.py
 	$(BIN)/python examples/plot_conditional_digits.py
 	$(BIN)/python examples/plot_multimodal_regression.py
+	$(BIN)/python examples/plot_missing_values.py
 
 # One worker process per core; the tests of a file stay together, as they share fitted
 # models. Plain `pytest` runs in one process and deselects nothing, so that a test named

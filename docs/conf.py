@@ -20,7 +20,7 @@ extensions = [
 templates_path = ["_templates"]
 # benchmarks/ holds parts that benchmarks.rst and benchmark_notebook.rst include, no
 # pages.
-exclude_patterns = ["_build", "_templates", "benchmarks/*", "guide/imputation.rst"]
+exclude_patterns = ["_build", "_templates", "benchmarks/*"]
 default_role = "literal"
 toc_object_entries_show_parents = "hide"
 

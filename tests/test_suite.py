@@ -82,6 +82,10 @@ TWINS = {
     "rbm/test_sampling.py::test_law_of_tempering_along_the_trajectory[20000]": [
         "rbm/test_sampling.py::test_law_of_tempering_along_the_trajectory[3000]"
     ],
+    "impute/test_default_imputer.py::test_lower_error_by_default": [
+        "impute/test_default_imputer.py"
+        "::test_lower_error_than_scikit_learns_imputers_on_wine"
+    ],
     "test_impute.py::test_lower_error_than_scikit_learns_imputers": [
         "test_impute.py::test_lower_error_than_neighbours"
     ],

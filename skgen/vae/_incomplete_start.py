@@ -45,7 +45,7 @@ def factor_analysis(
     noise_variance : ndarray of shape (n_features,)
         :math:`\psi`, at least 1e-3 of the variance of the feature.
     """
-    n_factors = min(n_factors, x.shape[1] - 1)
+    n_factors = min(n_factors, max(1, x.shape[1] - 1))
     observed = ~np.isnan(x)
     counts = observed.astype(np.float64)
     if weight is not None:
