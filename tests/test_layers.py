@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "plotting": set(),
     "rbm": SHARED,
     "vae": SHARED,
+    "impute": {"base", "vae"},
 }
 FAMILIES = {"rbm", "vae"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so

@@ -74,7 +74,6 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
         "encoder": [callable, None],
         "decoder": [callable, None],
         "beta": [Interval(Real, 0, None, closed="left")],
-        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
         "n_warmup_iter": [Interval(Integral, 0, None, closed="left")],
     }
 

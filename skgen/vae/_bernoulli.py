@@ -1,5 +1,10 @@
 """BernoulliVAE: a variational autoencoder of binary data."""
 
+from numbers import Integral
+from typing import ClassVar
+
+from sklearn.utils._param_validation import Interval
+
 from skgen.vae._bernoulli_base import BaseBernoulliVAE
 from skgen.vae._imputation import ImputingVAE
 
@@ -191,6 +196,11 @@ class BernoulliVAE(ImputingVAE, BaseBernoulliVAE):
     >>> vae.sample(5).shape
     (5, 64)
     """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseBernoulliVAE._parameter_constraints,
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+    }
 
     def __init__(
         self,

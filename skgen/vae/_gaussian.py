@@ -1,9 +1,11 @@
 """GaussianVAE: a variational autoencoder of real-valued data."""
 
-from typing import Any
+from numbers import Integral
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval
 
 from skgen.vae._gaussian_base import BaseGaussianVAE
 from skgen.vae._imputation import ImputingVAE
@@ -261,6 +263,11 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
     >>> vae.sample(5).shape
     (5, 64)
     """
+
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseGaussianVAE._parameter_constraints,
+        "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+    }
 
     def __init__(
         self,
