@@ -707,3 +707,14 @@ def test_early_stopping_and_warm_starts():
     assert model.n_iter_ > n_iter
     with pytest.raises(ValueError, match="the label 'other'"):
         model.fit(WINE, np.full(len(WINE), "other"))
+
+
+def test_noise_may_be_small_where_y_explains_the_spread():
+    """Samples have the spread of x by that of y: the lower limit counts it."""
+    y = np.arange(300) % 3
+    noise = 0.05 * np.random.RandomState(0).normal(size=(300, 2))
+    x = np.array([[-1.0, 2.0], [0.0, -1.0], [1.0, 0.0]])[y] + noise
+    model = ConditionalGaussianVAE(1, n_iter=300, random_state=0).fit(x, y)
+    assert (model.noise_variance_ < 0.1 * x.var(axis=0)).all()
+    samples, _ = model.sample(5000, random_state=0)
+    np.testing.assert_allclose(samples.std(axis=0), x.std(axis=0), rtol=0.1)
