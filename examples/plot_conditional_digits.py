@@ -1,7 +1,7 @@
 """
-==================================================
+====================================================
 Digits of a class, and what lies between two classes
-==================================================
+====================================================
 
 A conditional variational autoencoder (VAE) learns the distribution of images given
 their class. It draws digits of a class that is asked for. Its latent variables describe

@@ -79,8 +79,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
     sample_posterior : bool, default=False
         Whether `transform` draws missing values instead of giving their means.
         `impute_multiple` has several draws.
-    min_value, max_value : float, array-like of shape (n_features,), "observed" or \
-            None, default=None
+    min_value, max_value : float, array-like, "observed" or None, default=None
         Limits of the filled values: numbers, one for all or one for each feature, or
         the smallest and the largest known value of each feature in `fit`. None means
         that there are no limits but those of integers. Categories have none.
@@ -361,7 +360,7 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
     def impute_multiple(
         self, X: Any, n_imputations: int = 20, *, random_state: Any = None
     ) -> list[Any]:
-        """Impute several times by draws (multiple imputation [3]_).
+        """Impute several times by draws (multiple imputation; Rubin, 1987).
 
         The spread of a result over the imputations says how uncertain the missing
         values make it. The uncertainty of the fitted model itself is not in it; fits

@@ -72,9 +72,9 @@ class ConditionalGaussianVAE(BaseConditionalVAE, BaseGaussianVAE):
         Each step subtracts ``learning_rate * weight_decay`` times the weights
         (AdamW); biases do not decay.
         "auto" is that of :class:`GaussianVAE`.
-    learning_rate_schedule : {"auto", "constant", "linear", "one_cycle"}, \
-            default="auto"
-        How the learning rate moves over the epochs, as in :class:`GaussianVAE`.
+    learning_rate_schedule : str, default="auto"
+        "constant", "linear", "one_cycle" or "auto": how the learning rate moves over
+        the epochs, as in :class:`GaussianVAE`.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         their ELBO has not increased by `tol` for `n_iter_no_change` epochs. The

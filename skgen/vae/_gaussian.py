@@ -100,10 +100,10 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
         latent variables, whichever is smaller: the number of correlations that the rows
         must determine, for each row. At most a tenth of a weight is subtracted in a
         step. With other networks "auto" means 0.
-    learning_rate_schedule : {"auto", "constant", "linear", "one_cycle"}, \
-            default="auto"
-        With "linear" the learning rate falls to zero over `n_iter` epochs; with
-        "one_cycle" it rises during the first 30 % of them and then falls to zero.
+    learning_rate_schedule : str, default="auto"
+        "constant", "linear", "one_cycle" or "auto". With "linear" the learning rate
+        falls to zero over `n_iter` epochs; with "one_cycle" it rises during the first
+        30 % of them and then falls to zero.
         "auto" means "constant" if one of `callbacks` is an `LRScheduler`, and "linear"
         otherwise.
     early_stopping : bool, default=False
