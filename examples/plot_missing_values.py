@@ -1,7 +1,7 @@
 """
-======================================================
+==================================================
 A table with holes: imputation and its uncertainty
-======================================================
+==================================================
 
 A third of the cells of the iris table are removed. `GenerativeImputer` fits a model of
 whole flowers to what is left, and fills the gaps by conditional means. Draws from the
@@ -63,7 +63,7 @@ half = t.ppf(0.975, n_imputations - 1) * np.sqrt(1 + 1 / n_imputations) * std
 covered = (np.abs(mean - X) <= half)[missing].mean()
 print(f"Share of the intervals that hold the true value: {covered:.3f}")
 
-figure, axes = plt.subplots(ncols=2, figsize=(11, 4.5), layout="constrained")
+figure, axes = plt.subplots(figsize=(7, 4.5), layout="constrained")
 length, width = 2, 3
 flowers = np.flatnonzero(missing[:, length])
 flowers = flowers[np.argsort(X[flowers, length], kind="stable")]
@@ -73,7 +73,7 @@ for label, which in [
     ("petal width missing", missing[flowers, width]),
 ]:
     rows = flowers[which]
-    axes[0].errorbar(
+    axes.errorbar(
         place[which],
         mean[rows, length],
         half[rows, length],
@@ -82,13 +82,13 @@ for label, which in [
         elinewidth=1,
         label=label,
     )
-axes[0].plot(place, X[flowers, length], "k.", label="true value")
-axes[0].set(
+axes.plot(place, X[flowers, length], "k.", label="true value")
+axes.set(
     title="Missing petal lengths: intervals of 95 %",
     xlabel="flowers, in the order of the true value",
     ylabel=names[length],
 )
-axes[0].legend(loc="lower right")
+axes.legend(loc="lower right")
 
 # %%
 # What is drawn together
@@ -98,23 +98,28 @@ axes[0].legend(loc="lower right")
 
 both = missing[:, length] & missing[:, width]
 known = ~missing[:, length] & ~missing[:, width]
-axes[1].plot(*X[known][:, [length, width]].T, ".", color="0.75", label="known")
-axes[1].plot(
+figure_of_pairs, axes = plt.subplots(figsize=(6, 4.5), layout="constrained")
+axes.plot(*X[known][:, [length, width]].T, ".", color="0.75", label="known")
+axes.plot(
     *draws[:3, both][..., [length, width]].reshape(-1, 2).T,
     ".",
     color="C0",
     label="three draws",
 )
-axes[1].plot(
+axes.plot(
     *filled[both][:, [length, width]].T, "o", color="C1", label="conditional means"
 )
-axes[1].set(
+axes.set(
     title="Both petal measurements missing", xlabel=names[length], ylabel=names[width]
 )
-axes[1].legend()
+axes.legend()
 
 # __file__ is not defined when sphinx-gallery runs this file and shows the figures.
 if "__file__" in globals():
-    path = Path("missing_values.png").resolve()
-    figure.savefig(path, dpi=150)
-    print(f"Figure: {path}")
+    for name, each in [
+        ("missing_values_intervals.png", figure),
+        ("missing_values_pairs.png", figure_of_pairs),
+    ]:
+        path = Path(name).resolve()
+        each.savefig(path, dpi=150)
+        print(f"Figure: {path}")
