@@ -42,6 +42,14 @@ from skgen.impute._tables import (
     with_repetitions,
 )
 
+# What a limit of filled values may be.
+_LIMIT = [
+    None,
+    Interval(Real, None, None, closed="both"),
+    StrOptions({"observed"}),
+    "array-like",
+]
+
 
 class GenerativeImputer(TransformerMixin, BaseEstimator):
     r"""Fill in missing values by their means under a generative model.
@@ -172,18 +180,8 @@ class GenerativeImputer(TransformerMixin, BaseEstimator):
         "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
         "missing_values": [MissingValues()],
         "sample_posterior": ["boolean"],
-        "min_value": [
-            None,
-            Interval(Real, None, None, closed="both"),
-            StrOptions({"observed"}),
-            "array-like",
-        ],
-        "max_value": [
-            None,
-            Interval(Real, None, None, closed="both"),
-            StrOptions({"observed"}),
-            "array-like",
-        ],
+        "min_value": _LIMIT,
+        "max_value": _LIMIT,
         "add_indicator": ["boolean"],
         "keep_empty_features": ["boolean"],
         "random_state": ["random_state"],

@@ -24,7 +24,7 @@ from skgen.vae._gaussian_start import start_of
 from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
 from skgen.vae._missing import by_completeness
-from skgen.vae._model import VAE, posterior_average
+from skgen.vae._model import VAE, number_of_points, posterior_average
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents
 from skgen.vae._standardization import Standardization, estimate_units
@@ -261,7 +261,7 @@ class BaseGaussianVAE(BaseVAE):
     def _least_noise(self, variance: np.ndarray) -> np.ndarray:
         """Noise with which samples have enough of the variance of each feature."""
         n_latents = self._n_features_out
-        n_points = max(_LEAST_PRIOR_POINTS, 2 ** (2 * n_latents - 1).bit_length())
+        n_points = number_of_points(n_latents, _LEAST_PRIOR_POINTS)
         points = balanced_normal(n_points, n_latents, seed=0).numpy()
         conditions = self._prior_conditions(n_points)
         means = self._apply(

@@ -5,7 +5,7 @@ from math import log
 import torch
 from torch import Tensor
 
-from skgen.vae._model import VAE
+from skgen.vae._model import VAE, decode_points
 
 # Size of the output of a decoder that is computed at a time: it stays in the cache of a
 # CPU.
@@ -54,7 +54,7 @@ def importance_weighted_bound(
                 shape, generator=generator, dtype=mu.dtype, device=mu.device
             )
             z = torch.addcmul(mu[r, None], std[r, None], noise)
-            f = model.of_rows(r).decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+            f = decode_points(model.of_rows(r), z)
             log_weight = model.observation.log_prob(x[r, None], f)
             # log p(z) - log q(z | x)
             log_weight += 0.5 * (noise.square() - z.square()).sum(2)

@@ -10,7 +10,8 @@ from torch import Tensor
 from skgen.training._step import Batch, TrainingStep
 from skgen.vae._fill import LinearFill
 from skgen.vae._kl import kl_standard_normal
-from skgen.vae._model import VAE, posterior_average
+from skgen.vae._missing import observe_incomplete
+from skgen.vae._model import VAE, decode_points, posterior_average
 from skgen.vae._objective import NegativeELBO
 
 
@@ -73,7 +74,7 @@ class ImportanceWeightedELBO(NegativeELBO):
         r"""Negative evidence lower bound, with :math:`\beta = 1` and K = 1."""
         if not batch.x.isnan().any():
             return super().evaluate(model, batch)
-        x = self._observe(model, batch.x, None)
+        x = observe_incomplete(model, batch.x)
         posterior = self._posterior(model, x)
         log_prob = model.observation.log_prob_of_observed
         kl = self._of_known(kl_standard_normal(*posterior).sum(1), x)
@@ -82,7 +83,7 @@ class ImportanceWeightedELBO(NegativeELBO):
         )
 
     def _draws(self, model: VAE, x: Tensor, generator: torch.Generator) -> "_Draws":
-        x = self._observe(model, x, generator)
+        x = observe_incomplete(model, x, generator)
         mu, log_var = self._posterior(model, x)
         shape = len(x), self.n_samples, mu.shape[1]
         noise = torch.randn(
@@ -92,7 +93,7 @@ class ImportanceWeightedELBO(NegativeELBO):
         n_open = self._n_open
         if n_open is not None:
             z = F.pad(z[..., :n_open], (0, z.shape[2] - n_open))
-        f = model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        f = decode_points(model, z)
         log_prob = model.observation.log_prob_of_observed(x[:, None], f)
         log_prob = log_prob - self._scales_of(x)[:, None]
         # log p(z) - log q(z | x) of each latent, (batch, K, n_latents)
@@ -136,13 +137,6 @@ class ImportanceWeightedELBO(NegativeELBO):
             n_rows = weight.sum()
             values = {name: weight * value for name, value in values.items()}
         step.record(n_rows, **{k: v.sum() / n_rows for k, v in values.items()})
-
-    def _observe(
-        self, model: VAE, x: Tensor, generator: torch.Generator | None
-    ) -> Tensor:
-        missing = x.isnan()
-        x = model.observation.observe(x.masked_fill(missing, 0), generator=generator)
-        return x.masked_fill(missing, torch.nan)
 
     def _posterior(self, model: VAE, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance of q of observations, (batch, n_latents) each."""

@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from skgen.sampling import balanced_normal
-from skgen.vae._model import VAE
+from skgen.vae._model import VAE, decode_points, number_of_points
 
-# Points of the integrals over the posterior: this many, or at least two a latent.
-_MIN_POINTS = 32
 # Linearisations of the decoder, one after another.
 _N_ROUNDS = 8
 # Size of the output of a decoder that is computed at a time: it stays in the cache of a
@@ -236,21 +234,32 @@ def average_over(
     return torch.cat(parts)
 
 
-def observe_incomplete(model: VAE, x: Tensor) -> Tensor:
-    """Compute what is observed of incomplete data, as a function of each row."""
+def observe_incomplete(
+    model: VAE, x: Tensor, generator: torch.Generator | None = None
+) -> Tensor:
+    """Compute what is observed of incomplete data, by `Observation.observe`.
+
+    Parameters
+    ----------
+    model : VAE
+        The model.
+    x : Tensor of shape (n_rows, n_features)
+        Data, in which NaN marks what is missing.
+    generator : torch.Generator or None
+        Source of randomness; None means that the result is a function of each row.
+
+    Returns
+    -------
+    x : Tensor of shape (n_rows, n_features)
+        Observations, with NaN where it was.
+    """
     missing = x.isnan()
-    observed = model.observation.observe(x.masked_fill(missing, 0), generator=None)
+    observed = model.observation.observe(x.masked_fill(missing, 0), generator=generator)
     return observed.masked_fill(missing, torch.nan)
 
 
-def decode_points(model: VAE, z: Tensor) -> Tensor:
-    """Output of the decoder at (n_rows, n_points, n_latents), in the same way."""
-    return model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
-
-
 def _points(n_latents: int) -> Tensor:
-    n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
-    return balanced_normal(n_points, n_latents, seed=0)
+    return balanced_normal(number_of_points(n_latents), n_latents, seed=0)
 
 
 def _best_posterior(

@@ -13,11 +13,10 @@ from torch import Tensor
 from skgen.sampling import balanced_normal
 from skgen.vae._missing import (
     GaussianPosterior,
-    decode_points,
     observe_incomplete,
     posterior_of_observed,
 )
-from skgen.vae._model import VAE
+from skgen.vae._model import VAE, decode_points
 
 # Size of the output of a decoder that is computed at a time: it stays in the cache of a
 # CPU.

@@ -105,6 +105,43 @@ class VAE(nn.Module):
         return self.observation.sample(self.decode(z), generator=generator)
 
 
+def number_of_points(n_latents: int, least: int | None = None) -> int:
+    """Choose the number of points of an integral over latent variables.
+
+    Parameters
+    ----------
+    n_latents : int
+        Number of latent variables.
+    least : int or None
+        The least number of points, a power of 2; None means 32.
+
+    Returns
+    -------
+    n_points : int
+        A power of 2, and at least two points for each latent variable.
+    """
+    least = _MIN_POINTS if least is None else least
+    return max(least, 2 ** (2 * n_latents - 1).bit_length())
+
+
+def decode_points(model: VAE, z: Tensor) -> Tensor:
+    """Output of the decoder at several points of each row.
+
+    Parameters
+    ----------
+    model : VAE
+        The model.
+    z : Tensor of shape (n_rows, n_points, n_latents)
+        The points.
+
+    Returns
+    -------
+    f : Tensor of shape (n_rows, n_points, n_features)
+        The output.
+    """
+    return model.decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+
+
 def posterior_average(
     model: VAE,
     x: Tensor,
@@ -147,7 +184,7 @@ def posterior_average(
     mu, log_var = posterior
     std = (0.5 * log_var).exp()
     n_latents = mu.shape[1]
-    n_points = max(_MIN_POINTS, 2 ** (2 * n_latents - 1).bit_length())
+    n_points = number_of_points(n_latents)
     if model.n_points is None or pairs:
         points = balanced_normal(n_points, n_latents, seed=0).to(mu)
     else:
@@ -163,7 +200,7 @@ def posterior_average(
     for block in (slice(r, r + rows) for r in range(0, len(x), rows)):
         at = points[block] if pairs else points
         z = torch.addcmul(mu[block, None], std[block, None], at)
-        f = model.of_rows(block).decode(z.flatten(0, 1)).unflatten(0, z.shape[:2])
+        f = decode_points(model.of_rows(block), z)
         parts.append(function(x[block, None], f).mean(1))
     return torch.cat(parts)
 
