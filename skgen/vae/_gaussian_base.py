@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skgen.base import Phase
 from skgen.base._fitting import State
+from skgen.base._standardization import Standardization, estimate_units
 from skgen.nn import GaussianObservation
 from skgen.sampling import balanced_normal
 from skgen.training import RowSource
@@ -27,7 +28,6 @@ from skgen.vae._missing import by_completeness
 from skgen.vae._model import VAE, number_of_points, posterior_average
 from skgen.vae._objective import NegativeELBO
 from skgen.vae._schedule import StagedLatents
-from skgen.vae._standardization import Standardization, estimate_units
 
 # The least number of training steps that is divided into stages.
 _STEPS_FOR_STAGES = 1000

@@ -5,16 +5,16 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from skgen.training import RowSource
-from skgen.training._rows import spread_index
-from skgen.vae._incomplete_start import completed
-from skgen.vae._linear_start import least_squares, probabilistic_pca
-from skgen.vae._standardization import (
+from skgen.base._standardization import (
     LEAST_NOISE,
     noise_floor,
     spread_rows,
     sums_of_powers,
 )
+from skgen.training import RowSource
+from skgen.training._rows import spread_index
+from skgen.vae._incomplete_start import completed
+from skgen.vae._linear_start import least_squares, probabilistic_pca
 
 # Size of the table from which principal components are computed: a second of work.
 _MOST_NUMBERS = 2**22

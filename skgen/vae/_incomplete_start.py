@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from skgen.base._standardization import check_columns_known, spread_rows
 from skgen.base._validation import has_gaps
 from skgen.training import RowSource
-from skgen.vae._standardization import check_columns_known, spread_rows
 
 # Steps of EM, at most, and the relative change of a noise variance that ends them.
 _N_STEPS, _CHANGE = 100, 1e-3

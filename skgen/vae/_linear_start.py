@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from skgen.vae._standardization import LEAST_NOISE
+from skgen.base._standardization import LEAST_NOISE
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from skgen import BernoulliVAE, GaussianVAE
-from skgen.training._rows import row_source
-from skgen.vae._standardization import (
+from skgen.base._standardization import (
     Standardization,
     estimate_units,
     noise_floor,
     spread_rows,
 )
+from skgen.training._rows import row_source
 
 WINE = load_wine().data
 RNG = np.random.RandomState(0)
@@ -176,7 +176,7 @@ def test_units_are_weighted():
 @pytest.mark.parametrize("block", [1, 3 * 70, 10**6])
 def test_blocks_of_rows_of_any_size(block, monkeypatch):
     """Of one row, of 70, and of all."""
-    monkeypatch.setattr("skgen.vae._standardization._BLOCK_SIZE", block)
+    monkeypatch.setattr("skgen.base._standardization._BLOCK_SIZE", block)
     X = np.random.RandomState(0).normal(size=(200, 3))
     X[[3, 80, 170], 0], X[[0, 199], 1] = [1e5, -1e6, 1e4], [-1e7, 1e3]
     with pytest.warns(UserWarning, match="implausible values") as record:

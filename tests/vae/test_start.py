@@ -13,13 +13,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 from skgen import GaussianVAE
+from skgen.base._standardization import Standardization, noise_floor
 from skgen.nn import GaussianObservation
 from skgen.training._rows import row_source
 from skgen.vae._architecture import Architecture
 from skgen.vae._gaussian_start import start_of
 from skgen.vae._linear_start import probabilistic_pca
 from skgen.vae._model import VAE, elbo
-from skgen.vae._standardization import Standardization, noise_floor
 
 WINE = StandardScaler().fit_transform(load_wine().data)
 TINY = 1e-6

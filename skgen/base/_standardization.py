@@ -1,4 +1,4 @@
-"""The units in which a VAE of real values sees data, and bounds for bad cells."""
+"""The units in which a model of real values sees data, and bounds for bad cells."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
