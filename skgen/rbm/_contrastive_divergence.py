@@ -1,5 +1,6 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -186,6 +187,27 @@ class ContrastiveDivergence(Objective):
         offsets = self.visible_offset, self.hidden_offset
         gradient = self._gradient(space, batch, self._sgd.scale, offsets)
         self._sgd.step(*gradient, factor_dtype=self.factor_dtype)
+
+    def training_steps(
+        self, model: RBM, batches: Iterable[Batch], step: TrainingStep
+    ) -> None:
+        """Take a step for each of several mini-batches; see `Objective`."""
+        coming = iter(batches)
+        for batch in coming:
+            step.batch = batch
+            self.training_step(model, batch, step)
+            joint = self._joint
+            if joint is not None and self._goes_on_alone(batch, step):
+                self._loss.n_steps += joint.run(coming, self._bits, step)
+
+    def _goes_on_alone(self, batch: Batch, step: TrainingStep) -> bool:
+        """Whether the steps after this one are a `JointStep` and nothing else."""
+        return (
+            batch.weight is None
+            and not step.callbacks_between
+            and self.trajectory is None
+            and not self._is_sampled
+        )
 
     def _begin_epoch(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         self._step, self._sgd = step, in_place_sgd(model, step, self._sgd)

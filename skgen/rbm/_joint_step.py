@@ -1,5 +1,6 @@
 """The training step of a Bernoulli RBM with all parameters in one matrix."""
 
+from collections.abc import Iterable
 from operator import is_
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.sampling import RandomBits
+from skgen.training._step import Batch
 
 # Numbers to a multiple of which the rows of a matrix are padded: each begins at a
 # cache line then, as matrix products are slower where it does not.
@@ -117,6 +119,34 @@ class JointStep:
                 self._all, n_rows, self._states, centered=self.offsets is not None
             )
         return space
+
+    def run(self, batches: Iterable[Batch], bits: RandomBits, step: Any) -> int:
+        """Take a step for each of several mini-batches of bits without weights.
+
+        Parameters
+        ----------
+        batches : iterable of Batch
+            The mini-batches.
+        bits : RandomBits
+            Source of randomness.
+        step : TrainingStep
+            Is given each of them as its `batch`.
+
+        Returns
+        -------
+        n_steps : int
+            Number of steps.
+        """
+        n_steps = 0
+        for batch in batches:
+            step.batch, x = batch, batch.x
+            space = self.space(x.shape[0])
+            if x is not space.data:
+                space.data.copy_(x)
+            self.sample_phases(space, bits)
+            self.ascend(space, bits)
+            n_steps += 1
+        return n_steps
 
     def sample_phases(self, space: "_Space", bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""

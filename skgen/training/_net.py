@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatch
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import torch
@@ -22,10 +23,10 @@ from skgen.training._snapshot import Snapshot
 from skgen.training._step import Batch, NamedParameters, TrainingStep
 from skgen.training._torch_state import plain_torch
 
-# Mini-batches between two checks that the parameters are still finite.
-_BATCHES_A_CHECK = 100
 # Mini-batches from one to the next of which more is recorded.
 _BATCHES_A_RECORD = 16
+# Mini-batches between two checks that the parameters are still finite.
+_BATCHES_A_CHECK = 6 * _BATCHES_A_RECORD
 # Rows that are scored at a time.
 _ROWS_A_SCORE = 1024
 # Callbacks that belong to an epoch: without what they record it is not whole.
@@ -305,32 +306,63 @@ class GenerativeNet(NeuralNet):
         step = self._training_step(named)
         step.callbacks_between = listens or step.gradients_are_watched
         parameters = [parameter for _, parameter in named]
-        n_trained = self._n_trained
-        moves = objective.n_warmup or self.learning_rate_schedule != "constant"
-        self._move_on(n_trained)
+        self._move_on(self._n_trained)
         with torch.set_grad_enabled(objective.differentiates):
-            for count, batch in enumerate(batches):
-                if moves:
-                    self._move_on(n_trained + count / len(batches))
-                if listens:
-                    self._notify_begin(batch, training=True)
-                step.batch, step.records = batch, count % _BATCHES_A_RECORD == 0
-                objective.training_step(model, batch, step)
-                objective.after_step(model)
-                if listens:
-                    self._notify_end(batch, training=True)
-                if count % _BATCHES_A_CHECK == _BATCHES_A_CHECK - 1:
-                    self._check_finite(parameters)
+            if listens or self._moves_in_an_epoch:
+                self._step_by_step(batches, step, parameters, listens=listens)
+            else:
+                self._step_in_runs(batches, step, parameters)
         self._check_finite(parameters)
         if not listens:
             # One row stands for all: skorch's Checkpoint and LRScheduler read it.
-            self._row["batches"].append({"train_batch_size": len(batch.x)})
+            self._row["batches"].append({"train_batch_size": len(step.batch.x)})
         self._row["train_batch_count"] = len(batches)
         for name, value in step.recorded_means().items():
             self.record(f"train_{name}", value)
         self._n_trained += 1
         if self.phase:
             self._row["phase"] = self.phase
+
+    def _step_by_step(
+        self,
+        batches: DeviceBatches,
+        step: TrainingStep,
+        parameters: list[nn.Parameter],
+        *,
+        listens: bool,
+    ) -> None:
+        """Train on each mini-batch, with what is to be done between two of them."""
+        objective, model, moves = self.criterion_, self.module_, self._moves_in_an_epoch
+        n_trained, n_batches = self._n_trained, len(batches)
+        for count, batch in enumerate(batches):
+            if moves:
+                self._move_on(n_trained + count / n_batches)
+            if listens:
+                self._notify_begin(batch, training=True)
+            step.batch, step.records = batch, count % _BATCHES_A_RECORD == 0
+            objective.training_step(model, batch, step)
+            objective.after_step(model)
+            if listens:
+                self._notify_end(batch, training=True)
+            if (count + 1) % _BATCHES_A_CHECK == 0:
+                self._check_finite(parameters)
+
+    def _step_in_runs(
+        self,
+        batches: DeviceBatches,
+        step: TrainingStep,
+        parameters: list[nn.Parameter],
+    ) -> None:
+        """Train on mini-batches, between which nothing else is to be done."""
+        train, model = self.criterion_.training_steps, self.module_
+        coming = iter(batches)
+        for count in range(0, len(batches), _BATCHES_A_RECORD):
+            if count and count % _BATCHES_A_CHECK == 0:
+                self._check_finite(parameters)
+            step.records = True
+            train(model, islice(coming, 1), step)
+            step.records = False
+            train(model, islice(coming, _BATCHES_A_RECORD - 1), step)
 
     def _training_step(self, named_parameters: NamedParameters) -> TrainingStep:
         return TrainingStep(
@@ -365,6 +397,12 @@ class GenerativeNet(NeuralNet):
             if row.get(f"{name}_best"):
                 return row[name]
         return float("inf")
+
+    @property
+    def _moves_in_an_epoch(self) -> bool:
+        """Whether the objective or the learning rate changes from step to step."""
+        is_constant = self.learning_rate_schedule == "constant"
+        return bool(self.criterion_.n_warmup) or not is_constant
 
     def _move_on(self, epoch: float) -> None:
         """Set how far the training is, for the objective and the learning rate."""

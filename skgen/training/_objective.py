@@ -1,5 +1,6 @@
 """The seam between a family of models and its training."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -86,6 +87,30 @@ class Objective(nn.Module):
         else:
             total = batch.weight.sum()
             step.record(total, loss=mean * n_rows / total)
+
+    def training_steps(
+        self, model: Any, batches: Iterable[Batch], step: TrainingStep
+    ) -> None:
+        """Take a step for each of several mini-batches.
+
+        The net calls it where nothing happens between them: the learning rate and what
+        is recorded stay the same, and no callback is called. By default each step is a
+        call of `training_step` and one of `after_step`. An objective whose steps are
+        short may go through the mini-batches in fewer instructions.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained, changed in place.
+        batches : iterable of Batch
+            The mini-batches, each of which may lie in the memory of the one before.
+        step : TrainingStep
+            As in `training_step`. Its `batch` is the last of them afterwards.
+        """
+        for batch in batches:
+            step.batch = batch
+            self.training_step(model, batch, step)
+            self.after_step(model)
 
     def after_step(self, model: Any) -> None:
         """Follow the model after each training step; an average of weights does.

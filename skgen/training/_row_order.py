@@ -102,9 +102,12 @@ def _extremes(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
         return low.ravel().astype(np.float64), high.ravel().astype(np.float64)
     low, high = np.full((2, rows.shape[1]), [[np.inf], [-np.inf]])
     for block in _blocks(rows):
-        x = block.cpu().numpy()
-        low = np.fmin(low, np.fmin.reduce(x, axis=0))
-        high = np.fmax(high, np.fmax.reduce(x, axis=0))
+        x = block.cpu()
+        # Twice as fast as numpy's, which pass over NaN.
+        least, largest = x.amin(0).numpy(), x.amax(0).numpy()
+        if np.isnan(least).any():
+            least, largest = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+        low, high = np.fmin(low, least), np.fmax(high, largest)
     return low, high
 
 

@@ -13,8 +13,8 @@ from torch import Tensor
 # need memory, too.
 _LARGEST_SHARE = 0.8
 # Rows whose sum is taken in the precision of the data, before these sums are added up
-# in double precision: exact for bits.
-_ROWS_A_SUM = 256
+# in double precision: exact for bits. Where the data are in double precision, more.
+_ROWS_A_SUM, _DOUBLE_ROWS_A_SUM = 256, 4096
 # Rows of a sparse matrix that are copied at a time, in another order.
 _SPARSE_ROWS_A_SUM = 4096
 
@@ -82,7 +82,9 @@ class RowSource(ABC):
     def column_sums(self) -> np.ndarray:
         """Sum all rows times their weights, float64, shape (n_features,)."""
         total = np.zeros(self.shape[1])
-        for block, weight in self.weighted_blocks(_ROWS_A_SUM):
+        is_double = self.dtype == torch.float64
+        n_rows = _DOUBLE_ROWS_A_SUM if is_double else _ROWS_A_SUM
+        for block, weight in self.weighted_blocks(n_rows):
             x = block.cpu().numpy()
             total += (np.ones(len(x), x.dtype) if weight is None else weight) @ x
         return total

@@ -58,6 +58,15 @@ class Training:
                 self.objective.training_step(self.model, Batch(self.rows[:n]), step)
         return self
 
+    def run_together(self, sizes=(10, 10, 7), *, weight=None, between=False):
+        """Take an epoch by one call of `training_steps`; return the step."""
+        step = epoch_of(self.model, self.sgd, self.generator)
+        step.callbacks_between, step.records = between, True
+        batches = (Batch(self.rows[:n], None, weight) for n in sizes)
+        with torch.no_grad():
+            self.objective.training_steps(self.model, batches, step)
+        return step
+
     def state(self):
         velocities = [s["momentum_buffer"] for s in self.sgd.state.values() if s]
         tensors = [*self.model.parameters(), *self.objective.buffers(), *velocities]
@@ -76,6 +85,35 @@ def assert_same(one, other):
 
 def is_joint(training):
     return training.objective._joint is not None
+
+
+@pytest.mark.parametrize("between", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"persistent": False}, {"momentum": 0.7}, {"sampled": True}],
+    ids=str,
+)
+def test_steps_together_are_steps_one_by_one(options, between):
+    sizes = (10, 10, 7, 10)
+    one_by_one = Training(jointly=True, **options).run(sizes)
+    together = Training(jointly=True, **options)
+    step = together.run_together(sizes, between=between)
+    assert_same(one_by_one, together)
+    assert len(step.batch.x) == sizes[-1]
+    # Only the first step of an epoch is due for an estimate; all are counted.
+    assert together.objective._loss.n_steps == len(sizes) - 1
+    assert len(step.recorded_means()) == 1
+
+
+def test_steps_together_with_sample_weights():
+    weight = torch.linspace(0.2, 1.8, 10, dtype=torch.float64)
+    both = [Training(jointly=way) for way in (True, False)]
+    for training in both:
+        training.run_together((10, 10), weight=weight)
+    assert_same(*both)
+    unweighted = Training(jointly=True)
+    unweighted.run_together((10, 10))
+    assert np.abs(unweighted.state()[0] - both[0].state()[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("persistent", [True, False])
