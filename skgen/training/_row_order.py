@@ -106,7 +106,8 @@ def _extremes(rows: RowSource) -> tuple[np.ndarray, np.ndarray]:
         # Twice as fast as numpy's, which pass over NaN.
         least, largest = x.amin(0).numpy(), x.amax(0).numpy()
         if np.isnan(least).any():
-            least, largest = np.fmin.reduce(x, axis=0), np.fmax.reduce(x, axis=0)
+            known = x.numpy()
+            least, largest = (f.reduce(known, axis=0) for f in (np.fmin, np.fmax))
         low, high = np.fmin(low, least), np.fmax(high, largest)
     return low, high
 
