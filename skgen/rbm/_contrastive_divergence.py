@@ -196,9 +196,9 @@ class ContrastiveDivergence(Objective):
         for batch in coming:
             step.batch = batch
             self.training_step(model, batch, step)
-            joint = self._joint
-            if joint is not None and self._goes_on_alone(batch, step):
-                self._loss.n_steps += joint.run(coming, self._bits, step)
+            joint, loss = self._joint, self._loss
+            if joint and loss and self._goes_on_alone(batch, step):
+                loss.n_steps += joint.run(coming, self._bits, step)
 
     def _goes_on_alone(self, batch: Batch, step: TrainingStep) -> bool:
         """Whether the steps after this one are a `JointStep` and nothing else."""
