@@ -31,6 +31,13 @@ class CopiesCallbacks(BaseEstimator):
             state["callbacks"] = None
         return state
 
+    def _attributes_to_save(self) -> dict[str, Any]:
+        """Return what a file of the estimator holds: the net and callbacks are not."""
+        state = self._without_nets(self.__dict__)
+        if self.__sklearn_is_fitted__():
+            state["callbacks"] = None
+        return state
+
     def __copy__(self) -> Any:
         """Copy, with the callbacks; what a fit changes in place is not shared."""
         state = self._without_nets(self.__dict__)

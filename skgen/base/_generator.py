@@ -29,6 +29,7 @@ from skgen.base._fitting import (
     holds_out_rows,
 )
 from skgen.base._python_scalars import python_scalars
+from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
@@ -48,7 +49,7 @@ _BLOCK_SIZE = 2**23
 _COPIED_BLOCK_SIZE = 2**20
 
 
-class BaseGenerator(DensityMixin, CopiesCallbacks, ABC):
+class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     """Base of all generative estimators.
 
     The fitted state is a dict of arrays (and of what else is plain Python), which are

@@ -1,6 +1,7 @@
 """Learning from incomplete rows by a model of bits, which takes complete ones only."""
 
 import copy
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from skgen.base._training_data import TrainingData
 _STEPS_A_ROUND = 10
 
 
+@dataclass(frozen=True, eq=False)
 class BitCode:
     r"""Each feature coded by bits, and back.
 
@@ -19,7 +21,7 @@ class BitCode:
     value of the feature, is above :math:`(k - \frac{1}{2}) / K`. The mean of the bits,
     or of their probabilities, is the value to within half a level.
 
-    Parameters
+    Attributes
     ----------
     low, high : ndarray of shape (n_features,)
         The smallest and the largest known value of each feature.
@@ -27,8 +29,9 @@ class BitCode:
         Number of bits of a feature.
     """
 
-    def __init__(self, low: np.ndarray, high: np.ndarray, n_levels: int):
-        self.low, self.high, self.n_levels = low, high, n_levels
+    low: np.ndarray
+    high: np.ndarray
+    n_levels: int
 
     def encode(self, X: np.ndarray) -> np.ndarray:
         """Encode each feature by bits, (n_samples, n_features * n_levels)."""

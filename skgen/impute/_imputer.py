@@ -27,6 +27,7 @@ from sklearn.utils.validation import (
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import draw_seed
 from skgen.base._python_scalars import python_arguments, python_scalars
+from skgen.base._saving import SavesMixin
 from skgen.base._training_data import without_weightless
 from skgen.impute._bits import BitCode, fit_in_rounds
 from skgen.impute._columns import Column, decode, encode, numeric_column
@@ -51,7 +52,7 @@ _LIMIT = [
 ]
 
 
-class GenerativeImputer(TransformerMixin, BaseEstimator):
+class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
     r"""Fill in missing values by their means under a generative model.
 
     The model p(x) of whole rows learns from what is known of each row. Then each
