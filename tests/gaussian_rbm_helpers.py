@@ -87,7 +87,7 @@ class Mixture:
     @classmethod
     def of(cls, model):
         """That of an estimator."""
-        n_hidden, n_visible = model.components_.shape
+        n_visible = model.components_.shape[1]
         mixture = cls.__new__(cls)
         mixture.W, mixture.b = model.components_, model.intercept_hidden_
         mixture.c = model.intercept_visible_

@@ -72,9 +72,37 @@ def gaussian_pseudo_log_likelihood(
     a = model.hidden_inputs(v).double()
     std, z, slopes = standardised(model, v, columns)
     total = -std.log().sum().expand(len(v)).clone()
-    for slope, here in zip(slopes, z.T, strict=True):
-        total += log_conditionals(a, slope[None], here)
+    # Of a few rows, several units at a time: time depends on the number of operations.
+    together = max(1, _tile(v) // (_NODES_AN_INTERVAL * a.numel()))
+    for slope, here in zip(slopes.split(together), z.T.split(together), strict=True):
+        if len(slope) == 1:
+            total += log_conditionals(a, slope, here[0])
+        else:
+            total += conditionals_of_pairs(a, slope, here.T).sum(1)
     return (total * (n_visible / len(columns))).to(v.dtype)
+
+
+def conditionals_of_pairs(a: Tensor, slopes: Tensor, z: Tensor) -> Tensor:
+    """Compute log-densities of several units, each given all others.
+
+    Parameters
+    ----------
+    a : Tensor of shape (n, n_hidden), dtype=float64
+        Inputs of the hidden units given all visible ones.
+    slopes : Tensor of shape (n_units, n_hidden), dtype=float64
+        Derivatives of these inputs by the state of each unit.
+    z : Tensor of shape (n, n_units), dtype=float64
+        States of the units, as in `log_conditionals`.
+
+    Returns
+    -------
+    log_p : Tensor of shape (n, n_units)
+        Log-densities of z, in nats.
+    """
+    log_p = log_conditionals(
+        a.repeat_interleave(len(slopes), 0), slopes.repeat(len(a), 1), z.flatten()
+    )
+    return log_p.view_as(z)
 
 
 def standardised(
@@ -258,7 +286,7 @@ def _rises(inputs: Sequence[Tensor], slope: Tensor, k: Tensor) -> Tensor:
     largest = (k.abs().amax() * slope.abs().amax()).item()
     size = max(1, min(_FACTORS_A_LOG, int(_LARGEST_EXPONENT / max(largest, 1e-6))))
     size = 1 << (size.bit_length() - 1)  # factors are multiplied by halves
-    tile = _TILE_OF_CPU if k.device.type == "cpu" else _TILE_OF_GPU
+    tile = _tile(k)
     n_k = max(1, min(len(k), tile // n_hidden))
     n_rows = max(1, tile // (n_hidden * n_k))
     for nodes in _slices(len(k), n_k):
@@ -296,6 +324,10 @@ def _sum_of_logs(inputs: list[Tensor], parts: tuple[Tensor, ...], size: int) -> 
         left, right = factor.tensor_split(2, dim=2)
         factor, size = left.mul_(right), size // 2
     return factor.log_().sum(2).add_(lacking)
+
+
+def _tile(x: Tensor) -> int:
+    return _TILE_OF_CPU if x.device.type == "cpu" else _TILE_OF_GPU
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

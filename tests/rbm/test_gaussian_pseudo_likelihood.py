@@ -53,7 +53,9 @@ def test_quadrature_of_higher_order():
     model = GaussianBernoulliRBM(*map(torch.tensor, (W, b, c, np.log(s2))))
 
     def log_f(x):
-        return -((x - c) ** 2 / (2 * s2)).sum() + np.logaddexp(0, b + W @ (x / s2)).sum()
+        return (
+            -((x - c) ** 2 / (2 * s2)).sum() + np.logaddexp(0, b + W @ (x / s2)).sum()
+        )
 
     for x, got in zip(v, score(model, v), strict=True):
         expected = 0.0
