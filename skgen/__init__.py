@@ -1,6 +1,6 @@
 """Generative models for scikit-learn."""
 
-from skgen.rbm import BernoulliRBMGPU
+from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 from skgen.vae import (
     BernoulliVAE,
     ConditionalBernoulliVAE,
@@ -13,6 +13,7 @@ __all__ = [
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
     "ConditionalGaussianVAE",
+    "GaussianRBM",
     "GaussianVAE",
 ]
 __version__ = "0.1.0"
