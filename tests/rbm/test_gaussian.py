@@ -367,3 +367,11 @@ def test_mixed_precision():
 def test_chains_of_training_are_on_the_device_of_the_net(fitted):
     assert fitted.net_.criterion_.chains.device == torch.device("cpu")
     assert fitted.h_samples_.shape == (100, 5)
+
+
+def test_chains_start_at_independent_features_like_the_data(fitted):
+    v = fitted.sample(20_000, n_gibbs_steps=0, random_state=0)
+    error = IRIS.std(0) / np.sqrt(len(v))
+    assert (np.abs(v.mean(0) - IRIS.mean(0)) < 5 * error).all()
+    np.testing.assert_allclose(v.std(0), IRIS.std(0), rtol=0.03)
+    assert np.abs(np.corrcoef(v.T) - np.eye(4)).max() < 0.04
