@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skgen.nn import BernoulliObservation
 from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
-from skgen.rbm._joint_step import JointStep, joint_step
+from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._training_loss import TrainingLoss
@@ -219,7 +219,22 @@ class ContrastiveDivergence(Objective):
         elif not (
             joint and joint.holds(model, self.chains) and joint.goes_on(self._sgd)
         ):
-            self._joint = joint_step(self, model, self._sgd, offset_rate=_OFFSET_RATE)
+            self._joint = self._joint_step(model, self._sgd)
+
+    def _joint_step(self, model: Any, sgd: InPlaceSGD) -> JointStep | None:
+        """Return what steps a model in few operations, if it can be stepped so."""
+        if not may_step_jointly(self, model, BernoulliRBM):
+            return None
+        return JointStep(model, sgd, **self._arguments_of_joint_step())
+
+    def _arguments_of_joint_step(self) -> dict[str, Any]:
+        mu, lam = self.visible_offset, self.hidden_offset
+        return {
+            "chains": self.chains,
+            "offsets": None if mu is None or lam is None else (mu, lam),
+            "n_steps": self.n_steps,
+            "offset_rate": _OFFSET_RATE,
+        }
 
     def _follow_callbacks(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         """Step otherwise where a callback has replaced or frozen parameters."""

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from skgen.nn._rounding import rounded
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
+from skgen.rbm._gaussian_joint_step import GaussianJointStep
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
 from skgen.rbm._gaussian_pseudo_likelihood import (
     conditionals_of_pairs,
@@ -14,6 +15,8 @@ from skgen.rbm._gaussian_pseudo_likelihood import (
     standardised,
 )
 from skgen.rbm._gaussian_units import GaussianUnits
+from skgen.rbm._gradient_ascent import InPlaceSGD
+from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._training_loss import TrainingLoss
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
@@ -137,6 +140,17 @@ class _GaussianTraining(nn.Module):
         if parameters.shares_variance:
             by_z = by_z.mean(0, keepdim=True)
         return by_weight, None, [*biases, by_z]
+
+    def _joint_step(self: Any, model: Any, sgd: InPlaceSGD) -> JointStep | None:
+        if not may_step_jointly(self, model, GaussianBernoulliRBM):
+            return None
+        return GaussianJointStep(
+            model,
+            sgd,
+            variance_rate=_VARIANCE_RATE,
+            limits=(self.least_log_variance, self.largest_log_variance),
+            **self._arguments_of_joint_step(),
+        )
 
     @torch.no_grad()
     def evaluate(self, model: Any, batch: Batch) -> Tensor:

@@ -78,7 +78,7 @@ class JointStep:
         self.offset_rate = offset_rate
         parameters = model.weight, model.hidden_bias, model.visible_bias
         self._all = _joined(*parameters)
-        self._velocity = _joined(*sgd.velocities) if sgd.velocities else None
+        self._velocity = _joined(*sgd.velocities[:3]) if sgd.velocities else None
         n_hidden, n_visible = model.weight.shape
         self._weight = self._all[:n_hidden, :n_visible]
         self._to_hidden = self._all[:n_hidden].T
@@ -158,12 +158,16 @@ class JointStep:
             if step:
                 mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
                 bits.bernoulli(space.negative, out=space.h)
-            mean = mm(space.h_and_1, to_visible, out=space.visible_mean).sigmoid_()
-            bits.bernoulli(mean, out=space.ends)
+            mm(space.h_and_1, to_visible, out=space.visible_mean)
+            self._sample_visible(space, bits)
         if self.chains is None:
             mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
         else:  # data and chains share one product
             mm(space.right, to_hidden, out=space.hidden_mean).sigmoid_()
+
+    def _sample_visible(self, space: Any, bits: RandomBits) -> None:
+        """Draw the visible states of the chains, given their total inputs."""
+        bits.bernoulli(space.visible_mean.sigmoid_(), out=space.ends)
 
     def ascend(self, space: "_Space", bits: RandomBits) -> None:
         """Draw the next hidden states, and step along the gradient."""
@@ -174,7 +178,7 @@ class JointStep:
             space.rescale(scale)
         if self.offsets is None:
             torch.mul(space.hidden_mean, space.row_weights, out=space.left_means)
-            self._move(space.left_transposed, space.right)
+            self._move(space, space.left_transposed, space.right)
             return
         (mu, lam), rate = self.offsets, self.offset_rate
         addmv, sub = torch.addmv, torch.sub
@@ -185,9 +189,9 @@ class JointStep:
         sub(space.hidden_mean, lam, out=hidden)
         addmv(ones, hidden, lam, alpha=-1, out=space.left_rest)
         space.left.mul_(space.row_weights)
-        self._move(space.left_transposed, space.centered_right)
+        self._move(space, space.left_transposed, space.centered_right)
 
-    def _move(self, left: Tensor, right: Tensor) -> None:
+    def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
         """Step along the gradient ``left @ right``."""
         group = self.sgd.group
         rate, decay = group["lr"], group["weight_decay"]
@@ -296,36 +300,13 @@ def _ones(like: Tensor, n_rows: int, n_columns: int) -> Tensor:
     return like.new_ones(n_rows, n_padded)[:, :n_columns]
 
 
-def joint_step(
-    objective: Any, model: Any, sgd: InPlaceSGD, *, offset_rate: float
-) -> JointStep | None:
-    """Return what steps a model in few operations, if it can be stepped so.
+def may_step_jointly(objective: Any, model: Any, kind: type[RBM]) -> bool:
+    """Whether a `JointStep` of models of one kind does what an objective asks for.
 
-    Parameters
-    ----------
-    objective : ContrastiveDivergence
-        The objective.
-    model : RBM
-        The model.
-    sgd : InPlaceSGD
-        Steps its parameters.
-    offset_rate : float
-        As in `JointStep`.
-
-    Returns
-    -------
-    step : JointStep or None
-        None for units that are not binary, and where factors are rounded.
+    It does not where factors are rounded, and where a subclass may do anything else.
     """
-    binary = type(model) is BernoulliRBM
-    if not binary or not objective.steps_jointly or objective.factor_dtype is not None:
-        return None
-    offsets = objective.visible_offset, objective.hidden_offset
-    return JointStep(
-        model,
-        sgd,
-        objective.chains,
-        None if offsets[0] is None or offsets[1] is None else offsets,
-        n_steps=objective.n_steps,
-        offset_rate=offset_rate,
+    return (
+        type(model) is kind
+        and objective.steps_jointly
+        and objective.factor_dtype is None
     )
