@@ -41,7 +41,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     """
 
     _score_name = "pseudo-likelihood"
-    _required_state = PARAMETERS
+    _required_state: ClassVar[tuple[str, ...]] = PARAMETERS
     _state_names: ClassVar[tuple[str, ...]] = (
         *PARAMETERS,
         "h_samples_",
@@ -51,7 +51,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     )
 
     # What its state is: of the visible units depends how a model is made of it.
-    _state_class: ClassVar[type[RBMState]]
+    _state_class: ClassVar[Callable[..., RBMState]]
 
     @abstractmethod
     def _valid_states(self, X: Any) -> Any:

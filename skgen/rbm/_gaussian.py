@@ -432,7 +432,8 @@ class GaussianRBM(TrainableRBM):
         return units.of_array(rows, dtype)
 
     def _described(self, rows: RowSource, state: RBMState) -> State:
-        units, new = state.get("_units"), {}
+        units = state.get("_units")
+        new: State = {}
         if units is None:
             names = getattr(self, "feature_names_in_", None)
             units = estimate_units(rows, per_feature=self._per_feature, names=names)

@@ -94,9 +94,9 @@ class GaussianBernoulliRBM(RBM):
         """
         with torch.no_grad():
             visible = self.visible.interpolate(other.visible, t)
-            weights = (m.weight / m.variance for m in (self, other))
+            start, end = (m.weight / m.variance for m in (self, other))
             return GaussianBernoulliRBM(
-                torch.lerp(*weights, t) * visible.variance,
+                torch.lerp(start, end, t) * visible.variance,
                 torch.lerp(self.hidden_bias, other.hidden_bias, t),
                 visible.bias,
                 visible.variance.log(),

@@ -99,6 +99,7 @@ class _GaussianTraining(nn.Module):
     the data, or close to it.
     """
 
+    _loss: Any
     least_log_variance: Tensor | None
     largest_log_variance: Tensor | None
 
@@ -240,7 +241,7 @@ class GaussianTrainingLoss(TrainingLoss):
         loss : Tensor of shape ()
             Estimate in nats.
         """
-        n_rows, every = self._size(*v.shape, len(model.hidden_bias))
+        n_rows, every = self._size(v.shape[0], v.shape[1], len(model.hidden_bias))
         units = slice(self._next_start(every), None, every)
         v = v[:n_rows]
         std, z, slopes = standardised(model, v, units)

@@ -87,8 +87,9 @@ class RBMState(dict):
         """Return a state for each model that was kept in training, the oldest first."""
         kept = self.get("trajectory_", {})
         n_models = len(kept["components_"]) if kept else 0
+        state: Any = type(self)
         return [
-            type(self)(
+            state(
                 (name, kept[name][r] if name in kept else value)
                 for name, value in self.items()
             )
