@@ -47,34 +47,50 @@ class GaussianJointStep(JointStep):
         **kwargs: Any,
     ):
         super().__init__(model, sgd, **kwargs)  # type: ignore[arg-type]
-        self._variance_rate, self._limits = variance_rate, limits
-        self._log_variance = model.log_variance.detach()
-        self._learns = isinstance(model.log_variance, nn.Parameter)
-        self._places.append((model.log_variance, model.log_variance.data_ptr()))
+        self._rate, self._limits = variance_rate, limits
         n_hidden, n_visible = model.weight.shape
+        self._learns = isinstance(model.log_variance, nn.Parameter)
+        self._is_shared = len(model.log_variance) < n_visible
+        # Log variances, and a 0 for the column of biases; their halves and negatives,
+        # of which the exponentials are standard deviations and precisions.
+        self._log_variances = self._all.new_zeros(n_visible + 1)
+        self._all_of_z = self._log_variances[:n_visible]
+        self._all_of_z.copy_(model.log_variance.detach())
+        if not self._is_shared:
+            model.log_variance.data = self._all_of_z
+        self._log_variance = model.log_variance.detach()
+        self._places.append((model.log_variance, model.log_variance.data_ptr()))
+        self._factors = self._all.new_tensor([[0.5], [-1.0]])
+        self._scales = self._all.new_empty(2, n_visible + 1)
+        self._std, self._precision = self._scales[:, :n_visible]
+        self._precisions = self._scales[1]
+        # W over the variances, with the biases of the hidden units.
         self._natural = _ones(self._all, n_hidden, n_visible + 1)
-        self._natural_weight = self._natural[:, :n_visible]
         self._to_hidden = self._natural.T
-        self._hidden_bias = self._all[:n_hidden, -1]
+        self._of_hidden = self._all[:n_hidden]
         self._visible_bias = self._all[-1, :n_visible]
         self._gradient = _ones(self._all, *self._all.shape)
         self._weight_gradient = self._gradient[:n_hidden, :n_visible]
-        self._precision, self._std = torch.empty_like(self._visible_bias).repeat(2, 1)
-        self._scratch: dict[tuple[int, ...], Tensor] = {}
+        self._weight_transposed = self._weight.T
+
+    @property
+    def holds_parameters(self) -> bool:
+        """Whether the parameters are in the memory of this object."""
+        log_variance, at = self._places[-1]
+        return super().holds_parameters and log_variance.data_ptr() == at
 
     def sample_phases(self, space: Any, bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""
         # Of the variances and weights as they are now.
-        log_variance = self._log_variance.expand_as(self._precision)
-        torch.exp(log_variance / 2, out=self._std)
-        torch.exp(-log_variance, out=self._precision)
-        torch.mul(self._weight, self._precision, out=self._natural_weight)
-        self._natural[:, -1] = self._hidden_bias
+        if self._is_shared:
+            self._all_of_z.copy_(self._log_variance)
+        torch.mul(self._factors, self._log_variances, out=self._scales).exp_()
+        torch.mul(self._of_hidden, self._precisions, out=self._natural)
         super().sample_phases(space, bits)
 
     def _sample_visible(self, space: Any, bits: RandomBits) -> None:
         mean = space.visible_mean
-        noise = self._scratch_like(mean).normal_(generator=bits.generator)
+        noise = space.noise.normal_(generator=bits.generator)
         torch.addcmul(mean, noise, self._std, out=space.ends)
 
     def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
@@ -105,28 +121,27 @@ class GaussianJointStep(JointStep):
 
     def _gradient_of_log_variance(self, space: Any) -> Tensor:
         """Return the gradient of z, times the scale of the step and the rate of z."""
-        v, row_weights, center = (
-            space.states,
-            space.row_weights[:, 0],
+        row_weights, rate, center = (
+            space.row_weights_flat,
+            self._rate,
             self._visible_bias,
         )
         if self.offsets is not None:
-            center = torch.addmv(center, self._weight.T, self.offsets[1])
-        squares = torch.mul(v, v, out=self._scratch_like(v))
-        by_z = torch.mv(squares.T, row_weights).mul_(0.5)
-        by_z.addcmul_(center, torch.mv(v.T, row_weights), value=-1)
-        by_z -= torch.linalg.vecdot(self._weight, self._weight_gradient, dim=0)
-        by_z.mul_(self._precision).mul_(self._variance_rate)
-        if len(self._log_variance) < len(by_z):  # one variance for all units
-            return by_z.mean(0, keepdim=True)
-        return by_z
+            center = torch.addmv(center, self._weight_transposed, self.offsets[1])
+        torch.mul(space.states, space.states, out=space.squares)
+        by_z = torch.linalg.vecdot(self._weight, self._weight_gradient, dim=0)
+        by_z.addmv_(space.squares_transposed, row_weights, beta=-rate, alpha=rate / 2)
+        moment = torch.mv(space.states_transposed, row_weights)
+        by_z.addcmul_(center, moment, value=-rate).mul_(self._precision)
+        return by_z.mean(0, keepdim=True) if self._is_shared else by_z
 
-    def _scratch_like(self, x: Tensor) -> Tensor:
-        """Return memory of a shape, which is used again in the next step."""
-        scratch = self._scratch.get(x.shape)
-        if scratch is None:
-            scratch = x.new_empty(x.shape)
-            if len(self._scratch) >= 8:  # of mini-batches of other sizes
-                self._scratch.clear()
-            self._scratch[x.shape] = scratch
-        return scratch
+    def _new_space(self, n_rows: int) -> Any:
+        space: Any = super()._new_space(n_rows)
+        space.noise = torch.empty_like(space.visible_mean)
+        space.squares = torch.empty_like(space.states)
+        space.squares_transposed, space.states_transposed = (
+            space.squares.T,
+            space.states.T,
+        )
+        space.row_weights_flat = space.row_weights[:, 0]
+        return space

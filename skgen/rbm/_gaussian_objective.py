@@ -168,7 +168,7 @@ class _GaussianTraining(nn.Module):
 
     def after_step(self: Any, model: Any) -> None:
         """Keep learned variances within their limits."""
-        if self.least_log_variance is not None:
+        if self.least_log_variance is not None and self._joint is None:
             model.log_variance.detach().clamp_(
                 self.least_log_variance, self.largest_log_variance
             )

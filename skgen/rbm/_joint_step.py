@@ -115,10 +115,12 @@ class JointStep:
         if space is None:
             largest = max(self._spaces, default=None)
             self._spaces = {k: s for k, s in self._spaces.items() if k == largest}
-            space = self._spaces[n_rows] = _Space(
-                self._all, n_rows, self._states, centered=self.offsets is not None
-            )
+            space = self._spaces[n_rows] = self._new_space(n_rows)
         return space
+
+    def _new_space(self, n_rows: int) -> "_Space":
+        centered = self.offsets is not None
+        return _Space(self._all, n_rows, self._states, centered=centered)
 
     def run(self, batches: Iterable[Batch], bits: RandomBits, step: Any) -> int:
         """Take a step for each of several mini-batches of bits without weights.
