@@ -1,5 +1,6 @@
 """Generative models for scikit-learn."""
 
+from skgen.dbn import DeepBeliefNetwork
 from skgen.rbm import BernoulliRBMGPU
 from skgen.vae import (
     BernoulliVAE,
@@ -13,6 +14,7 @@ __all__ = [
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
     "ConditionalGaussianVAE",
+    "DeepBeliefNetwork",
     "GaussianVAE",
 ]
 __version__ = "0.1.0"

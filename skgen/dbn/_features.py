@@ -4,82 +4,110 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgen.nn import Observation
-from skgen.rbm import RBM
+from skgen.rbm import RBM, BernoulliRBM
 from skgen.sampling import bernoulli, bernoulli_of_rows
 from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
 
 
-class OnFeatures(Objective):
-    r"""An objective whose data are features of the data, by machines that stay fixed.
+class FeatureRBM(BernoulliRBM):
+    """A machine above others that stay fixed; called with data, it gives features.
 
-    The rows of a mini-batch become the probabilities of the hidden units of the last
-    machine. All layers below these are drawn, :math:`h^k \sim p(h^k \mid h^{k-1})`,
-    anew at each mini-batch (Hinton, Osindero & Teh, 2006); the objective draws the last
-    bits itself.
+    Its parameters are those of the machine alone. Those of the others are buffers.
+
+    Parameters
+    ----------
+    machine : BernoulliRBM
+        The machine, whose parameters are taken over.
+    below : sequence of RBM
+        The machines below, the lowest first. Their parameters become buffers.
+    """
+
+    def __init__(self, machine: BernoulliRBM, below: Sequence[RBM]):
+        weight, hidden_bias, visible_bias = (p.detach() for p in machine.parameters())
+        super().__init__(weight, hidden_bias, visible_bias)
+        self.below = nn.ModuleList(map(_with_buffers, below))
+
+    def forward(self, v: Tensor) -> Tensor:
+        """Mean of h, each layer given the means of the one below, (n, n_hidden)."""
+        for machine in self.below:
+            v = machine(v)
+        return self.hidden_mean(v)
+
+    def features(self, v: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Compute probabilities of the visible units, given data.
+
+        Parameters
+        ----------
+        v : Tensor of shape (n, n_features)
+            Visible states of the lowest machine.
+        generator : torch.Generator or None
+            Source of randomness of the layers between; None means that it is a
+            function of the row.
+
+        Returns
+        -------
+        p : Tensor of shape (n, n_visible)
+            Probabilities.
+        """
+        *lower, last = self.below
+        for machine in lower:
+            p = machine(v)
+            v = (
+                bernoulli_of_rows(p)
+                if generator is None
+                else bernoulli(p, generator=generator, out=p)
+            )
+        return last(v)
+
+
+def _with_buffers(module: nn.Module) -> nn.Module:
+    """Make buffers of the parameters of a module, in place."""
+    for name, parameter in list(module.named_parameters(recurse=False)):
+        delattr(module, name)
+        module.register_buffer(name, parameter.detach())
+    return module
+
+
+class OnFeatures(Objective):
+    r"""An objective of a `FeatureRBM`, whose data are features of the data.
+
+    The rows of a mini-batch become probabilities of the visible units of the machine.
+    All layers below these are drawn, :math:`h^k \sim p(h^k \mid h^{k-1})`, anew at
+    each mini-batch (Hinton, Osindero & Teh, 2006), and the objective draws the bits of
+    the machine itself.
 
     Parameters
     ----------
     objective : Objective
         What is minimised, of data that are probabilities of bits.
-    below : sequence of RBM
-        The machines below the one that is trained, the lowest first.
     observation : Observation
         What is observed of the data.
     """
 
-    def __init__(
-        self, objective: Objective, below: Sequence[RBM], observation: Observation
-    ):
+    def __init__(self, objective: Objective, observation: Observation):
         super().__init__()
         self.objective = objective
         self.observation = observation
-        # No submodules: an objective owns no parameters.
-        self._below = list(below)
         self.differentiates = objective.differentiates
         self.loss_tells_convergence = objective.loss_tells_convergence
 
-    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "OnFeatures":
-        for machine in self._below:
-            machine._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
-
     @torch.no_grad()
-    def features(self, x: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Compute probabilities of the hidden units of the last machine.
-
-        Parameters
-        ----------
-        x : Tensor of shape (batch, n_features)
-            Data.
-        generator : torch.Generator or None
-            Source of randomness; None means that what is drawn is a function of the
-            row.
-
-        Returns
-        -------
-        p : Tensor of shape (batch, n_hidden)
-            Probabilities.
-        """
-        states = self.observation.observe(x, generator=generator)
-        *lower, last = self._below
-        for machine in lower:
-            p = machine.hidden_mean(states)
-            if generator is None:
-                states = bernoulli_of_rows(p)
-            else:
-                states = bernoulli(p, generator=generator, out=p)
-        return last.hidden_mean(states)
+    def on_features(
+        self, model: FeatureRBM, batch: Batch, generator: torch.Generator | None
+    ) -> Batch:
+        """Replace the rows of a mini-batch; see `FeatureRBM.features`."""
+        v = self.observation.observe(batch.x, generator=generator)
+        return batch._replace(x=model.features(v, generator))
 
     def training_step(self, model: Any, batch: Batch, step: TrainingStep) -> None:
         """Take a step of the objective on features."""
-        features = self.features(batch.x, step.generator)
-        self.objective.training_step(model, batch._replace(x=features), step)
+        batch = self.on_features(model, batch, step.generator)
+        self.objective.training_step(model, batch, step)
 
     def evaluate(self, model: Any, batch: Batch) -> Tensor | None:
         """Compute the watched loss of features, without randomness."""
-        features = self.features(batch.x, None)
-        return self.objective.evaluate(model, batch._replace(x=features))
+        return self.objective.evaluate(model, self.on_features(model, batch, None))

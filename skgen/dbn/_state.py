@@ -1,0 +1,99 @@
+"""The fitted state of a deep belief network: one dict of arrays for each layer."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.special import expit
+from torch import nn
+
+from skgen.dbn._model import DeepBeliefNet
+
+# The fitted attributes of a machine by name, and where q is its own those of q.
+Layer = dict[str, Any]
+RECOGNITION = ("recognition_components_", "recognition_intercept_")
+
+
+def sizes_of(layers: Sequence[Layer]) -> tuple[int, ...]:
+    """Return the numbers of hidden units of fitted layers."""
+    return tuple(len(layer["components_"]) for layer in layers)
+
+
+def check_sizes(layers: Sequence[Layer], sizes: Sequence[int]) -> None:
+    """Check that a fit can go on from fitted layers."""
+    fitted = sizes_of(layers)
+    if fitted != tuple(sizes):
+        raise ValueError(
+            f"Got hidden_layer_sizes={tuple(sizes)}, but the fit goes on from layers_ "
+            f"of {fitted} hidden units. Set hidden_layer_sizes={fitted}, or fit with "
+            "warm_start=False."
+        )
+
+
+def is_fine_tuned(layers: Sequence[Layer]) -> bool:
+    """Whether q has parameters of its own."""
+    return RECOGNITION[0] in layers[0]
+
+
+def tied_start(
+    below: Layer, n_hidden: int, rng: np.random.RandomState
+) -> Layer:
+    """Make the machine below upside down, as a start of the next one.
+
+    With it the network has the law of the machine below, and the bound is tight.
+
+    Parameters
+    ----------
+    below : dict
+        The fitted machine below, of binary units.
+    n_hidden : int
+        Number of hidden units of the next machine.
+    rng : RandomState
+        Source of randomness of the chains.
+
+    Returns
+    -------
+    layer : dict
+        Parameters, and chains if there are any. It is empty where the next machine has
+        not as many hidden units as the one below has visible ones.
+    """
+    W = below["components_"]
+    if n_hidden != W.shape[1]:
+        return {}
+    layer = {
+        "components_": np.ascontiguousarray(W.T),
+        "intercept_hidden_": below["intercept_visible_"].copy(),
+        "intercept_visible_": below["intercept_hidden_"].copy(),
+    }
+    if "h_samples_" in below:
+        h = below["h_samples_"]
+        mean = expit(h @ W + below["intercept_visible_"])
+        layer["h_samples_"] = (rng.uniform(size=mean.shape) < mean).astype(h.dtype)
+    return layer
+
+
+def recognition_modules(layers: Sequence[Layer]) -> list[nn.Linear]:
+    """Make the modules of q, where it has parameters of its own."""
+    modules = []
+    for layer in layers[:-1] if is_fine_tuned(layers) else ():
+        weight, bias = (torch.tensor(layer[name]) for name in RECOGNITION)
+        linear = nn.utils.skip_init(
+            nn.Linear, weight.shape[1], weight.shape[0], dtype=weight.dtype
+        )
+        linear.weight.data, linear.bias.data = weight, bias
+        modules.append(linear)
+    return modules
+
+
+def recognition_arrays(model: DeepBeliefNet) -> list[Layer]:
+    """Copy the parameters of q into arrays, one dict for each layer below the top."""
+    return [
+        {
+            name: parameter.detach().cpu().numpy().copy()
+            for name, parameter in zip(
+                RECOGNITION, (linear.weight, linear.bias), strict=True
+            )
+        }
+        for linear in model.recognition
+    ]
