@@ -37,7 +37,8 @@ ESTIMATORS = {
     *("vae/__init__.py", "vae/_base.py", "vae/_gaussian.py", "vae/_bernoulli.py"),
     *("vae/_gaussian_base.py", "vae/_bernoulli_base.py"),
     "vae/_imputation.py",
-    *("dbn/__init__.py", "dbn/_estimator.py", "dbn/_state.py", "dbn/_rows.py"),
+    *("dbn/__init__.py", "dbn/_estimator.py", "dbn/_base.py"),
+    *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),

@@ -58,6 +58,43 @@ def variational_terms(model: DeepBeliefNet, v: Tensor, draw: Draw) -> Tensor:
     return total + top.hidden.log_partition(top.hidden_inputs(v)).sum(1)
 
 
+def log_ratios(
+    model: DeepBeliefNet, v: Tensor, draw: Draw
+) -> tuple[Tensor, Tensor]:
+    r"""Compute what the directed layers add to the log of an importance weight.
+
+    .. math:: \sum_{k=1}^{L-1} \left[ \log p(h^{k-1} \mid h^k)
+              - \log q(h^k \mid h^{k-1}) \right]
+
+    Parameters
+    ----------
+    model : DeepBeliefNet
+        The model.
+    v : Tensor of shape (n, n_visible)
+        Visible states.
+    draw : callable
+        As in `variational_terms`.
+
+    Returns
+    -------
+    log_ratio : Tensor of shape (n,)
+        In nats.
+    h : Tensor of shape (n, n_below_top)
+        The visible states of the top machine, which are drawn last.
+    """
+    total = torch.zeros_like(v[:, 0])
+    for k, layer in enumerate(model.directed):
+        inputs = model.inputs(k, v)
+        h = draw(k, torch.sigmoid(inputs))
+        # log q, in which each bit has the logit that is its input
+        total = total - ((h * inputs) + F.logsigmoid(-inputs)).sum(1)
+        interaction = (h * F.linear(layer.visible.coupled(v), layer.weight)).sum(1)
+        below = layer.visible.log_partition(downward_inputs(layer, h)).sum(1)
+        total = total - layer.visible.energy(v) + interaction - below
+        v = h
+    return total, v
+
+
 def importance_log_weights(model: DeepBeliefNet, v: Tensor, draw: Draw) -> Tensor:
     r"""Compute the log of an importance weight of each row, but for log Z.
 
@@ -79,17 +116,8 @@ def importance_log_weights(model: DeepBeliefNet, v: Tensor, draw: Draw) -> Tenso
     log_weight : Tensor of shape (n,)
         Log weights in nats.
     """
-    total = torch.zeros_like(v[:, 0])
-    for k, layer in enumerate(model.directed):
-        inputs = model.inputs(k, v)
-        h = draw(k, torch.sigmoid(inputs))
-        # log q, in which each bit has the logit that is its input
-        total = total - ((h * inputs) + F.logsigmoid(-inputs)).sum(1)
-        interaction = (h * F.linear(layer.visible.coupled(v), layer.weight)).sum(1)
-        below = layer.visible.log_partition(downward_inputs(layer, h)).sum(1)
-        total = total - layer.visible.energy(v) + interaction - below
-        v = h
-    return total - model.top.free_energy(v)
+    log_ratio, h = log_ratios(model, v, draw)
+    return log_ratio - model.top.free_energy(h)
 
 
 def variational_bound(model: DeepBeliefNet, v: Tensor, n_draws: int) -> Tensor:

@@ -1,39 +1,43 @@
 """DeepBeliefNetwork: the deep belief network as an estimator."""
 
 from collections.abc import Iterator
-from functools import partial
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from sklearn.utils._param_validation import Interval
 
-from skgen.base import BaseGenerator, EncoderMixin, LikelihoodMixin, Phase
+from skgen.base import BaseGenerator, Phase
 from skgen.base._fitting import State
-from skgen.base._python_scalars import as_python, python_arguments
+from skgen.base._python_scalars import as_python
 from skgen.base._validation import bits_or_probabilities
-from skgen.dbn._bound import importance_weighted_bound, variational_bound
+from skgen.dbn._base import BaseDeepBeliefNetwork
 from skgen.dbn._features import FeatureRBM, OnFeatures
+from skgen.dbn._fine_tuning import FineTuning
 from skgen.dbn._model import DeepBeliefNet
 from skgen.dbn._rows import FeatureRows
-from skgen.dbn._state import Layer, check_sizes, sizes_of, tied_start
-from skgen.likelihood import LogPartition
+from skgen.dbn._state import (
+    Layer,
+    check_sizes,
+    is_fine_tuned,
+    recognition_arrays,
+    recognition_modules,
+    tied_start,
+    with_recognition,
+)
 from skgen.nn import BernoulliObservation, Observation
-from skgen.rbm import RBM, BernoulliRBM, BernoulliRBMGPU
+from skgen.rbm import RBM, BernoulliRBM, BernoulliRBMGPU, ContrastiveDivergence
 from skgen.training import Objective, RowSource
+from skgen.training._optimizers import Adam
 
-_COUNT = [Interval(Integral, 1, None, closed="left")]
-# Draws of each row for the score.
-_N_SCORE_DRAWS = 16
 # Parameters that each machine is given.
 _OF_MACHINES = (
     *("learning_rate", "batch_size", "n_iter", "algorithm", "n_gibbs_steps"),
     *("n_chains", "centered", "momentum", "weight_decay", "learning_rate_schedule"),
     *("device", "precision", "random_state"),
 )
+_FINE_TUNING = "fine-tuning"
 
 
 class FitState(dict):
@@ -42,12 +46,14 @@ class FitState(dict):
     rows: RowSource | None = None
 
 
-class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
+class DeepBeliefNetwork(BaseDeepBeliefNetwork):
     """TODO"""
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "fine_tune_iter": [Interval(Integral, 0, None, closed="left")],
+        "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither")],
         **{
             name: BernoulliRBMGPU._parameter_constraints[name]
             for name in (
@@ -56,8 +62,6 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
             )
         },
     }
-    _state_names = ("layers_",)
-    _required_state = ("layers_",)
 
     def __init__(
         self,
@@ -66,6 +70,8 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         learning_rate=0.1,
         batch_size=10,
         n_iter=10,
+        fine_tune_iter=0,
+        fine_tune_learning_rate=1e-3,
         algorithm="pcd",
         n_gibbs_steps=1,
         n_chains=None,
@@ -89,6 +95,8 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.n_iter = n_iter
+        self.fine_tune_iter = fine_tune_iter
+        self.fine_tune_learning_rate = fine_tune_learning_rate
         self.algorithm = algorithm
         self.n_gibbs_steps = n_gibbs_steps
         self.n_chains = n_chains
@@ -108,105 +116,6 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         self.verbose = verbose
         self.random_state = random_state
 
-    # The methods of a fitted network
-
-    @property
-    def _n_features_out(self) -> int:
-        return len(self.layers_[-1]["components_"])
-
-    def transform(self, X: Any) -> np.ndarray:
-        return self._apply(DeepBeliefNet.up, self._validate_data(X))
-
-    def inverse_transform(self, H: Any) -> np.ndarray:
-        return self._apply(DeepBeliefNet.down, self._validate_components(H))
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        bound = partial(variational_bound, n_draws=_N_SCORE_DRAWS)
-        terms = self._apply_to_observed(bound, X)
-        return terms - self._current_log_partition().estimate
-
-    def log_likelihood(
-        self, X: Any, n_importance_samples: int = 100, *, random_state: Any = None
-    ) -> np.ndarray:
-        terms = self._importance_weighted(X, n_importance_samples, random_state)
-        return terms - self._current_log_partition().estimate
-
-    def log_likelihood_bounds(
-        self, X: Any, n_importance_samples: int = 100, *, random_state: Any = None
-    ) -> tuple[np.ndarray, np.ndarray]:
-        terms = self._importance_weighted(X, n_importance_samples, random_state)
-        log_z = self._current_log_partition()
-        if len(self.layers_) == 1:
-            return terms - log_z.upper, terms - log_z.lower
-        return terms - log_z.upper, np.full_like(terms, np.inf)
-
-    def log_partition_function(
-        self,
-        method: str = "auto",
-        *,
-        n_chains: int = 200,
-        n_temperatures: int = 2000,
-        random_state: Any = None,
-    ) -> LogPartition:
-        check_is_fitted(self)
-        top = self._top()
-        result = top.log_partition_function(
-            method,
-            n_chains=n_chains,
-            n_temperatures=n_temperatures,
-            random_state=random_state,
-        )
-        self._log_partition = top._state().checksum(), result
-        return result
-
-    def sample(
-        self,
-        n_samples: int = 1,
-        *,
-        random_state: Any = None,
-        sampler: str | None = None,
-        n_gibbs_steps: int | None = None,
-    ) -> np.ndarray:
-        rng = self._rng(random_state)
-        h = self._top().sample(
-            n_samples, random_state=rng, sampler=sampler, n_gibbs_steps=n_gibbs_steps
-        )
-        if len(self.layers_) == 1:
-            return h
-        down = partial(DeepBeliefNet.sample_down, generator=self._generator(rng))
-        return self._apply(down, h)
-
-    def _importance_weighted(
-        self, X: Any, n_draws: int, random_state: Any
-    ) -> np.ndarray:
-        generator = self._generator(self._rng(random_state))
-        bound = partial(
-            importance_weighted_bound, n_draws=n_draws, generator=generator
-        )
-        return self._apply_to_observed(bound, X)
-
-    def _apply_to_observed(self, function: Any, X: Any) -> np.ndarray:
-        """Apply ``function(model, v)`` to what is observed of data."""
-        observation = self._observation()
-
-        def of_observed(model: DeepBeliefNet, x: Tensor) -> Tensor:
-            return function(model, observation.observe(x, generator=None))
-
-        return self._apply(of_observed, self._validate_data(X))
-
-    def _current_log_partition(self) -> LogPartition:
-        """Return the result for the present parameters, computed if necessary."""
-        key, result = self.__dict__.get("_log_partition", (None, None))
-        if key == self._top()._state().checksum():
-            return result
-        # A score is a function of the parameters alone.
-        return self.log_partition_function(random_state=0)
-
-    def _validate_data(self, X: Any) -> Any:
-        return bits_or_probabilities(super()._validate_data(X), self.binarize)
-
-    # Training
-
     @property
     def _sizes(self) -> tuple[int, ...]:
         """Numbers of hidden units."""
@@ -224,12 +133,11 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
             machine.random_state_ = self.random_state_
         return machine
 
-    def _top(self) -> BernoulliRBMGPU:
-        k = len(self.layers_) - 1
-        return self._machine(k, self.layers_[k])
-
     def _observation(self) -> Observation:
         return BernoulliObservation(sampled=self.binarize == "sample")
+
+    def _validate_data(self, X: Any) -> Any:
+        return bits_or_probabilities(super()._validate_data(X), self.binarize)
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool
@@ -280,6 +188,23 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         return [self._machine(i, {})._build_model(layers[i]) for i in range(k)]
 
     def _phases(self, state: State) -> Iterator[Phase]:
+        if not is_fine_tuned(state["layers_"]):
+            yield from self._phases_of_layers(state)
+        layers = state["layers_"]
+        if is_fine_tuned(layers) or (self.fine_tune_iter and len(layers) > 1):
+            state["layers_"] = self._untied(layers, cold=hasattr(state, "rows"))
+            yield Phase(
+                self._build_model(state),
+                self._build_objective(state),
+                name=_FINE_TUNING,
+                optimizer={
+                    "optimizer": Adam,
+                    "optimizer__lr": self.fine_tune_learning_rate,
+                },
+                n_iter=self.fine_tune_iter,
+            )
+
+    def _phases_of_layers(self, state: State) -> Iterator[Phase]:
         rows = getattr(state, "rows", None)
         n_layers = len(state["layers_"])
         for k in range(n_layers):
@@ -299,16 +224,43 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
                 optimizer=machine._optimizer_arguments(layers[k]),
             )
 
+    def _untied(self, layers: list[Layer], *, cold: bool) -> list[Layer]:
+        """Give q parameters of its own, and the top machine chains."""
+        *lower, top = layers
+        shape = self.n_chains or self.batch_size, len(top["components_"])
+        h = top.get("h_samples_")
+        if h is not None and h.ndim == 3:  # of the model itself, among replicas
+            h = h[-1]
+        if cold and np.shape(h) != shape:
+            h = (self.random_state_.uniform(size=shape) < 0.5).astype(self._dtype)
+        elif h is None:
+            h = np.zeros(shape, self._dtype)
+        return [*map(with_recognition, lower), top | {"h_samples_": h}]
+
     def _read_state(self, state: State, phase: Phase) -> State:
+        layers, objective = list(state["layers_"]), phase.objective
+        if phase.name == _FINE_TUNING:
+            return {"layers_": self._read_fine_tuned(layers, phase)}
         k = int(phase.name.removeprefix("layer ") or 1) - 1
-        objective: Any = phase.objective
-        if k:
+        if isinstance(objective, OnFeatures):
             objective = objective.objective
-        layers = list(state["layers_"])
-        part = Phase(phase.model, objective)
-        trained = self._machine(k, {})._read_state(layers[k], part)
-        layers[k] = layers[k] | trained
+        layers[k] = layers[k] | self._read_machine(k, phase.model, objective)
         return {"layers_": layers}
+
+    def _read_fine_tuned(self, layers: list[Layer], phase: Phase) -> list[Layer]:
+        model: Any = phase.model
+        objective: Any = phase.objective
+        nothing = ContrastiveDivergence(None, None, None)
+        trained = [
+            layer | self._read_machine(k, model.layers[k], nothing)
+            for k, layer in enumerate(layers)
+        ]
+        chains = {"h_samples_": objective.chains.cpu().numpy().copy()}
+        more = [*recognition_arrays(model), chains]
+        return [layer | new for layer, new in zip(trained, more, strict=True)]
+
+    def _read_machine(self, k: int, model: Any, objective: Objective) -> Layer:
+        return self._machine(k, {})._read_state({}, Phase(model, objective))
 
     def _finalise(
         self, rows: RowSource, y: np.ndarray | None, *, partial: bool
@@ -320,9 +272,9 @@ class DeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
 
     def _build_model(self, state: State) -> DeepBeliefNet:
         layers = state["layers_"]
-        return DeepBeliefNet(
-            [self._machine(k, {})._build_model(layers[k]) for k in range(len(layers))]
-        )
+        machines = self._machines_below(len(layers), layers)
+        return DeepBeliefNet(machines, recognition_modules(layers))
 
-    def _build_objective(self, state: State) -> Objective:
-        raise NotImplementedError
+    def _build_objective(self, state: State) -> FineTuning:
+        chains = torch.tensor(state["layers_"][-1]["h_samples_"])
+        return FineTuning(chains, self._observation(), n_steps=self.n_gibbs_steps)

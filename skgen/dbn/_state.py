@@ -73,6 +73,17 @@ def tied_start(
     return layer
 
 
+def with_recognition(layer: Layer) -> Layer:
+    """Give q parameters of its own in a layer, those of the machine at first."""
+    if RECOGNITION[0] in layer:
+        return layer
+    names = "components_", "intercept_hidden_"
+    return layer | {
+        name: layer[of_machine].copy()
+        for name, of_machine in zip(RECOGNITION, names, strict=True)
+    }
+
+
 def recognition_modules(layers: Sequence[Layer]) -> list[nn.Linear]:
     """Make the modules of q, where it has parameters of its own."""
     modules = []
