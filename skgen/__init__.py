@@ -1,7 +1,7 @@
 """Generative models for scikit-learn."""
 
 from skgen.dbn import DeepBeliefNetwork
-from skgen.rbm import BernoulliRBMGPU
+from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 from skgen.vae import (
     BernoulliVAE,
     ConditionalBernoulliVAE,
@@ -15,6 +15,7 @@ __all__ = [
     "ConditionalBernoulliVAE",
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
+    "GaussianRBM",
     "GaussianVAE",
 ]
 __version__ = "0.1.0"

@@ -401,6 +401,8 @@ PARAMETERS = {
     "learning_rate": [0.0625],
     "batch_size": [32],
     "n_iter": [2],
+    "fine_tune_iter": [2],
+    "fine_tune_learning_rate": [0.0625],
     "learning_rate_schedule": ["linear"],
     "early_stopping": [True],
     "validation_fraction": [0.25],

@@ -431,6 +431,7 @@ def test_a_search_over_a_parameter_of_a_callback(make):
     model = make(
         n_iter=6,
         callbacks=[("stop", EarlyStopping(monitor="train_loss", threshold=9e9))],
+        **in_one_phase(make),
     )
     search = GridSearchCV(
         model,
@@ -485,13 +486,14 @@ def test_progress_never_ends_a_fit(make, fitted, monkeypatch, stream, names, ver
 @needs("verbose", "callbacks", LikelihoodMixin)
 @pytest.mark.parametrize("kind", [PrintLog, PrintLog()], ids=["class", "instance"])
 def test_print_log_prints_if_verbose_asks(make, capsys, kind):
-    model = fit(make(callbacks=[kind]))
+    one = in_one_phase(make)  # each phase has its own header
+    model = fit(make(callbacks=[kind], **one))
     first = "train_kl" if "train_kl" in model.history_[-1] else "train_loss"
     assert capsys.readouterr().out == ""
-    fit(make(callbacks=[kind], verbose=1))
+    fit(make(callbacks=[kind], verbose=1, **one))
     table = [x for x in capsys.readouterr().out.splitlines() if "Iteration" not in x]
     assert table[0].split()[:2] == ["epoch", first]
     assert len(table) == 5
     lines = []
-    fit(make(callbacks=[PrintLog(sink=lines.append)]))
+    fit(make(callbacks=[PrintLog(sink=lines.append)], **one))
     assert len(lines) == 5

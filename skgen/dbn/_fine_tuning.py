@@ -73,7 +73,7 @@ class FineTuning(Objective):
         """Compute minus the bound of each row but for log Z, from one draw."""
 
         def draw(_: int, p: Tensor) -> Tensor:
-            return differentiable_bits(p, generator=generator)
+            return differentiable_bits(bernoulli(p.detach(), generator=generator), p)
 
         v = self.observation.observe(batch.x, generator=generator)
         return -variational_terms(model, v, draw)
@@ -109,31 +109,30 @@ class FineTuning(Objective):
         return states
 
 
-def differentiable_bits(p: Tensor, *, generator: torch.Generator) -> Tensor:
-    r"""Draw bits through which a gradient with respect to p is estimated.
+def differentiable_bits(bits: Tensor, p: Tensor) -> Tensor:
+    r"""Make bits that were drawn pass on an estimate of the gradient with respect to p.
 
-    The derivative of the mean of f is that of a difference,
+    The derivative of the mean of a function f of a bit is a difference,
     :math:`\partial \langle f \rangle / \partial p = f(1) - f(0)`, which the trapezoidal
     rule gives from the slopes at both ends, :math:`(f'(0) + f'(1)) / 2`. The slope at
-    the bit that is drawn, divided by twice its probability, has this mean. It is exact
-    for functions quadratic in each bit (Liu, Dong, Liu, Yu & Gao, 2023, to whose
-    estimator it is close; the straight-through estimator is exact for linear ones).
-    Its variance is small, as the derivative of a probability with respect to its logit
-    is :math:`p (1 - p)`.
+    the bit that is drawn, divided by twice its probability, has this mean (Liu, Dong,
+    Liu, Yu & Gao, 2023). That is exact for functions quadratic in each bit, where the
+    straight-through estimator (Bengio, Léonard & Courville, 2013) is for linear ones.
+    The division adds little noise, as the derivative of p with respect to its logit is
+    :math:`p (1 - p)`.
 
     Parameters
     ----------
+    bits : Tensor
+        Zeros and ones, drawn with probabilities p.
     p : Tensor
-        Probabilities.
-    generator : torch.Generator
-        Source of randomness, on the device of `p`.
+        Probabilities, of the same shape.
 
     Returns
     -------
-    bits : Tensor of the shape of `p`
-        Zeros and ones.
+    bits : Tensor
+        The bits, as functions of p.
     """
     fixed = p.detach()
-    bits = bernoulli(fixed, generator=generator)
     of_bit = torch.where(bits > 0, fixed, 1 - fixed).clamp_(min=_LEAST)
     return bits + (p - fixed) / (2 * of_bit)

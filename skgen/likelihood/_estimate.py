@@ -1,6 +1,6 @@
 """Estimates of partition functions with their errors, and averages of ratios."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 
 import torch
@@ -47,6 +47,11 @@ class LogPartition:
     def exact(cls, log_z: float) -> "LogPartition":
         """Return an exact value as an estimate without error."""
         return cls(log_z, log_z, log_z, 0.0, inf, "exact")
+
+    def shifted(self, by: float) -> "LogPartition":
+        """Return the estimate of log Z plus a known number, in nats."""
+        ends = {name: getattr(self, name) + by for name in ("lower", "upper")}
+        return replace(self, estimate=self.estimate + by, **ends)
 
     @classmethod
     def bracket(

@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM
 from skgen.rbm._scaled import ScaledRBM
 from skgen.rbm._units import Units
 
@@ -17,12 +17,10 @@ _KNOTS = (0.95, 0.85, 0.7, 0.45)
 _RATE = 0.05
 # Least number of chains: fewer states are repeated.
 _LEAST_CHAINS = 100
-# Means are kept this far from 0 and 1.
-_MARGIN = 1e-6
 
 
 def moment_matched_paths(
-    model: BernoulliRBM,
+    model: RBM,
     base: Units,
     v: Tensor,
     *,
@@ -43,13 +41,15 @@ def moment_matched_paths(
               \mathrm{logit} \langle v_i \rangle_1,
 
     and of h the same, where hidden units keep the means of the model: moments are
-    averaged instead of energies (Grosse, Maddison & Salakhutdinov, 2013). The fit is a
-    stochastic approximation (Robbins & Monro, 1951), on chains that go down from the
-    model. An estimate of log Z along the path is valid however good the fit is.
+    averaged instead of energies (Grosse, Maddison & Salakhutdinov, 2013). The means of
+    real units lie on the straight line themselves; their biases follow from the means
+    of h. The fit is a stochastic approximation (Robbins & Monro, 1951), on chains that
+    go down from the model. An estimate of log Z along the path is valid however good
+    the fit is.
 
     Parameters
     ----------
-    model : BernoulliRBM
+    model : RBM
         The model at the upper end.
     base : Units
         Visible units at the lower end.
@@ -68,21 +68,25 @@ def moment_matched_paths(
     v = v[torch.arange(max(len(v), _LEAST_CHAINS), device=v.device) % len(v)]
     top = ScaledRBM(model, 1.0, model.visible, model.hidden)
     v, means = _mean_states(top, v, n_steps, generator)
-    ends = [torch.logit(mean, eps=_MARGIN) for mean in means]
+    layers = top.visible, top.hidden
+    ends = [units.bias_of_mean(mean) for units, mean in zip(layers, means, strict=True)]
     starts = base.bias, ends[1]
     knots = [top]
     for beta in _KNOTS:
         targets = [
-            torch.sigmoid(torch.lerp(start, end, beta))
-            for start, end in zip(starts, ends, strict=True)
+            units.mean_(torch.lerp(start, end, beta))
+            for units, start, end in zip(layers, starts, ends, strict=True)
         ]
+        inputs = beta * (targets[1] @ model.weight)
+        known = top.visible.bias_given_input(targets[0], inputs)
         knot = _with_biases(
             knots[-1],
             beta,
-            knots[-1].visible.bias.detach().clone(),
+            knots[-1].visible.bias.detach().clone() if known is None else known,
             knots[-1].hidden.bias.detach().clone(),
         )
-        v = _fit_biases_(knot, targets, v, n_steps, generator)
+        fitted = (1,) if known is not None else (0, 1)
+        v = _fit_biases_(knot, targets, v, n_steps, generator, layers=fitted)
         knots.append(knot)
     knots.append(_with_biases(top, 0.0, *starts))
     return [partial(a.interpolate, b) for a, b in pairwise(knots[::-1])]
@@ -122,11 +126,17 @@ def _fit_biases_(
     v: Tensor,
     n_steps: int,
     generator: torch.Generator,
+    *,
+    layers: tuple[int, ...],
 ) -> Tensor:
-    """Move the biases until the means are the targets, by ever smaller steps."""
+    """Move biases until the means are the targets, by ever smaller steps.
+
+    Those of the visible layer are layer 0, those of the hidden one layer 1.
+    """
+    biases = model.visible.bias, model.hidden.bias
     for k in range(n_steps):
         v, means = _gibbs_step(model, v, generator)
         rate = _RATE * (1 - k / n_steps)
-        model.visible.bias.add_(targets[0] - means[0], alpha=rate)
-        model.hidden.bias.add_(targets[1] - means[1], alpha=rate)
+        for layer in layers:
+            biases[layer].add_(targets[layer] - means[layer], alpha=rate)
     return v

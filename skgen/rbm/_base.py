@@ -1,5 +1,6 @@
 """BaseRBM: the methods of restricted Boltzmann machines on arrays."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
@@ -15,16 +16,14 @@ from torch import Tensor
 
 from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
 from skgen.base._python_scalars import python_arguments
-from skgen.base._validation import bits_or_probabilities
 from skgen.likelihood import LogPartition
-from skgen.nn import BernoulliObservation
 from skgen.rbm._model import RBM
 from skgen.rbm._partition import estimate_log_partition
 from skgen.rbm._partition_cost import cheaper_method
-from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._sampling import sample_by_tempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width
 from skgen.sampling import clamped_mean, gibbs
+from skgen.training._rows import row_source
 from skgen.training._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.training._torch_state import plain_torch
 
@@ -37,7 +36,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     """Base of the restricted Boltzmann machines: what follows from the parameters.
 
     The mathematics is in the functions that this class calls. A subclass stores the
-    parameters of the estimator and says how the model is trained.
+    parameters of the estimator, and says what its visible units are and how the model
+    is trained.
     """
 
     _score_name = "pseudo-likelihood"
@@ -50,15 +50,49 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         "n_samples_seen_",
     )
 
-    # What the constructor of a subclass stores.
-    binarize: str
+    # What its state is: of the visible units depends how a model is made of it.
+    _state_class: ClassVar[type[RBMState]]
+
+    @abstractmethod
+    def _valid_states(self, X: Any) -> Any:
+        """Return what valid data, in which NaN may stand, is taken for."""
+
+    @abstractmethod
+    def _random_states(
+        self, shape: tuple[int, int], rng: np.random.RandomState
+    ) -> np.ndarray:
+        """Draw independent visible states like those of the training data."""
+
+    @property
+    @abstractmethod
+    def _sample_dtype(self) -> np.dtype:
+        """Dtype of samples that are given nothing."""
+
+    def _in_model_units(self, X: Any) -> Any:
+        """Return valid data as the model for inference takes it, by default as it is."""
+        return X
+
+    def _in_units_of_data(self, v: np.ndarray) -> np.ndarray:
+        """Convert visible states or means of the model to the units of X."""
+        return v
+
+    @property
+    def _log_scale(self) -> float:
+        """By how much log-densities of data are less than those of the model."""
+        return 0.0
+
+    @property
+    def _layers(self) -> tuple[int, int]:
+        """Sizes of the layer whose states may be enumerated and of the other one."""
+        n_enumerated, n_summed_out = sorted(np.shape(self.components_))
+        return n_enumerated, n_summed_out
 
     @property
     def _n_features_out(self) -> int:
         return self.components_.shape[0]
 
     def transform(self, X: Any) -> np.ndarray:
-        r"""Compute the features P(h = 1 | v) :math:`= \sigma(W v + c)`.
+        """Compute the features P(h = 1 | v), the means of the hidden units.
 
         Parameters
         ----------
@@ -73,7 +107,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         return self._apply(RBM.hidden_mean, self._validate_data(X))
 
     def inverse_transform(self, H: Any) -> np.ndarray:
-        r"""Compute the conditional mean P(v = 1 | h) :math:`= \sigma(W^\top h + b)`.
+        """Compute the mean of the visible units given hidden ones.
 
         Parameters
         ----------
@@ -83,31 +117,11 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Visible probabilities, in the dtype of H.
+            Means of v given h, in the dtype of H; of binary units, the probabilities
+            P(v = 1 | h).
         """
         H = self._validate_components(H)
-        return self._apply(RBM.visible_mean, H)
-
-    def score_samples(self, X: Any) -> np.ndarray:
-        r"""Compute the exact log pseudo-likelihood of each sample.
-
-        .. math:: \log \mathrm{PL}(v) = \sum_i \log p(v_i \mid v_{-i})
-                  = \sum_i \log \sigma\left(F(v^{(i)}) - F(v)\right)
-
-        with all single-bit flips :math:`v^{(i)}` (Besag, 1975). It is
-        deterministic, and takes O(n_features · n_components) operations per row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Visible states.
-
-        Returns
-        -------
-        log_pl : ndarray of shape (n_samples,)
-            Log pseudo-likelihood in nats, higher is better.
-        """
-        return self._apply_to_bits(pseudo_log_likelihood, X)
+        return self._in_units_of_data(self._apply(RBM.visible_mean, H))
 
     def free_energy(self, v: Any) -> np.ndarray:
         r"""Compute the free energy :math:`F(v) = -\log \sum_h e^{-E(v, h)}`.
@@ -122,7 +136,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         free_energy : ndarray of shape (n_samples,)
             Free energy in nats: :math:`\log p(v) = -F(v) - \log Z`.
         """
-        return self._apply_to_bits(RBM.free_energy, v)
+        return self._apply_to_states(RBM.free_energy, v)
 
     @validate_params(
         {
@@ -144,15 +158,17 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     ) -> LogPartition:
         r"""Compute or estimate :math:`\log Z = \log \sum_{v, h} e^{-E(v, h)}`.
 
+        Where v is real, the sum over v is an integral, in the units of X.
+
         The result is kept, for `log_likelihood` and `log_likelihood_bounds`, until
         the next fit or the next call.
 
         Parameters
         ----------
         method : {"auto", "exact", "ais", "trajectory"}, default="auto"
-            "exact" enumerates the smaller layer, of at most 25 units, in float64.
-            "ais" is annealed importance sampling, forward from independent bits
-            with the means of the training data and reverse from draws of the
+            "exact" enumerates the smaller layer of binary units, of at most 25, in
+            float64. "ais" is annealed importance sampling, forward from independent
+            units with the means of the training data and reverse from draws of the
             model by replica exchange, on a path along which the means of the units
             change little [3]_. "trajectory" adds up ratios along the models that
             were kept in training (`keep_trajectory`). If the exchange of states
@@ -181,8 +197,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         Raises
         ------
         ValueError
-            If `method` is "exact" and both layers have more than 25 units, or if it
-            is "trajectory" and no models were kept in training.
+            If `method` is "exact" and no layer of at most 25 binary units is there, or
+            if it is "trajectory" and no models were kept in training.
 
         Notes
         -----
@@ -203,7 +219,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         check_is_fitted(self)
         if method == "auto":
             method = cheaper_method(
-                *sorted(np.shape(self.components_)),
+                *self._layers,
                 n_chains=n_chains,
                 n_temperatures=n_temperatures,
             )
@@ -218,6 +234,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
                 n_temperatures=n_temperatures,
                 generator=self._generator(rng),
             )
+        result = result.shifted(self._log_scale)
         self._log_partition = self._state().checksum(), result
         return result
 
@@ -273,14 +290,15 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         Returns
         -------
         v_new : ndarray of shape (n_samples, n_features)
-            Visible states after one step, zeros and ones in the dtype of `v`.
-            Each call draws anew, from ``random_state_``.
+            Visible states after one step, in the dtype of `v`; of binary units, zeros
+            and ones. Each call draws anew, from ``random_state_``.
         """
         v = self._validate_data(v)
         if not hasattr(self, "random_state_"):
             self.random_state_ = check_random_state(self.random_state)
         generator = self._generator(self.random_state_)
-        return self._apply(partial(gibbs, n_steps=1, generator=generator), v)
+        after = self._apply(partial(gibbs, n_steps=1, generator=generator), v)
+        return self._in_units_of_data(after)
 
     @validate_params(
         {
@@ -305,8 +323,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         """Draw samples from fresh Markov chains.
 
         Each sample is the final state of a chain of its own, which starts at
-        independent bits with the means of the training data. No chain of the
-        training is used.
+        independent units with the means of the training data, and if they are real
+        with its variances. No chain of the training is used.
 
         Parameters
         ----------
@@ -317,7 +335,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             the same samples at every call.
         sampler : {"gibbs", "tempering"} or None, default=None
             "gibbs" runs chains of the model alone. "tempering" runs chains at
-            each model of a ladder, from independent bits to the model itself, which
+            each model of a ladder, from independent units to the model itself, which
             swap states: modes that are far from each other then have the right
             proportions. The ladder goes through ``trajectory_``, or else through
             temperatures. None means "tempering" if there is a ``trajectory_``, else
@@ -334,8 +352,9 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         Returns
         -------
         X : ndarray of shape (n_samples, n_features) or (n_rows * n_samples, n_features)
-            Visible states, zeros and ones in the dtype of `components_` or of
-            `given`. Samples of one row of `given` stand together.
+            Visible states, in the dtype of `given` or else of `components_` (of real
+            units, that of the data in `fit`). Samples of one row of `given` stand
+            together.
         """
         check_is_fitted(self)
         rng = self._rng(random_state)
@@ -345,8 +364,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             n_gibbs_steps = _N_STEPS[sampler]
         if given is None:
             known = None
-            dtype = np.result_type(self.components_, np.float32)
-            start = np.full((n_samples, self.components_.shape[1]), np.nan, dtype)
+            shape = n_samples, self.components_.shape[1]
+            start = np.full(shape, np.nan, self._sample_dtype)
         else:
             start = self._validate_incomplete(given).repeat(n_samples, axis=0)
             known = ~np.isnan(start)
@@ -372,14 +391,14 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             Data, in which NaN marks what is missing.
         n_gibbs_steps : int, default=200
             Steps of block Gibbs sampling with the known values clamped, of one
-            chain a row; P(v = 1 | h) is averaged over the second half.
+            chain a row; the mean of v given h is averaged over the second half.
         random_state : int, RandomState instance or None, default=None
             Source of randomness; None means the estimator's own.
 
         Returns
         -------
         X : ndarray of shape (n_samples, n_features)
-            Data with estimates of the conditional means, in [0, 1], for NaN.
+            Data with estimates of the conditional means for NaN.
 
         See Also
         --------
@@ -393,7 +412,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         return self._run_clamped(run, start, ~np.isnan(X))
 
     def _state(self) -> RBMState:
-        return RBMState(super()._state())
+        return self._state_class(super()._state())
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> RBM:
         return self._state().model_to_read(dtype, device)
@@ -401,7 +420,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)
         check_width(X, self.components_)
-        return bits_or_probabilities(X, self.binarize)
+        return self._in_model_units(self._valid_states(X))
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""
@@ -414,36 +433,33 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
             reset=False,
         )
         check_width(X, self.components_)
-        return np.where(np.isnan(X), X, bits_or_probabilities(X, self.binarize))
+        return np.where(np.isnan(X), X, self._valid_states(X))
 
     def _filled(self, X: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
-        """Replace NaN by random bits with the means of the training data."""
-        bits = rng.uniform(size=X.shape) < self._state().visible_means()
-        return np.where(np.isnan(X), bits.astype(X.dtype), X)
+        """Replace NaN by random states."""
+        drawn = self._random_states(X.shape, rng)
+        return np.where(np.isnan(X), drawn.astype(X.dtype), X)
 
-    def _apply_to_bits(
+    def _apply_to_states(
         self, function: Callable[[Any, Tensor], Tensor], X: Any
     ) -> np.ndarray:
-        """Apply ``function(model, bits)`` to data: a score is that of bits."""
-        observation = BernoulliObservation(sampled=self.binarize == "sample")
-
-        def of_bits(model: Any, x: Tensor) -> Tensor:
-            return function(model, observation.observe(x, generator=None))
-
-        return self._apply(of_bits, self._validate_data(X))
+        """Apply ``function(model, v)`` to the states that data stands for."""
+        return self._apply(function, self._validate_data(X))
 
     def _run_clamped(
         self, run: Callable[..., Tensor], start: np.ndarray, known: np.ndarray | None
     ) -> np.ndarray:
         """Run chains from `start`, with what is known clamped to it."""
+        rows = self._in_model_units(start)
         with self._threads_for_chains(len(start)):
             if known is None:
-                return self._apply(run, start)
+                return self._in_units_of_data(self._apply(run, rows))
 
             def clamped(model: Any, v: Tensor, is_known: Tensor) -> Tensor:
                 return run(model, v, clamped=is_known)
 
-            return self._apply(clamped, start, known)
+            v = self._in_units_of_data(self._apply(clamped, rows, known))
+        return np.where(known, start, v)
 
     def _sample_by_tempering(
         self,
@@ -455,7 +471,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         """Run replica exchange from `start`, with what is known clamped to it."""
         threads = self._threads_for_chains(len(start))
         with plain_torch(), threads, torch.inference_mode():
-            v = torch.from_numpy(start).to(generator.device)
+            rows = row_source(self._in_model_units(start))
+            v = rows.gather(slice(None)).to(generator.device)
             clamped = None if known is None else torch.from_numpy(known).to(v.device)
             samples = sample_by_tempering(
                 self._state().ladder_models(v),
@@ -465,7 +482,8 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
                 clamped=clamped,
                 generator=generator,
             )
-        return samples.cpu().numpy()
+        v_new = self._in_units_of_data(samples.cpu().numpy())
+        return v_new if known is None else np.where(known, start, v_new)
 
     def _threads_for_chains(self, n_chains: float) -> AbstractContextManager[None]:
         """Return the context in which so many Markov chains are run side by side."""

@@ -12,7 +12,7 @@ from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
 from skgen.rbm._training_loss import TrainingLoss
 from skgen.rbm._trajectory import Trajectory
-from skgen.rbm._workspace import Workspace, add_product_
+from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.sampling import RandomBits
 from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
@@ -39,9 +39,9 @@ class ContrastiveDivergence(Objective):
               \partial_c = \langle h \rangle_\text{data}
               - \langle h \rangle_\text{model}.
 
-    For units of another kind than binary ones, v is s(v) of `Units` here. The negative
-    phase is estimated from Markov chains, `n_steps` of block Gibbs
-    sampling a mini-batch, which start at the data (CD; Hinton, 2002) or where
+    This is the gradient of binary visible units; a subclass adds what others have
+    besides. The negative phase is estimated from Markov chains, `n_steps` of block
+    Gibbs sampling a mini-batch, which start at the data (CD; Hinton, 2002) or where
     they stopped the last time (PCD; Tieleman, 2008). In both phases h is replaced by
     its mean given v, in the negative one given the final v. Each phase is averaged
     over its own rows.
@@ -61,7 +61,7 @@ class ContrastiveDivergence(Objective):
     chains : Tensor of shape (n_chains, n_hidden) or None
         Hidden states of the persistent chains; None means CD.
     visible_offset : Tensor of shape (n_visible,) or None
-        Offset :math:`\mu` of s(v); None means the plain gradient.
+        Offset :math:`\mu` of v; None means the plain gradient.
     hidden_offset : Tensor of shape (n_hidden,) or None
         Offset :math:`\lambda`; None means the plain gradient.
     n_steps : int
@@ -293,7 +293,7 @@ class ContrastiveDivergence(Objective):
 
     def _fill_gradients_(self, model: RBM, space: Workspace, batch: Batch) -> None:
         weight, *biases = model.parameters()
-        offsets = self._offsets_beside_frozen([weight, *biases])
+        offsets = self._offsets_beside_frozen([weight, *biases[:2]])
         left, right, of_biases = self._gradient(space, batch, -1.0, offsets)
         weight.grad = None
         if weight.requires_grad:
@@ -327,12 +327,12 @@ class ContrastiveDivergence(Objective):
         batch: Batch,
         scale: float,
         offsets: tuple[Tensor | None, Tensor | None],
-    ) -> tuple[Tensor, Tensor, list[Tensor]]:
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
         """Estimate the gradient of the likelihood, times `scale`.
 
-        That of the weights is ``left.T @ right``, so that it need not be formed; the
-        others are those of the hidden and of the visible biases. The means in the
-        workspace are overwritten.
+        That of the weights is ``left.T @ right``, so that it need not be formed, or
+        `left` where `right` is None; the others are those of the hidden and of the
+        visible biases. The means in the workspace are overwritten.
         """
         row_weights, column = space.scaled_weights(scale)
         positive = space.positive
@@ -342,7 +342,7 @@ class ContrastiveDivergence(Objective):
         if self.hidden_offset is not None:
             self.hidden_offset.lerp_(positive.mean(0), _OFFSET_RATE)
         mu, lam = offsets
-        hidden, (right, visible) = space.hidden_mean, space.coupled()
+        hidden, right, visible = space.hidden_mean, space.right, space.states
         hidden.mul_(column)
         dc, db = hidden.sum(0), torch.mv(visible.T, row_weights)
         if mu is None or lam is None:
@@ -385,9 +385,13 @@ class ContrastiveDivergence(Objective):
             self._workspaces = {
                 k: s for k, s in self._workspaces.items() if k == largest
             }
-            space = Workspace(model, *key[:2], factor_dtype=self.factor_dtype)
+            space = Workspace(self._compute_parameters(model), *key[:2])
             self._workspaces[key] = space
         return space
+
+    def _compute_parameters(self, model: RBM) -> ComputeParameters:
+        """Return the parameters as the products of a step take them."""
+        return ComputeParameters(model, self.factor_dtype)
 
     def _run_phases(self, space: Workspace, model: RBM, bits: RandomBits) -> None:
         """Run the chains, and compute the means of h of both phases."""

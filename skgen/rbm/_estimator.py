@@ -1,35 +1,38 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
-from numbers import Integral, Real
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from scipy.special import expit, logit
-from sklearn.utils._param_validation import Hidden, Interval, StrOptions
+from sklearn.utils._param_validation import Hidden, StrOptions
+from torch import Tensor
 
 from skgen._deprecation import (
     renamed_attribute,
     renamed_parameter,
     warn_renamed_parameter,
 )
-from skgen.base import BaseGenerator, Phase
 from skgen.base._fitting import State, draw_seed
 from skgen.base._validation import bits_or_probabilities
-from skgen.rbm._base import BaseRBM
+from skgen.nn import BernoulliObservation
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
-from skgen.rbm._model import BernoulliRBM, initial_parameters
+from skgen.rbm._model import initial_parameters
 from skgen.rbm._parallel_tempering import ParallelTempering
-from skgen.rbm._state import PARAMETERS, RBMState, check_width, parameter_arrays
-from skgen.rbm._trajectory import Trajectory
+from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+from skgen.rbm._state import (
+    PARAMETERS,
+    BernoulliRBMState,
+    RBMState,
+    parameter_arrays,
+)
+from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
-from skgen.training._optimizers import SGD
-from skgen.training._precision import PRECISIONS
 
 _DEPRECATED = ["boolean", Hidden(StrOptions({"deprecated"}))]
 
 
-class BernoulliRBMGPU(BaseRBM):
+class BernoulliRBMGPU(TrainableRBM):
     r"""Bernoulli restricted Boltzmann machine, trained on a GPU if there is one.
 
     An energy-based model of binary data v with binary hidden units h,
@@ -224,20 +227,15 @@ class BernoulliRBMGPU(BaseRBM):
     """
 
     _parameter_constraints: ClassVar[dict] = {
-        **BaseGenerator._training_constraints,
-        "n_components": [Interval(Integral, 1, None, closed="left")],
-        "algorithm": [StrOptions({"pcd", "cd", "pt"})],
-        "n_gibbs_steps": [Interval(Integral, 1, None, closed="left")],
-        "n_chains": [Interval(Integral, 1, None, closed="left"), None],
-        "n_temperatures": [Interval(Integral, 2, None, closed="left")],
-        "keep_trajectory": ["boolean"],
+        **TrainableRBM._parameter_constraints,
         "binarize": [StrOptions({"none", "threshold", "sample"})],
-        "centered": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
         "keep_rungs": _DEPRECATED,
         "compile": _DEPRECATED,
     }
+
+    _state_class = BernoulliRBMState
+    _contrastive_divergence = ContrastiveDivergence
+    _parallel_tempering = ParallelTempering
 
     def __init__(
         self,
@@ -317,39 +315,66 @@ class BernoulliRBMGPU(BaseRBM):
     def _keeps_trajectory(self) -> bool:
         return renamed_parameter(self, "keep_rungs", "keep_trajectory")
 
+    def score_samples(self, X: Any) -> np.ndarray:
+        r"""Compute the exact log pseudo-likelihood of each sample.
+
+        .. math:: \log \mathrm{PL}(v) = \sum_i \log p(v_i \mid v_{-i})
+                  = \sum_i \log \sigma\left(F(v^{(i)}) - F(v)\right)
+
+        with all single-bit flips :math:`v^{(i)}` (Besag, 1975). It is
+        deterministic, and takes O(n_features · n_components) operations per row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Visible states.
+
+        Returns
+        -------
+        log_pl : ndarray of shape (n_samples,)
+            Log pseudo-likelihood in nats, higher is better.
+        """
+        return self._apply_to_states(pseudo_log_likelihood, X)
+
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool
     ) -> tuple[Any, None]:
-        X, _ = super()._validate_training_data(X, y, reset=reset)
         warn_renamed_parameter(self, "keep_rungs", "keep_trajectory")
         warn_renamed_parameter(self, "compile", None)
-        if self._keeps_trajectory and self.algorithm == "cd":
-            raise ValueError(
-                "Got keep_trajectory=True with algorithm='cd', but only persistent "
-                "chains show when a model should be kept. Set algorithm='pcd' or 'pt'."
-            )
-        return bits_or_probabilities(X, self.binarize), None
+        return super()._validate_training_data(X, y, reset=reset)
 
-    def _initial_state(
-        self, rows: RowSource, y: np.ndarray | None, state: State
-    ) -> RBMState:
-        state = RBMState(state)
-        state.update(_updated_means(state, rows))
-        if "components_" not in state:
-            state.update(self._initial_parameters(state))
-        self._check_continues(rows, state["components_"])
-        if not self._keeps_trajectory:
-            state.pop("trajectory_", None)
-        elif "trajectory_" not in state:
-            state["trajectory_"] = {name: state[name][None] for name in PARAMETERS}
-        if self.algorithm == "cd":
-            state.pop("h_samples_", None)
-        elif np.shape(state.get("h_samples_", 0)) != self._chains_shape(state):
-            state["h_samples_"] = self._initial_chains(state)
-        return state
+    def _valid_states(self, X: Any) -> Any:
+        return bits_or_probabilities(X, self.binarize)
 
-    def _initial_parameters(self, state: RBMState) -> State:
-        """Draw the parameters of a cold start."""
+    def _random_states(
+        self, shape: tuple[int, int], rng: np.random.RandomState
+    ) -> np.ndarray:
+        state: Any = self._state()
+        return rng.uniform(size=shape) < state.visible_means()
+
+    @property
+    def _sample_dtype(self) -> np.dtype:
+        return np.result_type(self.components_, np.float32)
+
+    def _apply_to_states(
+        self, function: Callable[[Any, Tensor], Tensor], X: Any
+    ) -> np.ndarray:
+        # A score is that of bits.
+        observation = BernoulliObservation(sampled=self.binarize == "sample")
+
+        def of_bits(model: Any, x: Tensor) -> Tensor:
+            return function(model, observation.observe(x, generator=None))
+
+        return super()._apply_to_states(of_bits, X)
+
+    def _described(self, rows: RowSource, state: RBMState) -> State:
+        n_new, n_seen = rows.shape[0], state.get("n_samples_seen_", 0)
+        mean = rows.column_sums() / n_new
+        if n_seen:
+            mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
+        return {"mean_": mean, "n_samples_seen_": n_seen + n_new}
+
+    def _initial_parameters(self, state: Any) -> State:
         parameters = initial_parameters(
             torch.from_numpy(state.visible_means()),
             self.n_components,
@@ -358,83 +383,9 @@ class BernoulliRBMGPU(BaseRBM):
         arrays = (parameter.numpy().astype(self._dtype) for parameter in parameters)
         return dict(zip(PARAMETERS, arrays, strict=True))
 
-    def _check_continues(self, rows: RowSource, components: np.ndarray) -> None:
-        """Check that a fit can go on from the weights."""
-        check_width(rows, components)
-        if len(components) != self.n_components:
-            raise ValueError(
-                f"Got n_components={self.n_components}, but the fit goes on from "
-                f"components_ with {len(components)} rows. Set n_components="
-                f"{len(components)}, or fit with warm_start=False."
-            )
+    def _parameters_of(self, model: Any, state: RBMState) -> State:
+        return parameter_arrays(model)
 
-    def _chains_shape(self, state: RBMState) -> tuple[int, ...]:
-        """Shape of the hidden states of the persistent chains."""
-        shape = self.n_chains or self.batch_size, len(state["components_"])
-        if self.algorithm != "pt":
-            return shape
-        if self._keeps_trajectory:
-            return len(state["trajectory_"]["components_"]) + 1, *shape
-        return self.n_temperatures, *shape
-
-    def _initial_chains(self, state: RBMState) -> np.ndarray:
-        """Draw random hidden states of the persistent chains."""
-        bits = self.random_state_.uniform(size=self._chains_shape(state)) < 0.5
-        return bits.astype(self._dtype)
-
-    def _build_model(self, state: State) -> BernoulliRBM:
-        return RBMState(state).model()
-
-    def _build_objective(self, state: State) -> ContrastiveDivergence:
-        state = RBMState(state)
-        chains, mu, lam = state.get("h_samples_"), None, None
-        if self.centered:
-            mu = state.visible_means()
-            # A first estimate, in mean field; it follows the data during training.
-            lam = expit(state["components_"] @ mu + state["intercept_hidden_"])
-        tensors: Any = (
-            None if a is None else torch.tensor(a) for a in (chains, mu, lam)
-        )
-        options: dict[str, Any] = {
-            "n_steps": self.n_gibbs_steps,
-            "sampled": self.binarize == "sample",
-            "factor_dtype": PRECISIONS[self.precision].factors,
-        }
-        if self._keeps_trajectory:
-            options["trajectory"] = Trajectory(state.trajectory_models())
-        if self.algorithm == "pt":
-            base_bias = torch.from_numpy(logit(state.visible_means()))
-            return ParallelTempering(*tensors, base_bias=base_bias, **options)
-        return ContrastiveDivergence(*tensors, **options)
-
-    def _read_state(self, state: State, phase: Phase) -> State:
-        model: Any = phase.model
-        objective: Any = phase.objective
-        trained: State = parameter_arrays(model)
-        if objective.chains is not None:
-            trained["h_samples_"] = objective.chains.cpu().numpy().copy()
-        if objective.trajectory is not None:
-            kept = [parameter_arrays(model) for model in objective.trajectory.models]
-            trained["trajectory_"] = {
-                name: np.stack([arrays[name] for arrays in kept]) for name in PARAMETERS
-            }
-        return trained
-
-    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
-        # Only the weights decay, as is usual: biases need no shrinking.
-        return {
-            "optimizer": SGD,
-            "optimizer__momentum": self.momentum,
-            "optimizer__param_groups": [
-                ("weight", {"weight_decay": self.weight_decay})
-            ],
-        }
-
-
-def _updated_means(state: RBMState, rows: RowSource) -> State:
-    """Return the means of all rows seen in training, with new ones."""
-    n_new, n_seen = rows.shape[0], state.get("n_samples_seen_", 0)
-    mean = rows.column_sums() / n_new
-    if n_seen:
-        mean = state["mean_"] + (mean - state["mean_"]) * (n_new / (n_seen + n_new))
-    return {"mean_": mean, "n_samples_seen_": n_seen + n_new}
+    def _objective_options(self, state: RBMState) -> dict[str, Any]:
+        sampled = self.binarize == "sample"
+        return {**super()._objective_options(state), "sampled": sampled}

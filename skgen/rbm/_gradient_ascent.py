@@ -121,7 +121,7 @@ class InPlaceSGD:
     def step(
         self,
         left: Tensor,
-        right: Tensor,
+        right: Tensor | None,
         biases: list[Tensor],
         *,
         factor_dtype: torch.dtype | None,
@@ -131,7 +131,8 @@ class InPlaceSGD:
         Parameters
         ----------
         left, right : Tensor of shape (k, n_hidden) and (k, n_visible)
-            The gradient of the weights is ``left.T @ right``.
+            The gradient of the weights is ``left.T @ right``; or `left` itself, where
+            `right` is None.
         biases : list of Tensor
             Gradients of the other parameters.
         factor_dtype : torch.dtype or None
@@ -153,7 +154,7 @@ class InPlaceSGD:
     def _accelerate(
         self,
         left: Tensor,
-        right: Tensor,
+        right: Tensor | None,
         biases: list[Tensor],
         factor_dtype: torch.dtype | None,
     ) -> None:

@@ -1,7 +1,8 @@
 """The restricted Boltzmann machine as a torch module."""
 
-from abc import ABC
+from abc import ABC, abstractmethod
 from math import sqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -77,6 +78,10 @@ class RBM(nn.Module, ABC):
         """
         log_partition = self.hidden.log_partition(self.hidden_inputs(v))
         return self.visible.energy(v) - log_partition.sum(1)
+
+    @abstractmethod
+    def interpolate(self, other: Any, t: float) -> "RBM":
+        """Return the model with the energy (1 - t) E + t E', a new one."""
 
 
 class BernoulliRBM(RBM):

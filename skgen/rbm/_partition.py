@@ -49,7 +49,11 @@ def estimate_log_partition(
             n_temperatures=n_temperatures,
             generator=generator,
             chains=states_near_modes(
-                model, state.get("h_samples_"), n_chains, generator=generator
+                model,
+                state.get("h_samples_"),
+                state.scattered_units(model.weight),
+                n_chains,
+                generator=generator,
             ),
         )
     if "trajectory_" not in state:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from skgen.likelihood._estimate import LogPartition
 from skgen.rbm._annealing_path import moment_matched_paths
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM
 from skgen.rbm._scaled import ScaledRBM, log_partition_of_independent_units
 from skgen.rbm._units import Units, draw_independent
 from skgen.sampling import build_ladder, tempering
@@ -60,7 +60,7 @@ def annealed_log_weights(
 
 
 def log_partition_annealed(
-    model: BernoulliRBM,
+    model: RBM,
     base: Units,
     *,
     n_chains: int,
@@ -83,8 +83,8 @@ def log_partition_annealed(
 
     Parameters
     ----------
-    model : BernoulliRBM
-        The model.
+    model : RBM
+        The model. Visible units of real values have the variance of `base`.
     base : Units
         Visible units where annealing starts: best with the means of the data.
     n_chains : int

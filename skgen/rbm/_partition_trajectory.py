@@ -8,20 +8,20 @@ from typing import Any
 import torch
 
 from skgen.likelihood._estimate import LogPartition
-from skgen.rbm._model import BernoulliRBM
+from skgen.rbm._model import RBM
 from skgen.rbm._scaled import TemperedRBM, log_partition_of_independent_units
 from skgen.rbm._units import Units, draw_independent
 from skgen.sampling import build_ladder, move_replicas_, swap_neighbours_, tempering
 
 
 def trajectory_paths(
-    models: Sequence[BernoulliRBM], base: Units
+    models: Sequence[RBM], base: Units
 ) -> list[Callable[[float], Any]]:
     """Make paths from independent units through models kept in training.
 
     Parameters
     ----------
-    models : sequence of BernoulliRBM
+    models : sequence of RBM
         Models, the first with weak interactions; the last is the one of interest.
     base : Units
         Visible units where the first path begins.
@@ -36,7 +36,7 @@ def trajectory_paths(
 
 
 def log_partition_trajectory(
-    models: Sequence[BernoulliRBM],
+    models: Sequence[RBM],
     base: Units,
     *,
     n_chains: int,
@@ -52,7 +52,7 @@ def log_partition_trajectory(
 
     Parameters
     ----------
-    models : sequence of BernoulliRBM
+    models : sequence of RBM
         Models kept in training; the last is the one of interest.
     base : Units
         Visible units where the ladder starts.

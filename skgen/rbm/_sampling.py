@@ -77,7 +77,12 @@ def sample_by_tempering(
 
 
 def states_near_modes(
-    model: RBM, h: np.ndarray | None, n: int, *, generator: torch.Generator
+    model: RBM,
+    h: np.ndarray | None,
+    start: Units,
+    n: int,
+    *,
+    generator: torch.Generator,
 ) -> Tensor:
     """Return visible states near the modes of a model, up to n of them.
 
@@ -87,7 +92,9 @@ def states_near_modes(
         The model.
     h : ndarray of shape (..., n_chains, n_hidden) or None
         Hidden states of persistent chains, of which the last are taken. None means
-        that chains start from random bits.
+        that chains start from draws of `start`.
+    start : Units
+        Visible units that are scattered over the states of the model.
     n : int
         Number of states.
     generator : torch.Generator
@@ -101,8 +108,7 @@ def states_near_modes(
     if h is not None:
         last = torch.tensor(h.reshape(-1, h.shape[-1])[-n:]).to(model.weight)
         return model.visible.sample(model.visible_mean(last), generator=generator)
-    fair = model.visible.with_bias(torch.zeros_like(model.visible.bias))
-    v = draw_independent(fair, n, generator=generator)
+    v = draw_independent(start, n, generator=generator)
     return gibbs(model, v, _N_QUENCH_STEPS, generator=generator)
 
 

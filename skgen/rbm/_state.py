@@ -1,6 +1,7 @@
-"""The fitted state of a Bernoulli RBM."""
+"""The fitted state of an RBM."""
 
-from typing import Any
+from abc import abstractmethod
+from typing import Any, ClassVar
 from zlib import crc32
 
 import numpy as np
@@ -8,32 +9,33 @@ import torch
 from scipy.special import expit, logit
 from torch import Tensor
 
-from skgen.rbm._model import BernoulliRBM
-from skgen.rbm._units import BernoulliUnits
+from skgen.rbm._model import RBM, BernoulliRBM
+from skgen.rbm._units import BernoulliUnits, Units
 from skgen.training._rows import to_tensor
 
 PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
 
 
 class RBMState(dict):
-    """The fitted attributes of a Bernoulli RBM by name, and what follows from them.
+    """The fitted attributes of an RBM by name, and what follows from them.
 
-    They are the arrays `PARAMETERS`, of which a model is made, and as far as there has
-    been a training ``h_samples_``, ``trajectory_``, ``mean_`` and
-    ``n_samples_seen_``; see `skgen.BernoulliRBMGPU`.
+    They are the arrays `parameters`, of which a model is made, and as far as there has
+    been a training ``h_samples_``, ``trajectory_``, ``mean_``, ``n_samples_seen_`` and
+    what a subclass has besides. A model for inference sees data in the units in which
+    the estimator hands it over, one for training in those of its rows of training.
     """
 
-    def model(self) -> BernoulliRBM:
-        """Make the model, with memory of its own, on the CPU."""
-        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
-        # updates in place are up to a third slower there.
-        return BernoulliRBM(*map(torch.tensor, self._parameters()))
+    parameters: ClassVar[tuple[str, ...]] = PARAMETERS
 
-    def model_to_read(self, dtype: torch.dtype, device: torch.device) -> BernoulliRBM:
-        """Make a model that is not to be changed.
+    @abstractmethod
+    def model(self) -> RBM:
+        """Make the model for inference, with memory of its own, on the CPU."""
 
-        It shares the memory of the arrays if they are in that dtype and the device is
-        the CPU: for a single row, a copy would take most of the time.
+    @abstractmethod
+    def model_to_read(self, dtype: torch.dtype, device: torch.device) -> RBM:
+        """Make a model for inference that is not to be changed.
+
+        It may share the memory of the arrays.
 
         Parameters
         ----------
@@ -44,18 +46,67 @@ class RBMState(dict):
 
         Returns
         -------
-        model : BernoulliRBM
+        model : RBM
             The model.
         """
-        weight, *biases = self._parameters()
-        # scikit-learn keeps the weights of its machines column by column.
-        by_columns = weight.flags.f_contiguous
-        W = to_tensor(weight.T, device).T if by_columns else to_tensor(weight, device)
-        tensors = W, *(to_tensor(bias, device) for bias in biases)
-        return BernoulliRBM(*(tensor.to(dtype) for tensor in tensors))
 
-    def _parameters(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return W, c and b, float32 at least, after a check of their shapes."""
+    @abstractmethod
+    def model_to_train(self) -> RBM:
+        """Make the model for training, with memory of its own, on the CPU."""
+
+    @abstractmethod
+    def models_to_follow(self) -> list[Any]:
+        """Make the models kept in training as that goes on from them."""
+
+    @abstractmethod
+    def trajectory_models(self) -> list[Any]:
+        """Make the models kept in training for inference, the oldest first."""
+
+    @abstractmethod
+    def offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means of v and h over the data, as training sees it: a first estimate."""
+
+    @abstractmethod
+    def base_bias(self) -> np.ndarray:
+        """Biases of independent visible units with the means of the data, likewise."""
+
+    @abstractmethod
+    def independent_units(self, like: Tensor) -> Units:
+        """Make independent visible units with the means of the data, as a tensor is.
+
+        They have the variance of those of the model where that is a parameter.
+        """
+
+    @abstractmethod
+    def scattered_units(self, like: Tensor) -> Units:
+        """Make visible units at whose states chains may start to look for modes."""
+
+    def ladder_models(self, like: Tensor) -> list[Any]:
+        """Make the models kept in training and the trained one, as a tensor is."""
+        models = [*self.trajectory_models(), self.model()]
+        return [model.to(like.device, like.dtype) for model in models]
+
+    def kept_states(self) -> list[Any]:
+        """Return a state for each model that was kept in training, the oldest first."""
+        kept = self.get("trajectory_", {})
+        n_models = len(kept["components_"]) if kept else 0
+        return [
+            type(self)(
+                (name, kept[name][r] if name in kept else value)
+                for name, value in self.items()
+            )
+            for r in range(n_models)
+        ]
+
+    def checksum(self) -> int:
+        """Tell these parameters from others, as they may be assigned."""
+        total = 0
+        for name in self.parameters:
+            total = crc32(np.ascontiguousarray(self[name]).tobytes(), total)
+        return total
+
+    def _weights_and_biases(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return W and both biases, float32 at least, after a check of their shapes."""
         weight, c, b = (
             np.asarray(self[name], np.result_type(self[name], np.float32))
             for name in PARAMETERS
@@ -70,19 +121,40 @@ class RBMState(dict):
             )
         return weight, c, b
 
+
+class BernoulliRBMState(RBMState):
+    """The fitted attributes of a Bernoulli RBM; see `skgen.BernoulliRBMGPU`."""
+
+    def model(self) -> BernoulliRBM:
+        """Make the model, with memory of its own, on the CPU."""
+        # A copy in memory of torch, as numpy's may begin in the middle of a vector:
+        # updates in place are up to a third slower there.
+        return BernoulliRBM(*map(torch.tensor, self._weights_and_biases()))
+
+    def model_to_read(self, dtype: torch.dtype, device: torch.device) -> BernoulliRBM:
+        """Make a model that is not to be changed.
+
+        It shares the memory of the arrays if they are in that dtype and the device is
+        the CPU: for a single row, a copy would take most of the time.
+        """
+        weight, *biases = self._weights_and_biases()
+        # scikit-learn keeps the weights of its machines column by column.
+        by_columns = weight.flags.f_contiguous
+        W = to_tensor(weight.T, device).T if by_columns else to_tensor(weight, device)
+        tensors = W, *(to_tensor(bias, device) for bias in biases)
+        return BernoulliRBM(*(tensor.to(dtype) for tensor in tensors))
+
+    def model_to_train(self) -> BernoulliRBM:
+        """Make the model for training: the same."""
+        return self.model()
+
+    def models_to_follow(self) -> list[BernoulliRBM]:
+        """Make the models kept in training: the same as for inference."""
+        return self.trajectory_models()
+
     def trajectory_models(self) -> list[BernoulliRBM]:
         """Make the models that were kept in training, the oldest first."""
-        kept = self.get("trajectory_", {})
-        n_models = len(kept["components_"]) if kept else 0
-        return [
-            RBMState((name, kept[name][r]) for name in PARAMETERS).model()
-            for r in range(n_models)
-        ]
-
-    def ladder_models(self, like: Tensor) -> list[BernoulliRBM]:
-        """Make the models kept in training and the trained one, as a tensor is."""
-        models = [*self.trajectory_models(), self.model()]
-        return [model.to(like.device, like.dtype) for model in models]
+        return [state.model() for state in self.kept_states()]
 
     def visible_means(self) -> np.ndarray:
         """Compute the means of the visible units over the data, away from 0 and 1."""
@@ -92,23 +164,30 @@ class RBMState(dict):
         margin = 1 / (self["n_samples_seen_"] + 2)
         return np.clip(self["mean_"], margin, 1 - margin)
 
+    def offsets(self) -> tuple[np.ndarray, np.ndarray]:
+        """Means of v over the data, and of h in mean field."""
+        mean = self.visible_means()
+        return mean, expit(self["components_"] @ mean + self["intercept_hidden_"])
+
+    def base_bias(self) -> np.ndarray:
+        """Biases of independent visible units with the means of the data."""
+        return logit(self.visible_means())
+
     def independent_units(self, like: Tensor) -> BernoulliUnits:
         """Make independent visible units with the means of the data, as a tensor is."""
-        return BernoulliUnits(torch.from_numpy(logit(self.visible_means())).to(like))
+        return BernoulliUnits(torch.from_numpy(self.base_bias()).to(like))
 
-    def checksum(self) -> int:
-        """Tell these parameters from others, as they may be assigned."""
-        total = 0
-        for name in PARAMETERS:
-            total = crc32(np.ascontiguousarray(self[name]).tobytes(), total)
-        return total
+    def scattered_units(self, like: Tensor) -> BernoulliUnits:
+        """Make fair bits."""
+        return BernoulliUnits(like.new_zeros(len(self["intercept_visible_"])))
 
 
-def parameter_arrays(model: BernoulliRBM) -> dict[str, Any]:
-    """Copy the parameters of a model into arrays, by the names of the state."""
+def parameter_arrays(model: RBM) -> dict[str, Any]:
+    """Copy weights and biases of a model into arrays, by the names of the state."""
+    parameters = list(model.parameters())[: len(PARAMETERS)]
     return {
         name: parameter.detach().cpu().numpy().copy()
-        for name, parameter in zip(PARAMETERS, model.parameters(), strict=True)
+        for name, parameter in zip(PARAMETERS, parameters, strict=True)
     }
 
 

@@ -96,6 +96,13 @@ class TrainingLoss:
             hidden_mean[:n_rows],
             self._one,
         )
+        return self._average(losses, every, row_weights)
+
+    def _average(
+        self, losses: Tensor, every: int, row_weights: Tensor | None
+    ) -> tuple[float | Tensor, Tensor]:
+        """Average losses of some rows and of every so many units."""
+        n_rows = len(losses)
         if row_weights is None:
             return n_rows, losses.sum() * (every / n_rows)
         row_weights = row_weights[:n_rows]
@@ -104,14 +111,19 @@ class TrainingLoss:
 
     def _size(self, n_rows: int, n_visible: int, n_hidden: int) -> tuple[int, int]:
         """Choose how many rows an estimate takes, and every which of the units."""
-        n_flips = int(_FLIPS_A_NUMBER * self.n_steps * n_rows * n_visible)
-        n_flips = min(max(n_flips, _LEAST_FLIPS), max(1, _LARGEST_TENSOR // n_hidden))
+        a_number, least = self._flips()
+        n_flips = int(a_number * self.n_steps * n_rows * n_visible)
+        n_flips = min(max(n_flips, least), max(1, _LARGEST_TENSOR // n_hidden))
         self.n_steps = 0
         n_rows = min(n_rows, isqrt(n_flips))
         every = min(max(1, n_visible * n_rows // n_flips), max(1, n_visible - 1))
         while gcd(every, n_visible) > 1:
             every -= 1
         return n_rows, every
+
+    def _flips(self) -> tuple[float, int]:
+        """Conditionals of an estimate, for each number since the last, and at least."""
+        return _FLIPS_A_NUMBER, _LEAST_FLIPS
 
     def _next_start(self, every: int) -> int:
         self._turn += 1

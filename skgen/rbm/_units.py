@@ -8,6 +8,9 @@ from torch import Tensor
 
 from skgen.sampling import RandomBits, bernoulli
 
+# Means of bits are kept this far from 0 and 1 where a bias follows from them.
+_MARGIN = 1e-6
+
 
 class Units(ABC):
     r"""A layer of independent units: what it adds to the energy, and its law.
@@ -105,6 +108,27 @@ class Units(ABC):
         """Return s(v), in which the states enter the interaction; by default v."""
         return states
 
+    @abstractmethod
+    def bias_of_mean(self, mean: Tensor) -> Tensor:
+        """Return the bias of units that have some mean without any other input."""
+
+    def bias_given_input(self, mean: Tensor, inputs: Tensor) -> Tensor | None:
+        """Return the bias with which units have a mean, given that of their inputs.
+
+        Parameters
+        ----------
+        mean : Tensor of shape (n_units,)
+            Mean of each unit.
+        inputs : Tensor of shape (n_units,)
+            Mean of its input from the other layer.
+
+        Returns
+        -------
+        bias : Tensor of shape (n_units,) or None
+            The bias; None where the mean of the inputs does not determine it.
+        """
+        return None
+
 
 class BernoulliUnits(Units):
     r"""Binary units, with the potential :math:`U(u) = -b^\top u`.
@@ -154,6 +178,10 @@ class BernoulliUnits(Units):
     def scaled(self, beta: float) -> "BernoulliUnits":
         """Return the units whose potential is `beta` times this one."""
         return BernoulliUnits(beta * self.bias)
+
+    def bias_of_mean(self, mean: Tensor) -> Tensor:
+        """Return the logit of the mean, which is kept away from 0 and 1."""
+        return torch.logit(mean, eps=_MARGIN)
 
 
 def draw_independent(units: Units, n: int, *, generator: torch.Generator) -> Tensor:

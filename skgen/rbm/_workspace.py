@@ -12,7 +12,7 @@ class ComputeParameters:
     r"""Parameters of an RBM in the dtype of matrix products, and both conditionals.
 
     With rounded factors, weights and states are rounded to `factor_dtype` in the
-    products :math:`W s(v)` and :math:`W^\top h`, and so are the products; biases and
+    products :math:`W v` and :math:`W^\top h`, and so are the products; biases and
     means keep the dtype of the model. States that are bits are exact. Hardware that
     multiplies bfloat16 natively does so several times as fast; without it, the rounded
     factors are multiplied in float32: see `skgen.nn._rounding.matmul_dtype`.
@@ -48,7 +48,6 @@ class ComputeParameters:
 
     def hidden_mean(self, v: Tensor, *, out: Tensor) -> Tensor:
         """Mean of h given v, shape (n, n_hidden), into `out`."""
-        v = self.visible.coupled(v)
         return self.hidden.mean_(
             self._inputs(self.hidden_bias, v, self.transposed, out)
         )
@@ -76,24 +75,15 @@ class Workspace:
 
     Parameters
     ----------
-    model : RBM
-        The model.
+    parameters : ComputeParameters
+        The parameters of the model.
     n_data, n_chains : int
         Number of rows of data and of chains.
-    factor_dtype : torch.dtype or None
-        As in `ComputeParameters`.
     """
 
-    def __init__(
-        self,
-        model: RBM,
-        n_data: int,
-        n_chains: int,
-        *,
-        factor_dtype: torch.dtype | None,
-    ):
-        self.parameters = ComputeParameters(model, factor_dtype)
-        n_hidden, n_visible = model.weight.shape
+    def __init__(self, parameters: ComputeParameters, n_data: int, n_chains: int):
+        self.parameters = parameters
+        n_hidden, n_visible = parameters.exact.shape
         n_rows = n_data + n_chains
         new = self.parameters.exact.new_empty
         self.right, self.left = new(n_rows + 2, n_visible), new(n_rows + 2, n_hidden)
@@ -107,14 +97,6 @@ class Workspace:
         self.weights = new(n_rows).fill_(1 / n_data)
         self.weights[n_data:] = -1 / n_chains
         self._scale, self._scaled = 1.0, (self.weights, self.weights[:, None])
-
-    def coupled(self) -> tuple[Tensor, Tensor]:
-        """Return s(v) of all rows, with the two rows for offsets and without them."""
-        coupled = self.parameters.visible.coupled(self.states)
-        if coupled is self.states:
-            return self.right, self.states
-        right = torch.cat([coupled, self.right[-2:]])
-        return right, right[:-2]
 
     def scaled_weights(self, scale: float) -> tuple[Tensor, Tensor]:
         """Scale the weights of rows, as shapes (n_rows,) and (n_rows, 1)."""
@@ -135,16 +117,16 @@ class Workspace:
 
 
 def add_product_(
-    x: Tensor, left: Tensor, right: Tensor, factor_dtype: torch.dtype | None
+    x: Tensor, left: Tensor, right: Tensor | None, factor_dtype: torch.dtype | None
 ) -> Tensor:
-    """Add ``left.T @ right`` to x in place.
+    """Add ``left.T @ right`` to x in place; without `right`, add `left`.
 
     Parameters
     ----------
     x : Tensor of shape (n, m)
         What is added to; the sum has its dtype.
     left, right : Tensor of shape (k, n) and (k, m)
-        The factors.
+        The factors; or the product itself, of shape (n, m), and None.
     factor_dtype : torch.dtype or None
         To what factors and product are rounded; None means not at all.
 
@@ -153,6 +135,8 @@ def add_product_(
     x : Tensor of shape (n, m)
         The same tensor.
     """
+    if right is None:
+        return x.add_(left)
     if factor_dtype is None:
         return x.addmm_(left.T, right)
     product = rounded(left, factor_dtype).T @ rounded(right, factor_dtype)
