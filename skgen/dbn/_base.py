@@ -1,11 +1,13 @@
 """BaseDeepBeliefNetwork: the methods of a fitted network on arrays."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
@@ -17,6 +19,8 @@ from skgen.dbn._model import DeepBeliefNet
 from skgen.dbn._state import Layer
 from skgen.likelihood import LogPartition
 from skgen.nn import Observation
+from skgen.rbm import RBM
+from skgen.rbm._state import check_width
 
 # Draws of each row for the score.
 _N_SCORE_DRAWS = 16
@@ -47,6 +51,12 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
     @abstractmethod
     def _observation(self) -> Observation:
         """Return what is observed of data."""
+
+    @abstractmethod
+    def _network(
+        self, layers: list[Layer], build: Callable[[int, Layer], RBM]
+    ) -> DeepBeliefNet:
+        """Make the model of a state, of machines that `build` makes of its layers."""
 
     @property
     def _n_features_out(self) -> int:
@@ -86,7 +96,8 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         X : ndarray of shape (n_samples, n_features)
             Means, in the dtype of H.
         """
-        return self._apply(DeepBeliefNet.down, self._validate_components(H))
+        H = self._validate_components(H)
+        return self._lowest._in_units_of_data(self._apply(DeepBeliefNet.down, H))
 
     def score_samples(self, X: Any) -> np.ndarray:
         r"""Compute the variational bound on the log-likelihood of each sample.
@@ -219,7 +230,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
             units.
         """
         check_is_fitted(self)
-        top = self._top()
+        top = self._top
         result = top.log_partition_function(
             method,
             n_chains=n_chains,
@@ -259,17 +270,34 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
             Samples.
         """
         rng = self._rng(random_state)
-        h = self._top().sample(
+        h = self._top.sample(
             n_samples, random_state=rng, sampler=sampler, n_gibbs_steps=n_gibbs_steps
         )
         if len(self.layers_) == 1:
             return h
         down = partial(DeepBeliefNet.sample_down, generator=self._generator(rng))
-        return self._apply(down, h)
+        return self._lowest._in_units_of_data(self._apply(down, h))
 
+    @property
+    def _lowest(self) -> Any:
+        return self._machine(0, self.layers_[0])
+
+    @property
     def _top(self) -> Any:
         k = len(self.layers_) - 1
         return self._machine(k, self.layers_[k])
+
+    def _model(self, dtype: torch.dtype, device: torch.device) -> DeepBeliefNet:
+        def build(k: int, layer: Layer) -> RBM:
+            return self._machine(k, layer)._model(dtype, device)
+
+        return self._network(self.layers_, build)
+
+    def _validate_data(self, X: Any) -> Any:
+        X = super()._validate_data(X)
+        lowest = self._lowest
+        check_width(X, lowest.components_)
+        return lowest._in_model_units(lowest._valid_states(X))
 
     def _importance_weighted(
         self, X: Any, n_draws: int, random_state: Any
@@ -287,12 +315,14 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         def of_observed(model: DeepBeliefNet, x: Tensor) -> Tensor:
             return function(model, observation.observe(x, generator=None))
 
-        return self._apply(of_observed, self._validate_data(X))
+        terms = self._apply(of_observed, self._validate_data(X))
+        # That of a single machine is in its log Z.
+        return terms - self._lowest._log_scale if len(self.layers_) > 1 else terms
 
     def _current_log_partition(self) -> LogPartition:
         """Return the result for the present parameters, computed if necessary."""
         key, result = self.__dict__.get("_log_partition", (None, None))
-        if key == self._top()._state().checksum():
+        if key == self._top._state().checksum():
             return result
         # A score is a function of the parameters and of the row alone.
         return self.log_partition_function(random_state=0, **_CHEAP)

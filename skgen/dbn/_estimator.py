@@ -1,33 +1,41 @@
 """DeepBeliefNetwork: the deep belief network as an estimator."""
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Callable, Iterator
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgen.base import BaseGenerator, Phase
 from skgen.base._fitting import State
 from skgen.base._python_scalars import as_python
-from skgen.base._validation import bits_or_probabilities
 from skgen.dbn._base import BaseDeepBeliefNetwork
 from skgen.dbn._features import FeatureRBM, OnFeatures
 from skgen.dbn._fine_tuning import FineTuning
-from skgen.dbn._model import DeepBeliefNet
+from skgen.dbn._model import DeepBeliefNet, linear_of
 from skgen.dbn._rows import FeatureRows
 from skgen.dbn._state import (
+    OF_MACHINE,
+    RECOGNITION,
     Layer,
     check_sizes,
     is_fine_tuned,
-    recognition_arrays,
-    recognition_modules,
+    recognition_machine,
     tied_start,
     with_recognition,
 )
 from skgen.nn import BernoulliObservation, Observation
-from skgen.rbm import RBM, BernoulliRBM, BernoulliRBMGPU, ContrastiveDivergence
+from skgen.rbm import (
+    RBM,
+    BernoulliRBM,
+    BernoulliRBMGPU,
+    ContrastiveDivergence,
+    GaussianRBM,
+)
+from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import Objective, RowSource
 from skgen.training._optimizers import Adam
 
@@ -38,6 +46,8 @@ _OF_MACHINES = (
     *("device", "precision", "random_state"),
 )
 _FINE_TUNING = "fine-tuning"
+# The learning rate of a machine of real units, as a share of that of others.
+_GAUSSIAN_RATE = 0.3
 
 
 class FitState(dict):
@@ -52,6 +62,8 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
         "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "visible": [StrOptions({"bernoulli", "gaussian"})],
+        "noise_variance": GaussianRBM._parameter_constraints["noise_variance"],
         "fine_tune_iter": [Interval(Integral, 0, None, closed="left")],
         "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither")],
         **{
@@ -67,6 +79,7 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         self,
         hidden_layer_sizes=(256, 256),
         *,
+        visible="bernoulli",
         learning_rate=0.1,
         batch_size=10,
         n_iter=10,
@@ -80,6 +93,7 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         weight_decay=0.0,
         learning_rate_schedule="constant",
         binarize="none",
+        noise_variance="per_feature",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -92,6 +106,7 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         random_state=None,
     ):
         self.hidden_layer_sizes = hidden_layer_sizes
+        self.visible = visible
         self.learning_rate = learning_rate
         self.batch_size = batch_size
         self.n_iter = n_iter
@@ -105,6 +120,7 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         self.weight_decay = weight_decay
         self.learning_rate_schedule = learning_rate_schedule
         self.binarize = binarize
+        self.noise_variance = noise_variance
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
@@ -122,29 +138,38 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         sizes = self.hidden_layer_sizes
         return tuple(map(int, np.atleast_1d(as_python(sizes))))
 
-    def _machine(self, k: int, layer: Layer) -> BernoulliRBMGPU:
-        """Return the estimator of one machine, with its fitted state."""
+    def _machine(self, k: int, layer: Layer) -> TrainableRBM:
+        """Return the estimator of the machine of layer k, with a fitted state."""
         parameters = {name: getattr(self, name) for name in _OF_MACHINES}
-        # Upper machines get probabilities of the units that are their data.
-        binarize = self.binarize if k == 0 else "sample"
-        machine = BernoulliRBMGPU(self._sizes[k], binarize=binarize, **parameters)
+        machine: Any
+        if k == 0 and self.visible == "gaussian":
+            parameters["learning_rate"] *= _GAUSSIAN_RATE
+            machine = GaussianRBM(
+                self._sizes[k], noise_variance=self.noise_variance, **parameters
+            )
+        else:
+            # Upper machines get probabilities of the units that are their data.
+            binarize = self.binarize if k == 0 else "sample"
+            machine = BernoulliRBMGPU(self._sizes[k], binarize=binarize, **parameters)
         vars(machine).update(layer)
         if hasattr(self, "random_state_"):
             machine.random_state_ = self.random_state_
         return machine
 
     def _observation(self) -> Observation:
-        return BernoulliObservation(sampled=self.binarize == "sample")
+        is_sampled = self.visible == "bernoulli" and self.binarize == "sample"
+        return BernoulliObservation(sampled=is_sampled)
 
-    def _validate_data(self, X: Any) -> Any:
-        return bits_or_probabilities(super()._validate_data(X), self.binarize)
+    @property
+    def _data_dtype(self) -> Any:
+        return self._machine(0, {})._data_dtype
 
     def _validate_training_data(
         self, X: Any, y: Any, *, reset: bool
     ) -> tuple[Any, None]:
         self._check_sizes()
         X, _ = super()._validate_training_data(X, y, reset=reset)
-        return bits_or_probabilities(X, self.binarize), None
+        return self._machine(0, {})._validate_training_data(X, None, reset=True)
 
     def _check_sizes(self) -> None:
         sizes = np.atleast_1d(self.hidden_layer_sizes)
@@ -176,6 +201,9 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         layer, below = layers[k], self._machines_below(k, layers)
         # Of any machine with as many visible units: it is the others that matter.
         above = BernoulliRBM(*map(torch.zeros, [(1, self._sizes[k - 1]), 1, 1]))
+        if "_units" in layers[0]:
+            dtype = getattr(torch, str(self._dtype))
+            rows = layers[0]["_units"].of_rows(rows, bounded=True, dtype=dtype)
         features = FeatureRows(
             rows, FeatureRBM(above, below), OnFeatures(Objective(), self._observation())
         )
@@ -186,6 +214,9 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
 
     def _machines_below(self, k: int, layers: list[Layer]) -> list[RBM]:
         return [self._machine(i, {})._build_model(layers[i]) for i in range(k)]
+
+    def _training_rows(self, X: Any, state: State) -> Any:
+        return self._machine(0, {})._training_rows(X, state["layers_"][0])
 
     def _phases(self, state: State) -> Iterator[Phase]:
         if not is_fine_tuned(state["layers_"]):
@@ -244,7 +275,7 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         k = int(phase.name.removeprefix("layer ") or 1) - 1
         if isinstance(objective, OnFeatures):
             objective = objective.objective
-        layers[k] = layers[k] | self._read_machine(k, phase.model, objective)
+        layers[k] = layers[k] | self._read_machine(k, layers[k], phase.model, objective)
         return {"layers_": layers}
 
     def _read_fine_tuned(self, layers: list[Layer], phase: Phase) -> list[Layer]:
@@ -252,15 +283,22 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
         objective: Any = phase.objective
         nothing = ContrastiveDivergence(None, None, None)
         trained = [
-            layer | self._read_machine(k, model.layers[k], nothing)
+            layer | self._read_machine(k, layer, model.layers[k], nothing)
             for k, layer in enumerate(layers)
         ]
-        chains = {"h_samples_": objective.chains.cpu().numpy().copy()}
-        more = [*recognition_arrays(model), chains]
-        return [layer | new for layer, new in zip(trained, more, strict=True)]
+        for k, linear in enumerate(model.recognition):
+            machine = copy.deepcopy(model.layers[k])
+            machine.weight, machine.hidden_bias = linear.weight, linear.bias
+            of_q = self._read_machine(k, layers[k], machine, nothing)
+            names = zip(RECOGNITION, OF_MACHINE, strict=True)
+            trained[k] |= {name: of_q[other] for name, other in names}
+        trained[-1]["h_samples_"] = objective.chains.cpu().numpy().copy()
+        return trained
 
-    def _read_machine(self, k: int, model: Any, objective: Objective) -> Layer:
-        return self._machine(k, {})._read_state({}, Phase(model, objective))
+    def _read_machine(
+        self, k: int, layer: Layer, model: Any, objective: Objective
+    ) -> Layer:
+        return self._machine(k, {})._read_state(layer, Phase(model, objective))
 
     def _finalise(
         self, rows: RowSource, y: np.ndarray | None, *, partial: bool
@@ -270,10 +308,24 @@ class DeepBeliefNetwork(BaseDeepBeliefNetwork):
             if not self.layers_[k]:
                 self.layers_ = self._start(k, self.layers_, rows)
 
+    def _network(
+        self, layers: list[Layer], build: Callable[[int, Layer], RBM]
+    ) -> DeepBeliefNet:
+        machines = [build(k, layer) for k, layer in enumerate(layers)]
+        recognition = []
+        if is_fine_tuned(layers):
+            of_q = map(recognition_machine, layers[:-1])
+            recognition = [linear_of(build(k, layer)) for k, layer in enumerate(of_q)]
+        return DeepBeliefNet(machines, recognition)
+
     def _build_model(self, state: State) -> DeepBeliefNet:
-        layers = state["layers_"]
-        machines = self._machines_below(len(layers), layers)
-        return DeepBeliefNet(machines, recognition_modules(layers))
+        def build(k: int, layer: Layer) -> RBM:
+            # Noise variances are not fine-tuned.
+            layer = layer | {"_learns_variance": False}
+            model: Any = self._machine(k, {})._build_model(layer)
+            return model
+
+        return self._network(state["layers_"], build)
 
     def _build_objective(self, state: State) -> FineTuning:
         chains = torch.tensor(state["layers_"][-1]["h_samples_"])

@@ -1,6 +1,6 @@
 """The deep belief network as a torch module."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -132,13 +132,10 @@ def downward_inputs(layer: RBM, h: Tensor) -> Tensor:
     return F.linear(h, layer.weight.T, visible.bias)
 
 
-def untied(layers: Sequence[RBM]) -> Iterator[nn.Linear]:
-    """Make the recognition of machines below the top: as it is, to be changed apart."""
-    for layer in layers:
-        n_hidden, n_visible = layer.weight.shape
-        like = {"dtype": layer.weight.dtype, "device": layer.weight.device}
-        linear = nn.utils.skip_init(nn.Linear, n_visible, n_hidden, **like)
-        with torch.no_grad():
-            linear.weight.copy_(layer.weight)
-            linear.bias.copy_(layer.hidden.bias)
-        yield linear
+def linear_of(machine: RBM) -> nn.Linear:
+    """Make the inputs of the hidden units of a machine a module, with its memory."""
+    n_hidden, n_visible = machine.weight.shape
+    like = {"dtype": machine.weight.dtype, "device": machine.weight.device}
+    linear = nn.utils.skip_init(nn.Linear, n_visible, n_hidden, **like)
+    linear.weight.data, linear.bias.data = machine.weight.data, machine.hidden.bias.data
+    return linear

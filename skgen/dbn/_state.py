@@ -4,15 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from scipy.special import expit
-from torch import nn
-
-from skgen.dbn._model import DeepBeliefNet
 
 # The fitted attributes of a machine by name, and where q is its own those of q.
 Layer = dict[str, Any]
 RECOGNITION = ("recognition_components_", "recognition_intercept_")
+# What stands in their place where q has those of the machine.
+OF_MACHINE = ("components_", "intercept_hidden_")
 
 
 def sizes_of(layers: Sequence[Layer]) -> tuple[int, ...]:
@@ -46,7 +44,7 @@ def tied_start(
     Parameters
     ----------
     below : dict
-        The fitted machine below, of binary units.
+        The fitted machine below.
     n_hidden : int
         Number of hidden units of the next machine.
     rng : RandomState
@@ -56,10 +54,11 @@ def tied_start(
     -------
     layer : dict
         Parameters, and chains if there are any. It is empty where the next machine has
-        not as many hidden units as the one below has visible ones.
+        not as many hidden units as the one below has visible ones, or where these are
+        real.
     """
     W = below["components_"]
-    if n_hidden != W.shape[1]:
+    if n_hidden != W.shape[1] or "noise_variance_" in below:
         return {}
     layer = {
         "components_": np.ascontiguousarray(W.T),
@@ -77,34 +76,11 @@ def with_recognition(layer: Layer) -> Layer:
     """Give q parameters of its own in a layer, those of the machine at first."""
     if RECOGNITION[0] in layer:
         return layer
-    names = "components_", "intercept_hidden_"
-    return layer | {
-        name: layer[of_machine].copy()
-        for name, of_machine in zip(RECOGNITION, names, strict=True)
-    }
+    names = zip(RECOGNITION, OF_MACHINE, strict=True)
+    return layer | {name: layer[of_machine].copy() for name, of_machine in names}
 
 
-def recognition_modules(layers: Sequence[Layer]) -> list[nn.Linear]:
-    """Make the modules of q, where it has parameters of its own."""
-    modules = []
-    for layer in layers[:-1] if is_fine_tuned(layers) else ():
-        weight, bias = (torch.tensor(layer[name]) for name in RECOGNITION)
-        linear = nn.utils.skip_init(
-            nn.Linear, weight.shape[1], weight.shape[0], dtype=weight.dtype
-        )
-        linear.weight.data, linear.bias.data = weight, bias
-        modules.append(linear)
-    return modules
-
-
-def recognition_arrays(model: DeepBeliefNet) -> list[Layer]:
-    """Copy the parameters of q into arrays, one dict for each layer below the top."""
-    return [
-        {
-            name: parameter.detach().cpu().numpy().copy()
-            for name, parameter in zip(
-                RECOGNITION, (linear.weight, linear.bias), strict=True
-            )
-        }
-        for linear in model.recognition
-    ]
+def recognition_machine(layer: Layer) -> Layer:
+    """Return the state of a machine with the parameters of q for its own."""
+    names = zip(RECOGNITION, OF_MACHINE, strict=True)
+    return layer | {of_machine: layer[name] for name, of_machine in names}
