@@ -38,6 +38,7 @@ ESTIMATORS = {
     *("vae/_gaussian_base.py", "vae/_bernoulli_base.py"),
     "vae/_imputation.py",
     *("dbn/__init__.py", "dbn/_estimator.py", "dbn/_base.py"),
+    "dbn/_trainable_base.py",
     *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),

@@ -303,9 +303,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         self, X: Any, n_draws: int, random_state: Any
     ) -> np.ndarray:
         generator = self._generator(self._rng(random_state))
-        bound = partial(
-            importance_weighted_bound, n_draws=n_draws, generator=generator
-        )
+        bound = partial(importance_weighted_bound, n_draws=n_draws, generator=generator)
         return self._apply_to_observed(bound, X)
 
     def _apply_to_observed(self, function: Any, X: Any) -> np.ndarray:

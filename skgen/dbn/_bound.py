@@ -58,9 +58,7 @@ def variational_terms(model: DeepBeliefNet, v: Tensor, draw: Draw) -> Tensor:
     return total + top.hidden.log_partition(top.hidden_inputs(v)).sum(1)
 
 
-def log_ratios(
-    model: DeepBeliefNet, v: Tensor, draw: Draw
-) -> tuple[Tensor, Tensor]:
+def log_ratios(model: DeepBeliefNet, v: Tensor, draw: Draw) -> tuple[Tensor, Tensor]:
     r"""Compute what the directed layers add to the log of an importance weight.
 
     .. math:: \sum_{k=1}^{L-1} \left[ \log p(h^{k-1} \mid h^k)
@@ -210,5 +208,5 @@ def importance_weighted_bound(
     return torch.cat(parts)
 
 
-def _draws_nothing(k: int, p: Tensor) -> Tensor:
+def _draws_nothing(k: int, p: Tensor) -> Tensor:  # noqa: ARG001
     raise AssertionError(f"layer {k} is at the top")

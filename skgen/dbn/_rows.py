@@ -28,7 +28,7 @@ class FeatureRows(RowSource):
         self.dtype, self.device = source.dtype, source.device
         self.weight = source.weight
 
-    def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
+    def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:
         """Return features of some rows."""
         batch = Batch(self.source.gather(index))
         return self.objective.on_features(self.model, batch, None).x

@@ -34,9 +34,7 @@ def is_fine_tuned(layers: Sequence[Layer]) -> bool:
     return RECOGNITION[0] in layers[0]
 
 
-def tied_start(
-    below: Layer, n_hidden: int, rng: np.random.RandomState
-) -> Layer:
+def tied_start(below: Layer, n_hidden: int, rng: np.random.RandomState) -> Layer:
     """Make the machine below upside down, as a start of the next one.
 
     With it the network has the law of the machine below, and the bound is tight.

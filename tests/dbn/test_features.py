@@ -38,7 +38,7 @@ def test_only_the_top_is_learned():
 
 
 def test_law_of_features():
-    """p(h^1 | v) is drawn, p(h^2 | h^1) is the feature, and its mean is by the table."""
+    """A draw of h^1 gives p(h^2 | h^1), and their mean is that by the table."""
     net = EnumeratedDBN.random((3, 2, 4, 2), seed=1, scale=2.0)
     model, n = on_top(net), 20_000
     v = torch.tensor(net.V[5]).expand(n, -1)
@@ -66,7 +66,9 @@ def test_features_of_a_row_alone():
 def test_rows_of_features():
     net = EnumeratedDBN.random((4, 3, 2), seed=3)
     model = on_top(net)
-    objective = OnFeatures(ContrastiveDivergence(None, None, None), BernoulliObservation())
+    objective = OnFeatures(
+        ContrastiveDivergence(None, None, None), BernoulliObservation()
+    )
     weight = np.linspace(0.5, 1.5, 16)
     source = row_source(net.V).select(np.arange(16)[::-1].copy(), weight)
     rows = FeatureRows(source, model, objective)
@@ -84,7 +86,9 @@ def test_a_step_is_one_on_features():
     moved = []
     for wrapped in (True, False):
         model = on_top(net)
-        inner = ContrastiveDivergence(torch.zeros(5, 2).double(), None, None, sampled=True)
+        inner = ContrastiveDivergence(
+            torch.zeros(5, 2).double(), None, None, sampled=True
+        )
         objective = OnFeatures(inner, BernoulliObservation()) if wrapped else inner
         x = v if wrapped else model.below[0](v).detach()
         named = list(model.named_parameters())

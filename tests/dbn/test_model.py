@@ -55,7 +55,11 @@ def test_law_of_samples():
     p = np.exp(net.log_p_v)
     assert chi2(v, p) < 45  # 15 degrees of freedom: p < 1e-4
     # Twins: another order of layers, and means passed on in place of states.
-    machines = [net.machines[0], net.machines[1], EnumeratedDBN.random((3, 2)).machines[0]]
+    machines = [
+        net.machines[0],
+        net.machines[1],
+        EnumeratedDBN.random((3, 2)).machines[0],
+    ]
     other = np.exp(EnumeratedDBN(machines).log_p_v)
     assert chi2(v, other) > 200
     means = net.module().layers[1].visible_mean(torch.tensor(h))
