@@ -33,7 +33,8 @@ FAMILIES = {"rbm", "vae", "dbn"}
 # are the shared folders of mathematics.
 ESTIMATORS = {
     *("rbm/__init__.py", "rbm/_estimator.py", "rbm/_base.py", "rbm/_callbacks.py"),
-    "rbm/_state.py",  # scipy
+    *("rbm/_trainable_base.py", "rbm/_gaussian.py"),
+    *("rbm/_state.py", "rbm/_gaussian_state.py"),  # scipy
     *("vae/__init__.py", "vae/_base.py", "vae/_gaussian.py", "vae/_bernoulli.py"),
     *("vae/_gaussian_base.py", "vae/_bernoulli_base.py"),
     "vae/_imputation.py",

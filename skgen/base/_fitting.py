@@ -372,7 +372,7 @@ def _keep_frozen(net: GenerativeNet, old: GenerativeNet, parameters: Any) -> Non
     A `Freezer` acts at one epoch of the history, which goes on.
     """
     if old.built_from_.get("callbacks") == parameters.get("callbacks"):
-        pairs = zip(net.module_.parameters(), old.module_.parameters(), strict=True)
+        pairs = zip(net.module_.parameters(), old.module_.parameters(), strict=False)
         for parameter, former in pairs:
             parameter.requires_grad_(former.requires_grad)
 

@@ -69,7 +69,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         """Dtype of samples that are given nothing."""
 
     def _in_model_units(self, X: Any) -> Any:
-        """Return valid data as the model for inference takes it, by default as it is."""
+        """Return valid data as the model for inference takes it: by default as is."""
         return X
 
     def _in_units_of_data(self, v: np.ndarray) -> np.ndarray:

@@ -28,10 +28,12 @@ from skgen.rbm._gaussian_state import GaussianRBMState
 from skgen.rbm._state import RBMState
 from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
+from skgen.training._callbacks import has_scheduler
 from skgen.training._rows import row_source
+from skgen.training._schedules import SCHEDULES
 
 # What n_iter="auto" means: at least so many passes, and so many mini-batches.
-_LEAST_EPOCHS, _LEAST_STEPS = 100, 3000
+_LEAST_EPOCHS, _LEAST_STEPS = 20, 2500
 
 
 class GaussianRBM(TrainableRBM):
@@ -58,13 +60,14 @@ class GaussianRBM(TrainableRBM):
     ----------
     n_components : int, default=256
         Number of hidden units.
-    learning_rate : float, default=0.03
+    learning_rate : float, default=0.1
         Factor of the step of each mini-batch, for standardised features (see Notes).
+        With 256 components training diverges from about 0.3 on.
     batch_size : int, default=100
         Number of rows of a mini-batch.
     n_iter : int or "auto", default="auto"
         Number of passes over the training data (epochs). "auto" counts steps, that is
-        mini-batches: as many epochs as make at least 3000 steps, and at least 100.
+        mini-batches: as many epochs as make at least 2500 steps, and at least 20.
     noise_variance : float, "learned" or "per_feature", default="per_feature"
         Variance :math:`\sigma^2` of the noise: one for each feature that is learned
         ("per_feature"), one for all that is learned ("learned"), or a fixed number for
@@ -97,9 +100,12 @@ class GaussianRBM(TrainableRBM):
     weight_decay : float, default=0.0
         L2 penalty on the weights of standardised features: each step subtracts
         ``learning_rate * weight_decay`` times the weights.
-    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="linear"
-        With "linear" the learning rate falls to zero over `n_iter` epochs; with
-        "one_cycle" it rises during the first 30 % of them and then falls to zero.
+    learning_rate_schedule : str, default="auto"
+        "constant", "linear", "one_cycle" or "auto". With "linear" the learning rate
+        falls to zero over `n_iter` epochs; with "one_cycle" it rises during the first
+        30 % of them and then falls to zero.
+        "auto" means "constant" if one of `callbacks` is an `LRScheduler`, and "linear"
+        otherwise.
     early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when
         their pseudo-likelihood has not increased by `tol` for
@@ -207,8 +213,8 @@ class GaussianRBM(TrainableRBM):
     the likelihood gradient by W and c times :math:`\sigma^2`, in centered coordinates.
     The step of :math:`\log \sigma^2` is 0.3 times its gradient.
 
-    **Start.** Weights start as small normal random numbers, :math:`b` at -3, so that
-    few hidden units are on, and variances at those of the data.
+    **Start.** Weights start as small normal random numbers, biases of hidden units
+    such that some 12 of them are on (at most half), and variances at those of the data.
 
     **Limits of the noise.** A learned variance of one feature is at least
 
@@ -251,6 +257,7 @@ class GaussianRBM(TrainableRBM):
             Interval(Real, 0, None, closed="neither"),
             StrOptions({"learned", "per_feature"}),
         ],
+        "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
     }
 
     _required_state = GaussianRBMState.parameters
@@ -270,7 +277,7 @@ class GaussianRBM(TrainableRBM):
         self,
         n_components=256,
         *,
-        learning_rate=0.03,
+        learning_rate=0.1,
         batch_size=100,
         n_iter="auto",
         noise_variance="per_feature",
@@ -282,7 +289,7 @@ class GaussianRBM(TrainableRBM):
         centered=True,
         momentum=0.0,
         weight_decay=0.0,
-        learning_rate_schedule="linear",
+        learning_rate_schedule="auto",
         early_stopping=False,
         validation_fraction=0.1,
         n_iter_no_change=10,
@@ -403,6 +410,12 @@ class GaussianRBM(TrainableRBM):
     def _layers(self) -> tuple[int, int]:
         n_components, n_features = np.shape(self.components_)
         return n_components, n_features
+
+    @property
+    def _schedule(self) -> str:
+        if self.learning_rate_schedule != "auto":
+            return self.learning_rate_schedule
+        return "constant" if has_scheduler(self.callbacks) else "linear"
 
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
         if n_iter != "auto":

@@ -7,8 +7,8 @@ from skgen.rbm._gaussian_units import GaussianUnits
 from skgen.rbm._model import RBM
 from skgen.rbm._units import BernoulliUnits
 
-# Standard deviation of the weights and bias of the hidden units at the start.
-_STD, _SPARSE = 0.05, -3.0
+# Standard deviation of the weights at the start, and how many hidden units are on.
+_STD, _ON = 0.05, 12.0
 
 
 class GaussianBernoulliRBM(RBM):
@@ -105,11 +105,12 @@ def initial_gaussian_parameters(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     r"""Draw the parameters that training starts from, for standardised data.
 
-    .. math:: W_{ji} \sim \mathcal{N}(0, s^2), \quad b = b_0 = -3, \quad
-              c = -\sigma(b_0) \sum_j W_j.
+    .. math:: W_{ji} \sim \mathcal{N}(0, s^2), \quad \sigma(b_j) = \min\left(
+              \frac{1}{2}, \frac{12}{m}\right), \quad c = -\sigma(b)\, W
 
-    Given the mean of h, the mean of v is 0. Few hidden units are on at first: with
-    :math:`b_0 = 0`, the likelihood of held-out digits ends several nats lower.
+    for m hidden units. Given the mean of h, the mean of v is 0. Where there are many
+    hidden units, few of them are on at first: with :math:`b = 0`, the likelihood of
+    held-out digits ends several nats lower.
 
     Parameters
     ----------
@@ -133,6 +134,6 @@ def initial_gaussian_parameters(
     """
     weight = _STD * torch.randn(shape, generator=generator, dtype=torch.float32)
     weight = weight.double()
-    hidden_bias = torch.full(shape[:1], _SPARSE, dtype=torch.float64)
-    visible_bias = -(torch.sigmoid(hidden_bias) @ weight)
+    on = torch.full(shape[:1], min(0.5, _ON / shape[0]), dtype=torch.float64)
+    hidden_bias, visible_bias = torch.logit(on), -(on @ weight)
     return weight, hidden_bias, visible_bias, log_variance

@@ -9,8 +9,8 @@ from skgen.nn._rounding import rounded
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
 from skgen.rbm._gaussian_pseudo_likelihood import (
+    conditionals_of_pairs,
     gaussian_pseudo_log_likelihood,
-    log_conditionals,
     standardised,
 )
 from skgen.rbm._gaussian_units import GaussianUnits
@@ -211,10 +211,7 @@ class GaussianTrainingLoss(TrainingLoss):
         v = v[:n_rows]
         std, z, slopes = standardised(model, v, units)
         a = model.hidden_inputs(v).double()
-        log_p = log_conditionals(
-            a.repeat_interleave(z.shape[1], 0), slopes.repeat(n_rows, 1), z.flatten()
-        )
-        losses = (std.log() - log_p.view_as(z)).to(v.dtype)
+        losses = (std.log() - conditionals_of_pairs(a, slopes, z)).to(v.dtype)
         return self._average(losses, every, row_weights)
 
     def _flips(self) -> tuple[float, int]:

@@ -1,6 +1,8 @@
 """The exact pseudo-likelihood of an RBM of real visible units, by quadrature."""
 
 from collections.abc import Iterator, Sequence
+from math import ceil, floor, isfinite, nan
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +13,8 @@ from skgen.rbm._gaussian_model import GaussianBernoulliRBM
 # The trapezoidal rule has a node at each standard deviation of the noise. Every so many
 # nodes one is computed at first, to find where the others may be left out.
 _NODES_AN_INTERVAL = 8
+# Such intervals that are looked at one by one; a wider range is divided in stages.
+_MOST_INTERVALS = 64
 # Beyond the outermost centers the nodes go on for so many standard deviations at least:
 # exp(-32) of a Gaussian is out there.
 _REACH = 8.0
@@ -68,9 +72,37 @@ def gaussian_pseudo_log_likelihood(
     a = model.hidden_inputs(v).double()
     std, z, slopes = standardised(model, v, columns)
     total = -std.log().sum().expand(len(v)).clone()
-    for slope, here in zip(slopes, z.T, strict=True):
-        total += log_conditionals(a, slope[None], here)
+    # Of a few rows, several units at a time: time depends on the number of operations.
+    together = max(1, _tile(v) // (_NODES_AN_INTERVAL * a.numel()))
+    for slope, here in zip(slopes.split(together), z.T.split(together), strict=True):
+        if len(slope) == 1:
+            total += log_conditionals(a, slope, here[0])
+        else:
+            total += conditionals_of_pairs(a, slope, here.T).sum(1)
     return (total * (n_visible / len(columns))).to(v.dtype)
+
+
+def conditionals_of_pairs(a: Tensor, slopes: Tensor, z: Tensor) -> Tensor:
+    """Compute log-densities of several units, each given all others.
+
+    Parameters
+    ----------
+    a : Tensor of shape (n, n_hidden), dtype=float64
+        Inputs of the hidden units given all visible ones.
+    slopes : Tensor of shape (n_units, n_hidden), dtype=float64
+        Derivatives of these inputs by the state of each unit.
+    z : Tensor of shape (n, n_units), dtype=float64
+        States of the units, as in `log_conditionals`.
+
+    Returns
+    -------
+    log_p : Tensor of shape (n, n_units)
+        Log-densities of z, in nats.
+    """
+    log_p = log_conditionals(
+        a.repeat_interleave(len(slopes), 0), slopes.repeat(len(a), 1), z.flatten()
+    )
+    return log_p.view_as(z)
 
 
 def standardised(
@@ -121,30 +153,113 @@ def log_conditionals(a: Tensor, slope: Tensor, z: Tensor) -> Tensor:
     low, high = slope.clamp(max=0).sum(1), slope.clamp(min=0).sum(1)
     # States out of the range of the centers are compared with its ends.
     start = torch.minimum(torch.maximum(z, low), high)
+    first = (low - start).min().item() - _REACH
+    last = (high - start).max().item() + _REACH
+    if not isfinite(first + last):
+        return torch.full_like(z, nan)  # of parameters that are not finite
     a, log_ratio = _moved(a, slope, z, start)
-    every = _NODES_AN_INTERVAL
-    first = torch.floor((low - start).min() / every - _REACH / every).item()
-    last = torch.ceil((high - start).max() / every + _REACH / every).item()
-    step = torch.arange(first, last + 1, dtype=z.dtype, device=z.device) * every
-    inputs = a, torch.sigmoid(-a), torch.sigmoid(a)
-    rise = _rises(inputs, slope, step)
-    place = start[:, None] + step
-    log_f = rise - place.square() / 2
-    largest = log_f.amax(1)
-    total = (log_f - largest[:, None]).exp_().sum(1)
-    chord = rise.diff(dim=1) / every
-    within = (chord - place[:, :-1]).clamp_(0, every)
-    bound = rise[:, :-1] + chord * within - (place[:, :-1] + within).square() / 2
-    needed = bound > largest[:, None] - _NEGLIGIBLE
-    between = torch.arange(1, every, dtype=z.dtype, device=z.device)
-    for k in needed.any(0).nonzero()[:, 0].tolist():
-        rows = needed[:, k].nonzero()[:, 0]
-        own = slope if len(slope) == 1 else slope[rows]
-        nodes = step[k] + between
-        log_g = _rises([x[rows] for x in inputs], own, nodes)
-        log_g -= (start[rows, None] + nodes).square() / 2
-        total.index_add_(0, rows, (log_g - largest[rows, None]).exp_().sum(1))
-    return log_ratio - start.square() / 2 - largest - total.log()
+    curve = _Curve(a, slope, start)
+    spacing = _NODES_AN_INTERVAL
+    while last - first > _MOST_INTERVALS * spacing:
+        spacing *= _NODES_AN_INTERVAL
+    ends = range(floor(first / spacing), ceil(last / spacing) + 1)
+    intervals = curve.needed(
+        [(float(spacing * k), None) for k in ends[:1]],
+        [curve.rises(spacing * start.new_tensor(ends))],
+        spacing,
+    )
+    while spacing > _NODES_AN_INTERVAL:
+        spacing //= _NODES_AN_INTERVAL
+        intervals = curve.needed(*curve.divided(intervals, spacing), spacing)
+    log_mass = curve.log_mass(intervals)
+    return log_ratio - start.square() / 2 - log_mass
+
+
+class _Curve:
+    """The log of a density, up to a constant, of n rows at nodes start + k.
+
+    It is rise - (start + k)^2 / 2 with a convex rise. An interval of nodes is its first
+    node k, the rows that need it and their rises at both ends.
+    """
+
+    def __init__(self, a: Tensor, slope: Tensor, start: Tensor):
+        self._inputs = a, torch.sigmoid(-a), torch.sigmoid(a)
+        self._slope, self._start = slope, start
+        self._largest = start.square() / -2  # the largest that is known
+
+    def rises(self, k: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Compute the rises of some rows at nodes k, shape (n_rows, n_k)."""
+        if rows is None:
+            return _rises(self._inputs, self._slope, k)
+        slope = self._slope if len(self._slope) == 1 else self._slope[rows]
+        return _rises([x[rows] for x in self._inputs], slope, k)
+
+    def needed(
+        self, firsts: list[tuple[float, Any]], rises: list[Tensor], spacing: int
+    ) -> list[tuple[float, Tensor, Tensor]]:
+        """Return the intervals in which the density may be more than negligible.
+
+        Parameters
+        ----------
+        firsts : list of (float, Tensor or None)
+            First nodes of sequences of nodes and the rows of each; None means all.
+        rises : list of Tensor of shape (n_rows, n_nodes)
+            Rises at these nodes.
+        spacing : int
+            Distance of the nodes.
+
+        Returns
+        -------
+        intervals : list of (float, Tensor, Tensor)
+            First node, rows, and rises at both ends, of shape (n_rows, 2).
+        """
+        places = []
+        for (first, rows), rise in zip(firsts, rises, strict=True):
+            start = self._start if rows is None else self._start[rows]
+            k = torch.arange(rise.shape[1], dtype=start.dtype, device=start.device)
+            place = start[:, None] + (first + spacing * k)
+            places.append(place)
+            largest = (rise - place.square() / 2).amax(1)
+            if rows is None:
+                torch.maximum(self._largest, largest, out=self._largest)
+            else:
+                self._largest[rows] = torch.maximum(self._largest[rows], largest)
+        found = []
+        for (first, rows), rise, place in zip(firsts, rises, places, strict=True):
+            chord, left = rise.diff(dim=1) / spacing, place[:, :-1]
+            within = (chord - left).clamp_(0, spacing)
+            bound = rise[:, :-1] + chord * within - (left + within).square() / 2
+            largest = self._largest if rows is None else self._largest[rows]
+            mask = bound > largest[:, None] - _NEGLIGIBLE
+            for j in mask.any(0).nonzero()[:, 0].tolist():
+                own = mask[:, j].nonzero()[:, 0]
+                which = own if rows is None else rows[own]
+                found.append((first + j * spacing, which, rise[own, j : j + 2]))
+        return found
+
+    def divided(
+        self, intervals: list[tuple[float, Tensor, Tensor]], spacing: int
+    ) -> tuple[list[tuple[float, Any]], list[Tensor]]:
+        """Divide intervals into shorter ones; what `needed` takes."""
+        between = torch.arange(
+            1, _NODES_AN_INTERVAL, dtype=self._start.dtype, device=self._start.device
+        )
+        firsts, rises = [], []
+        for first, rows, ends in intervals:
+            inner = self.rises(first + spacing * between, rows)
+            firsts.append((first, rows))
+            rises.append(torch.cat([ends[:, :1], inner, ends[:, 1:]], 1))
+        return firsts, rises
+
+    def log_mass(self, intervals: list[tuple[float, Tensor, Tensor]]) -> Tensor:
+        """Add up the density at all nodes of intervals, shape (n,)."""
+        total = torch.zeros_like(self._start)
+        for (first, rows), rise in zip(*self.divided(intervals, 1), strict=True):
+            k = torch.arange(len(rise[0]) - 1, dtype=rise.dtype, device=rise.device)
+            place = self._start[rows, None] + (first + k)
+            log_f = rise[:, :-1] - place.square() / 2 - self._largest[rows, None]
+            total.index_add_(0, rows, log_f.exp_().sum(1))
+        return self._largest + total.log()
 
 
 def _moved(a: Tensor, slope: Tensor, z: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,7 +286,7 @@ def _rises(inputs: Sequence[Tensor], slope: Tensor, k: Tensor) -> Tensor:
     largest = (k.abs().amax() * slope.abs().amax()).item()
     size = max(1, min(_FACTORS_A_LOG, int(_LARGEST_EXPONENT / max(largest, 1e-6))))
     size = 1 << (size.bit_length() - 1)  # factors are multiplied by halves
-    tile = _TILE_OF_CPU if k.device.type == "cpu" else _TILE_OF_GPU
+    tile = _tile(k)
     n_k = max(1, min(len(k), tile // n_hidden))
     n_rows = max(1, tile // (n_hidden * n_k))
     for nodes in _slices(len(k), n_k):
@@ -209,6 +324,10 @@ def _sum_of_logs(inputs: list[Tensor], parts: tuple[Tensor, ...], size: int) -> 
         left, right = factor.tensor_split(2, dim=2)
         factor, size = left.mul_(right), size // 2
     return factor.log_().sum(2).add_(lacking)
+
+
+def _tile(x: Tensor) -> int:
+    return _TILE_OF_CPU if x.device.type == "cpu" else _TILE_OF_GPU
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

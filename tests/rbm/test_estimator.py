@@ -28,7 +28,7 @@ from skorch.callbacks import (
 from torch.optim.lr_scheduler import StepLR
 
 from skgen import BernoulliRBMGPU
-from skgen.rbm._state import RBMState
+from skgen.rbm._state import BernoulliRBMState
 from skgen.training._row_order import canonical_order
 
 
@@ -696,7 +696,7 @@ def test_parameters_lie_where_vectors_begin(offset):
 def test_weights_are_read_where_they_are(order):
     """By rows, or by columns as scikit-learn keeps them: no copy for a single row."""
     W = np.asarray(np.random.RandomState(0).normal(size=(3, 5)), order=order)
-    state = RBMState(
+    state = BernoulliRBMState(
         components_=W, intercept_hidden_=np.zeros(3), intercept_visible_=np.zeros(5)
     )
     model = state.model_to_read(torch.float64, torch.device("cpu"))

@@ -6,7 +6,7 @@ import torch
 from scipy.special import expit
 
 from skgen import BernoulliRBMGPU
-from skgen.rbm._state import PARAMETERS, RBMState
+from skgen.rbm._state import PARAMETERS, BernoulliRBMState
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ BITS = np.random.default_rng(1).integers(0, 2, (3, 7))
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_model_to_read_is_a_view_of_arrays_of_its_dtype(dtype):
-    state = RBMState(random_arrays(dtype))
+    state = BernoulliRBMState(random_arrays(dtype))
     of_same_dtype = state.model_to_read(torch.from_numpy(np.empty(0, dtype)).dtype, CPU)
     for name, p in zip(PARAMETERS, of_same_dtype.parameters(), strict=True):
         assert p.data_ptr() == state[name].ctypes.data
@@ -48,7 +48,7 @@ def test_a_model_to_read_is_a_view_of_arrays_of_its_dtype(dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("of_arrays", [np.float16, np.float32, np.float64, np.int64])
 def test_a_model_to_read_has_the_dtype_of_the_data(of_arrays, dtype):
-    state = RBMState(random_arrays(of_arrays))
+    state = BernoulliRBMState(random_arrays(of_arrays))
     model = state.model_to_read(dtype, CPU)
     for name, p in zip(PARAMETERS, model.parameters(), strict=True):
         assert p.dtype == dtype
