@@ -50,8 +50,8 @@ def report(name, model, X, args):
     lower = bound.mean() + log_z.estimate - log_z.upper
     upper = bound.mean() + log_z.estimate - log_z.lower
     return (
-        f"{name}: {bound.mean():.2f} nats per test image, [{lower:.2f}, {upper:.2f}] at "
-        "the ends of the bracket of log Z (standard error over images: "
+        f"{name}: {bound.mean():.2f} nats per test image, [{lower:.2f}, {upper:.2f}] "
+        "at the ends of the bracket of log Z (standard error over images: "
         f"{bound.std() / len(bound) ** 0.5:.2f}); {args.importance_samples} importance "
         f"samples of {len(few)} images raise it by {gain:.2f}."
     )

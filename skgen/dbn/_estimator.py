@@ -35,7 +35,7 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         with Gaussian noise.
     learning_rate : float, default=0.1
         Factor of the gradient of the mean log-likelihood of a mini-batch, in the
-        training of the machines. A machine of real values takes 0.3 times that.
+        training of the machines.
     batch_size : int, default=10
         Number of rows of a mini-batch.
     n_iter : int, default=10

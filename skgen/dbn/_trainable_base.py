@@ -44,8 +44,6 @@ _OF_MACHINES = (
     *("device", "precision", "random_state"),
 )
 _FINE_TUNING = "fine-tuning"
-# The learning rate of a machine of real units, as a share of that of others.
-_GAUSSIAN_RATE = 0.3
 
 
 class FitState(dict):
@@ -80,7 +78,6 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         parameters = {name: getattr(self, name) for name in _OF_MACHINES}
         machine: Any
         if k == 0 and self.visible == "gaussian":
-            parameters["learning_rate"] *= _GAUSSIAN_RATE
             machine = GaussianRBM(
                 self._sizes[k], noise_variance=self.noise_variance, **parameters
             )
@@ -191,10 +188,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
                 model,
                 objective,
                 name="" if n_layers == 1 else f"layer {k + 1}",
-                optimizer={
-                    **machine._optimizer_arguments(layers[k]),
-                    "optimizer__lr": machine.learning_rate,
-                },
+                optimizer=machine._optimizer_arguments(layers[k]),
             )
 
     def _untied(self, layers: list[Layer], *, cold: bool) -> list[Layer]:

@@ -150,3 +150,24 @@ def test_blocks_of_rows_and_draws_make_no_difference(monkeypatch):
     many = importance_weighted_bound(model, v, 3000, generator=generator).detach()
     log_p = many.numpy() - net.machines[-1].log_z
     np.testing.assert_allclose(log_p, net.log_p_v, atol=0.03)
+
+
+def test_half_of_the_draws_are_opposite_to_the_others():
+    """Bits of probability 1/2 have a mean of 1/2 over the two draws of a pair."""
+    net = EnumeratedDBN.random((3, 4, 2), seed=8)
+    net.recognition = [(0 * R, 0 * r) for R, r in net.recognition]
+    model, drawn = net.module(), []
+    log_partition = type(model.layers[0].visible).log_partition
+
+    def watched(units, inputs):
+        drawn.append(inputs.detach())
+        return log_partition(units, inputs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(model.layers[0].visible), "log_partition", watched)
+        variational_bound(model, torch.tensor(net.V), 6)
+    downward = drawn[::2]
+    mean = (downward[0] + downward[1]) / 2
+    expected = 0.5 * net.machines[0].W.sum(0) + net.machines[0].b
+    np.testing.assert_allclose(mean, np.tile(expected, (24, 1)), atol=1e-12)
+    assert (downward[0] - downward[1]).abs().max() > 0.1

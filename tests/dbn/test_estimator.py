@@ -47,7 +47,7 @@ def test_one_layer_is_the_machine(visible):
         machine = BernoulliRBMGPU(6, learning_rate=0.1, **same)
     else:
         machine = GaussianRBM(
-            6, learning_rate=0.1 * 0.3, learning_rate_schedule="constant", **same
+            6, learning_rate=0.1, learning_rate_schedule="constant", **same
         )
     machine.fit(FEW)
     model = dbn((6,), visible=visible, n_iter=3, fine_tune_iter=5).fit(FEW)
