@@ -38,30 +38,39 @@ class FeatureRBM(BernoulliRBM):
         return self.hidden_mean(v)
 
     def features(self, v: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Compute probabilities of the visible units, given data.
+        """Compute probabilities of the visible units given data; see `features_of`."""
+        machines: Any = self.below
+        return features_of(machines, v, generator=generator)
 
-        Parameters
-        ----------
-        v : Tensor of shape (n, n_features)
-            Visible states of the lowest machine.
-        generator : torch.Generator or None
-            Source of randomness of the layers between; None means that it is a
-            function of the row.
 
-        Returns
-        -------
-        p : Tensor of shape (n, n_visible)
-            Probabilities.
-        """
-        *lower, last = self.below
-        for machine in lower:
-            p = machine(v)
-            v = (
-                bernoulli_of_rows(p)
-                if generator is None
-                else bernoulli(p, generator=generator, out=p)
-            )
-        return last(v)
+def features_of(
+    machines: Sequence[RBM], v: Tensor, *, generator: torch.Generator | None
+) -> Tensor:
+    """Compute probabilities of the hidden units of the last of several machines.
+
+    Parameters
+    ----------
+    machines : sequence of RBM
+        The machines, the lowest first.
+    v : Tensor of shape (n, n_features)
+        Visible states of the lowest machine.
+    generator : torch.Generator or None
+        Source of randomness of the layers between; None means that it is a function of
+        the row.
+
+    Returns
+    -------
+    p : Tensor of shape (n, n_hidden)
+        Probabilities.
+    """
+    *lower, last = machines
+    for machine in lower:
+        p = machine.hidden_mean(v)
+        if generator is None:
+            v = bernoulli_of_rows(p)
+        else:
+            v = bernoulli(p, generator=generator, out=p)
+    return last.hidden_mean(v)
 
 
 def _with_buffers(module: nn.Module) -> nn.Module:

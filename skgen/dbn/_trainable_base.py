@@ -28,7 +28,6 @@ from skgen.dbn._state import (
 from skgen.nn import BernoulliObservation, Observation
 from skgen.rbm import (
     RBM,
-    BernoulliRBM,
     BernoulliRBMGPU,
     ContrastiveDivergence,
     GaussianRBM,
@@ -132,17 +131,12 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
 
     def _start(self, k: int, layers: list[Layer], rows: RowSource) -> list[Layer]:
         """Complete the state of a machine for training on features of rows."""
-        layer, below = layers[k], self._machines_below(k, layers)
-        # Of any machine with as many visible units: it is the others that matter.
-        above = BernoulliRBM(*map(torch.zeros, [(1, self._sizes[k - 1]), 1, 1]))
+        layer = layers[k]
         if "_units" in layers[0]:
             dtype = getattr(torch, str(self._dtype))
             rows = layers[0]["_units"].of_rows(rows, bounded=True, dtype=dtype)
-        features = FeatureRows(
-            rows,
-            FeatureRBM(above, below).to(rows.dtype),
-            OnFeatures(Objective(), self._observation()),
-        )
+        below = [m.to(rows.dtype) for m in self._machines_below(k, layers)]
+        features = FeatureRows(rows, below, self._observation())
         if not layer:
             layer = tied_start(layers[k - 1], self._sizes[k], self.random_state_)
         layer = self._started(k, layer, features)

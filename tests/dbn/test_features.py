@@ -66,12 +66,9 @@ def test_features_of_a_row_alone():
 def test_rows_of_features():
     net = EnumeratedDBN.random((4, 3, 2), seed=3)
     model = on_top(net)
-    objective = OnFeatures(
-        ContrastiveDivergence(None, None, None), BernoulliObservation()
-    )
     weight = np.linspace(0.5, 1.5, 16)
     source = row_source(net.V).select(np.arange(16)[::-1].copy(), weight)
-    rows = FeatureRows(source, model, objective)
+    rows = FeatureRows(source, model.below, BernoulliObservation())
     machine = net.machines[0]
     expected = expit(net.V[::-1] @ machine.W.T + machine.c)
     assert rows.shape == (16, 3)
