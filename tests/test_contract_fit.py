@@ -401,6 +401,7 @@ PARAMETERS = {
     "learning_rate": [0.0625],
     "batch_size": [32],
     "n_iter": [2],
+    "visible": ["gaussian"],
     "fine_tune_iter": [2],
     "fine_tune_learning_rate": [0.0625],
     "learning_rate_schedule": ["linear"],
