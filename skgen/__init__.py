@@ -1,5 +1,6 @@
 """Generative models for scikit-learn."""
 
+from skgen.dbn import DeepBeliefNetwork
 from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 from skgen.vae import (
     BernoulliVAE,
@@ -13,6 +14,7 @@ __all__ = [
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
     "ConditionalGaussianVAE",
+    "DeepBeliefNetwork",
     "GaussianRBM",
     "GaussianVAE",
 ]

@@ -11,6 +11,7 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
+from skgen import DeepBeliefNetwork
 from skgen.base import ConditionalMixin, EncoderMixin
 
 TOYS: list[str] = [
@@ -59,6 +60,25 @@ def offers(cls, need):
 def those_with(*needs):
     """The estimators that offer all of some things."""
     return [cls for cls in ESTIMATORS if all(offers(cls, need) for need in needs)]
+
+
+def sized(make, n):
+    """Parameters with which an estimator has n features."""
+    if isinstance(make(), DeepBeliefNetwork):
+        return {"hidden_layer_sizes": (n + 4, n)}
+    return {"n_components": n}
+
+
+def in_one_phase(make):
+    """Parameters with which a fit has one phase, whose epochs are those of the fit."""
+    if isinstance(make(), DeepBeliefNetwork):
+        return {"hidden_layer_sizes": (8,)}
+    return {}
+
+
+def n_phases(model):
+    """Number of phases of the fits of an estimator, each of which has `n_iter` rows."""
+    return len({row.get("phase") for row in model.history_})
 
 
 def args(model, x=X, y=Y):

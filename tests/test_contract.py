@@ -25,7 +25,9 @@ from families import (
     draw,
     few_steps,
     fit,
+    n_phases,
     net_args,
+    sized,
     those_with,
 )
 from sklearn.base import clone
@@ -75,7 +77,7 @@ def pytest_generate_tests(metafunc):
 def make(request, device):
     """Make one estimator, quick to fit."""
     cls = request.param
-    quick = {"n_components": 8, "n_iter": 3, "device": device, "random_state": 0}
+    quick = {"n_iter": 3, "device": device, "random_state": 0, **sized(cls, 8)}
     if cls().get_params().get("learning_rate_schedule") == "auto":
         # Whole epochs are those of a longer fit, and have more than one mini-batch.
         quick |= {"batch_size": 128, "learning_rate_schedule": "constant"}
@@ -109,8 +111,11 @@ def arrays(model):
     state = {}
     for name, value in vars(model).items():
         if name.endswith("_") and not name.startswith("history"):
-            items = value.items() if isinstance(value, dict) else [("", value)]
-            state |= {(name, k): v for k, v in items if isinstance(v, np.ndarray)}
+            parts = value if isinstance(value, list) else [value]
+            for i, part in enumerate(parts):
+                items = part.items() if isinstance(part, dict) else [("", part)]
+                items = [(k, v) for k, v in items if isinstance(v, np.ndarray)]
+                state |= {(name, i, k): v for k, v in items}
     return state
 
 
@@ -152,7 +157,7 @@ def test_signatures(make):
     assert model.score_samples(*args(model)).shape == (200,)
     assert type(model.score(*args(model))) is float
     assert isinstance(model.net_, NeuralNet)
-    assert len(model.history_) == model.n_iter_ == 4
+    assert len(model.history_) == model.n_iter_ == 4 * n_phases(model)
 
 
 @needs(EncoderMixin)
@@ -294,7 +299,7 @@ def test_clone_and_params(make):
 
 @needs(EncoderMixin)
 def test_set_params_changes_the_next_fit(fitted):
-    copy = clone(fitted).set_params(n_components=5)
+    copy = clone(fitted).set_params(**sized(type(fitted), 5))
     assert fit(copy).transform(X).shape == (200, 5)
 
 
@@ -322,7 +327,7 @@ def test_pickle_and_joblib(make):
             expected = model.net_.score(*net_args(model))
             assert loaded.net_.score(*net_args(loaded)) == expected
         loaded.partial_fit(*args(loaded))
-        assert loaded.n_iter_ == model.n_iter_ + 1
+        assert loaded.n_iter_ == model.n_iter_ + n_phases(model)
 
 
 def test_pickle_holds_no_tensor_and_no_net(make):
@@ -379,7 +384,7 @@ def test_grid_search_of_a_pipeline(make):
     y = load_digits().target[:200]
     search = GridSearchCV(
         make_pipeline(
-            make(n_components=32, n_iter=10), LogisticRegression(max_iter=1000)
+            make(**sized(make, 32), n_iter=10), LogisticRegression(max_iter=1000)
         ),
         {"logisticregression__C": [1.0, 100.0]},
         cv=2,

@@ -12,7 +12,7 @@ import pytest
 import scipy.sparse as sp
 import sklearn
 import torch
-from families import Deterministic, X, Y, args, draw, fit
+from families import Deterministic, X, Y, args, draw, fit, in_one_phase
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -119,8 +119,8 @@ def test_only_ratios_of_other_weights_matter(make):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_other_weights_go_with_their_rows(make, monkeypatch, weight, method):
     """To the steps of training, with mean 1 over the rows that are trained on."""
-    model, seen = make(), []
-    objective = type(fit(make()).net_.criterion_)
+    model, seen = make(**in_one_phase(make)), []
+    objective = type(fit(make(**in_one_phase(make))).net_.criterion_)
     step = objective.training_step
 
     def watched(self, model, batch, *more):
@@ -175,6 +175,7 @@ def test_a_step_on_weighted_rows_is_one_on_repeated_rows(make, algorithm):
             n_chains=7,
             learning_rate=1.0,
             callbacks=[SameDraws()],
+            **in_one_phase(make),
         ),
         data,
     )
@@ -400,6 +401,9 @@ PARAMETERS = {
     "learning_rate": [0.0625],
     "batch_size": [32],
     "n_iter": [2],
+    "visible": ["gaussian"],
+    "fine_tune_iter": [2],
+    "fine_tune_learning_rate": [0.0625],
     "learning_rate_schedule": ["linear"],
     "early_stopping": [True],
     "validation_fraction": [0.25],

@@ -12,7 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
-from families import X, args, fit
+from families import X, args, fit, in_one_phase, n_phases
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback, EarlyStopping, PrintLog
@@ -37,12 +37,12 @@ from skgen.training._batches import DeviceBatches
 def test_every_fit_has_its_loss(make):
     model = fit(make())
     losses = model.history_[:, "train_loss"]
-    assert len(losses) == 3
+    assert len(losses) == 3 * n_phases(model)
     assert np.isfinite(losses).all()
     assert model.history_[0, "train_loss_best"]
     assert "valid_loss" not in model.history_[-1]
     model.partial_fit(*args(model))
-    assert len(model.history_[:, "train_loss"]) == 4
+    assert len(model.history_[:, "train_loss"]) == 4 * n_phases(model)
 
 
 @needs("early_stopping", LikelihoodMixin)
@@ -87,11 +87,12 @@ EVENTS = [
 @pytest.mark.parametrize("event", EVENTS, ids=lambda event: event[0])
 def test_an_interrupt_keeps_whole_epochs(make, event):
     """To the bit, what a fit of so many epochs has; it can go on from there."""
-    model = make(callbacks=[CtrlC(*event)], n_iter=9)
+    one = in_one_phase(make)
+    model = make(callbacks=[CtrlC(*event)], n_iter=9, **one)
     with pytest.raises(KeyboardInterrupt):
         fit(model)
     listens = CtrlC("on_batch_begin", 0)  # gradients by way of .grad, to the bit
-    twin = fit(make(callbacks=[listens], n_iter=2))
+    twin = fit(make(callbacks=[listens], n_iter=2, **one))
     assert model.n_iter_ == len(model.history_) == 2
     assert model.history_[:, "epoch"] == [1, 2]
     assert_same_state(model, twin)
@@ -135,7 +136,9 @@ def test_an_interrupt_in_the_first_epoch_of_a_warm_start_changes_nothing(
         with pytest.raises(KeyboardInterrupt):
             getattr(model, method)(*args(model))
     assert_same_state(model, twin)
-    assert model.n_iter_ == len(model.history_) == len(model.net_.history) == 3
+    n_epochs = 3 * n_phases(twin)
+    assert model.n_iter_ == len(model.history_) == n_epochs
+    assert len(model.net_.history) == n_epochs
     # The optimizer and the random numbers go on from where they were, too.
     assert_same_state(
         getattr(model, method)(*args(model)), getattr(twin, method)(*args(twin))
@@ -144,7 +147,8 @@ def test_an_interrupt_in_the_first_epoch_of_a_warm_start_changes_nothing(
 
 @needs("early_stopping", LikelihoodMixin)
 def test_an_epoch_is_whole_when_its_held_out_rows_have_a_loss(make, monkeypatch):
-    model = make(early_stopping=True, n_iter=9)
+    one = in_one_phase(make)
+    model = make(early_stopping=True, n_iter=9, **one)
     losses, left = GenerativeNet.losses, 2
 
     def interrupted(self, *args):
@@ -159,7 +163,7 @@ def test_an_epoch_is_whole_when_its_held_out_rows_have_a_loss(make, monkeypatch)
         with pytest.raises(KeyboardInterrupt):
             fit(model)
     assert model.n_iter_ == len(model.history_[:, "valid_loss"]) == 2
-    assert_same_state(model, fit(make(early_stopping=True, n_iter=2)))
+    assert_same_state(model, fit(make(early_stopping=True, n_iter=2, **one)))
 
 
 def test_an_interrupt_at_the_very_end_keeps_the_fit(make, monkeypatch):
@@ -178,7 +182,7 @@ def test_an_interrupt_at_the_very_end_keeps_the_fit(make, monkeypatch):
             fit(model)
     assert len(calls) == 2
     assert_same_state(model, fit(make()))
-    assert model.n_iter_ == len(model.history_) == 3
+    assert model.n_iter_ == len(model.history_) == 3 * n_phases(model)
 
 
 @needs("callbacks")
@@ -197,7 +201,8 @@ def test_early_stopping_is_no_interrupt(make):
         """A stopping rule of a user."""
 
     stop = Own(monitor="train_loss", patience=1, threshold=1e9)
-    assert fit(make(callbacks=[stop], n_iter=9)).n_iter_ == 2
+    model = fit(make(callbacks=[stop], n_iter=9))
+    assert model.n_iter_ == 2 * n_phases(model)
 
 
 # Warm starts
@@ -243,7 +248,7 @@ def test_parameters_that_training_does_not_read_change_nothing(
     )
     model = way(model).set_params(**params)
     assert_same_state(fit(model), fit(twin))
-    assert model.n_iter_ == 4
+    assert model.n_iter_ == 4 * n_phases(model)
 
 
 @needs("warm_start", "n_warmup_iter")
@@ -276,7 +281,8 @@ def test_parameters_of_training_keep_the_optimizer(make):
         model.set_params(learning_rate=model.learning_rate / 2)
         if forget:
             model = reloaded(model)
-            del model._training_states[""]["optimizers"]["optimizer"]
+            for state in model._training_states.values():
+                del state["optimizers"]["optimizer"]
         return fit(model)
 
     assert_same_state(warm(False), warm(True), equal=False)
@@ -287,8 +293,8 @@ def test_parameters_of_training_keep_the_optimizer(make):
 @needs("warm_start")
 def test_an_optimizer_that_is_lost_is_told(make):
     model = reloaded(fit(constant(make, warm_start=True)))
-    state = model._training_states[""]["optimizers"]["optimizer"]
-    state["kind"] = "Another"
+    *_, last = model._training_states.values()
+    last["optimizers"]["optimizer"]["kind"] = "Another"
     with pytest.warns(
         UserWarning, match=r"The optimizer of .* starts anew for .*weight"
     ):
@@ -309,7 +315,7 @@ def test_a_fit_that_fails_keeps_the_optimizer(make, monkeypatch):
         patch.setattr(type(model), "_read_state", fails)
         with pytest.raises(ValueError, match="no"):
             fit(model)
-    assert len(model.history_) == model.n_iter_ == 3
+    assert len(model.history_) == model.n_iter_ == 3 * n_phases(twin)
     assert_same_state(fit(model), fit(twin))
 
 
@@ -362,7 +368,7 @@ def test_a_copy_is_trained_alone(make, way, seed):
     copied = way(model)
     copied.partial_fit(*args(copied))
     fit(copied)
-    assert model.n_iter_ == len(model.history_) == 3
+    assert model.n_iter_ == len(model.history_) == 3 * n_phases(twin)
     assert_same_state(model, twin)
     assert_same_state(model.partial_fit(*args(model)), twin.partial_fit(*args(twin)))
     assert_same_state(fit(model), fit(twin))
@@ -425,6 +431,7 @@ def test_a_search_over_a_parameter_of_a_callback(make):
     model = make(
         n_iter=6,
         callbacks=[("stop", EarlyStopping(monitor="train_loss", threshold=9e9))],
+        **in_one_phase(make),
     )
     search = GridSearchCV(
         model,
@@ -479,13 +486,14 @@ def test_progress_never_ends_a_fit(make, fitted, monkeypatch, stream, names, ver
 @needs("verbose", "callbacks", LikelihoodMixin)
 @pytest.mark.parametrize("kind", [PrintLog, PrintLog()], ids=["class", "instance"])
 def test_print_log_prints_if_verbose_asks(make, capsys, kind):
-    model = fit(make(callbacks=[kind]))
+    one = in_one_phase(make)  # each phase has its own header
+    model = fit(make(callbacks=[kind], **one))
     first = "train_kl" if "train_kl" in model.history_[-1] else "train_loss"
     assert capsys.readouterr().out == ""
-    fit(make(callbacks=[kind], verbose=1))
+    fit(make(callbacks=[kind], verbose=1, **one))
     table = [x for x in capsys.readouterr().out.splitlines() if "Iteration" not in x]
     assert table[0].split()[:2] == ["epoch", first]
     assert len(table) == 5
     lines = []
-    fit(make(callbacks=[PrintLog(sink=lines.append)]))
+    fit(make(callbacks=[PrintLog(sink=lines.append)], **one))
     assert len(lines) == 5

@@ -12,8 +12,9 @@ import skgen
 ROOT = Path(skgen.__file__).parent
 FILES = sorted(p.relative_to(ROOT) for p in ROOT.rglob("*.py"))
 
-# What each folder may import besides itself. Families never import each other; files at
-# the top may import everything, and nobody imports them but `_deprecation`.
+# What each folder may import besides itself. Families never import each other, but a
+# deep belief network is made of Boltzmann machines; files at the top may import
+# everything, and nobody imports them but `_deprecation`.
 SHARED = {"sampling", "nn", "likelihood", "training", "base"}
 MAY_IMPORT = {
     "sampling": set(),
@@ -24,9 +25,10 @@ MAY_IMPORT = {
     "plotting": set(),
     "rbm": SHARED,
     "vae": SHARED,
+    "dbn": SHARED | {"rbm"},
     "impute": {"base", "vae"},
 }
-FAMILIES = {"rbm", "vae"}
+FAMILIES = {"rbm", "vae", "dbn"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so
 # are the shared folders of mathematics.
 ESTIMATORS = {
@@ -36,6 +38,9 @@ ESTIMATORS = {
     *("vae/__init__.py", "vae/_base.py", "vae/_gaussian.py", "vae/_bernoulli.py"),
     *("vae/_gaussian_base.py", "vae/_bernoulli_base.py"),
     "vae/_imputation.py",
+    *("dbn/__init__.py", "dbn/_estimator.py", "dbn/_base.py"),
+    "dbn/_trainable_base.py",
+    *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),

@@ -14,3 +14,14 @@ def mnist(path):
         arrays = np.load(path)
         parts = arrays["X_train"], arrays["X_test"]
     return [part.reshape(len(part), -1).astype(np.float32) / 255 for part in parts]
+
+
+def mnist_labels(path):
+    """Load the labels of training and test images, strings or integers."""
+    if path is None:
+        from sklearn.datasets import fetch_openml
+
+        y = fetch_openml("mnist_784", as_frame=False).target
+        return [y[:60_000], y[60_000:]]
+    arrays = np.load(path)
+    return [arrays["y_train"], arrays["y_test"]]

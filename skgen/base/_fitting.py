@@ -53,6 +53,8 @@ class Phase:
     optimizer : dict or None
         `optimizer` or `optimizers` of `GenerativeNet`, and their options; None means
         those of the estimator.
+    n_iter : int or None
+        Number of passes over the data in `fit`; None means `n_iter` of the estimator.
     """
 
     model: nn.Module
@@ -60,6 +62,7 @@ class Phase:
     name: str = ""
     rows: Any = None
     optimizer: dict[str, Any] | None = None
+    n_iter: int | None = None
 
 
 class Fitting:
@@ -183,14 +186,16 @@ class Fitting:
                 "loss that can be watched. Set early_stopping=False."
             )
         net = self._net_of(phase)
-        net.max_epochs = self.n_iter
+        own = not self.partial and phase.n_iter is not None
+        n_iter = phase.n_iter if own else self.n_iter
+        net.max_epochs = n_iter
         net.learning_rate_schedule = (
             "constant" if self.partial else self.estimator._schedule
         )
-        net.criterion_.n_epochs = None if self.partial else self.n_iter
+        net.criterion_.n_epochs = None if self.partial else n_iter
         net.train_split = split
         net.interrupted_, net.verbose = False, self.estimator.verbose
-        if self.n_iter:  # skorch's callbacks expect a row of history at their end
+        if n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
             with (
                 threads_for(self._work_of(net, len(data))),

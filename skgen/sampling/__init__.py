@@ -2,7 +2,12 @@
 
 from skgen._deprecation import moved_names
 from skgen.sampling._autocorrelation import integrated_autocorrelation_time
-from skgen.sampling._bits import RandomBits, bernoulli, bernoulli_of_rows
+from skgen.sampling._bits import (
+    RandomBits,
+    bernoulli,
+    bernoulli_of_rows,
+    uniform_of_rows,
+)
 from skgen.sampling._gibbs import clamped_mean, gibbs
 from skgen.sampling._metropolis import flip_one_bit, metropolis_hastings
 from skgen.sampling._quasi import balanced_normal
@@ -33,6 +38,7 @@ __all__ = [
     "move_replicas_",
     "swap_neighbours_",
     "tempering",
+    "uniform_of_rows",
 ]
 
 __getattr__ = moved_names(

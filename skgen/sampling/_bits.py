@@ -153,8 +153,8 @@ def bernoulli(
 def bernoulli_of_rows(p: Tensor) -> Tensor:
     """Draw bits with ``P(bit = 1) = p`` that are a fixed function of each row.
 
-    The random numbers of a row are seeded by a checksum of its values in
-    float32. Equal rows have equal bits, whatever stands beside them.
+    The random numbers of a row are those of `uniform_of_rows`. Equal rows have equal
+    bits, whatever stands beside them.
 
     Parameters
     ----------
@@ -167,8 +167,29 @@ def bernoulli_of_rows(p: Tensor) -> Tensor:
         Zeros and ones. Rows that are bits already come back as they are.
     """
     single = p.float().cpu()
-    u, generator = torch.empty_like(single), torch.Generator()
+    return uniform_of_rows(single, p.shape[1]).lt(single).to(p)
+
+
+def uniform_of_rows(rows: Tensor, n: int) -> Tensor:
+    """Draw uniform numbers that are a fixed function of each row.
+
+    They are seeded by a checksum of the values of the row in float32.
+
+    Parameters
+    ----------
+    rows : Tensor of shape (n_rows, n_columns)
+        The rows.
+    n : int
+        How many numbers for each.
+
+    Returns
+    -------
+    u : Tensor of shape (n_rows, n), float32, on the CPU
+        Numbers in [0, 1).
+    """
+    single = rows.float().cpu().contiguous()
+    u, generator = torch.empty(len(single), n, dtype=torch.float32), torch.Generator()
     for row, into in zip(single, u, strict=True):
         generator.manual_seed(crc32(row.numpy().tobytes()))
         into.uniform_(generator=generator)
-    return u.lt(single).to(p)
+    return u

@@ -113,6 +113,24 @@ def test_each_phase_has_its_rows_of_history():
     assert model.net_.phase == "variance_"
 
 
+class LongerVariance(MeanAndVariance):
+    def _phases(self, state):
+        for phase in super()._phases(state):
+            phase.n_iter = {"mean_": None, "variance_": 5}[phase.name]
+            yield phase
+
+
+def test_a_phase_may_have_a_number_of_epochs_of_its_own():
+    """In `fit`; partial_fit is one pass, and none is none."""
+    model = LongerVariance(n_iter=2, random_state=0).fit(X)
+    assert model.history_[:, "phase"] == ["mean_"] * 2 + ["variance_"] * 5
+    assert [net.criterion_.n_epochs for net in model._nets.values()] == [2, 5]
+    model.partial_fit(X)
+    assert model.history_[7:, "phase"] == ["mean_", "variance_"]
+    model = LongerVariance(n_iter=0, random_state=0).fit(X)
+    assert model.history_[:, "phase"] == ["variance_"] * 5
+
+
 def test_epochs_are_counted_for_each_phase():
     """A warm-up starts anew in each phase."""
     model = MeanAndVariance(n_iter=3, random_state=0).fit(X)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from skgen.sampling import RandomBits, bernoulli, bernoulli_of_rows
+from skgen.sampling import RandomBits, bernoulli, bernoulli_of_rows, uniform_of_rows
 
 N = 2**22
 
@@ -192,3 +192,17 @@ def test_bits_of_rows_depend_on_the_row_alone():
 def test_bits_of_rows_leave_bits_alone():
     rows = torch.rand(50, 20, generator=torch.Generator().manual_seed(0)).round()
     assert torch.equal(bernoulli_of_rows(rows), rows)
+
+
+def test_uniform_numbers_of_rows():
+    """As many as asked for, uniform, independent from row to row, of the row alone."""
+    rows = torch.rand(4000, 3, generator=torch.Generator().manual_seed(0))
+    u = uniform_of_rows(rows, 5)
+    assert u.shape == (4000, 5)
+    assert torch.equal(uniform_of_rows(rows[7:9], 5), u[7:9])
+    assert torch.equal(uniform_of_rows(rows.double(), 5), u)
+    for column in u.T:
+        assert stats.kstest(column.numpy(), "uniform").pvalue > 1e-4
+    both = torch.cat([u, rows], dim=1)
+    correlation = torch.corrcoef(both.T) - torch.eye(8)
+    assert correlation.abs().max() < 4.5 / 4000**0.5

@@ -1,0 +1,5 @@
+"""Deep belief networks."""
+
+from skgen.dbn._estimator import DeepBeliefNetwork
+
+__all__ = ["DeepBeliefNetwork"]
