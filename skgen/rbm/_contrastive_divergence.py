@@ -175,7 +175,7 @@ class ContrastiveDivergence(Objective):
         elif step.callbacks_between:
             self._follow_callbacks(model, batch, step)
         joint = self._joint
-        if joint is not None and batch.weight is None:
+        if joint is not None:
             self._step_jointly(joint, batch, step, new_epoch)
             return
         space = self._sample_phases(model, batch.x, self._bits)
@@ -198,14 +198,13 @@ class ContrastiveDivergence(Objective):
             self.training_step(model, batch, step)
             self.after_step(model)
             joint, loss = self._joint, self._loss
-            if joint and loss and self._goes_on_alone(batch, step):
+            if joint and loss and self._goes_on_alone(step):
                 loss.n_steps += joint.run(coming, self._bits, step)
 
-    def _goes_on_alone(self, batch: Batch, step: TrainingStep) -> bool:
+    def _goes_on_alone(self, step: TrainingStep) -> bool:
         """Whether the steps after this one are a `JointStep` and nothing else."""
         return (
-            batch.weight is None
-            and not step.callbacks_between
+            not step.callbacks_between
             and self.trajectory is None
             and not self._is_sampled
         )
@@ -214,7 +213,7 @@ class ContrastiveDivergence(Objective):
         self._step, self._sgd = step, in_place_sgd(model, step, self._sgd)
         self._bits = self._bits_of(step.generator, model, batch.x)
         joint = self._joint
-        if self._sgd is None:
+        if self._sgd is None or batch.weight is not None:
             self._joint = None
         elif not (
             joint and joint.holds(model, self.chains) and joint.goes_on(self._sgd)
