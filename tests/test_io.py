@@ -29,7 +29,8 @@ WITH_GAPS = np.where(np.random.RandomState(0).uniform(size=X.shape) < 0.1, np.na
 
 def small(cls, **params):
     names = cls().get_params()
-    defaults = {"n_components": 3, "n_iter": 2, "random_state": 0}
+    defaults = {"n_components": 3, "hidden_layer_sizes": (4, 3), "n_iter": 2}
+    defaults |= {"random_state": 0}
     return cls(**{k: v for k, v in (defaults | params).items() if k in names})
 
 

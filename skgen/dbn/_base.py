@@ -323,4 +323,5 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
         if key == self._top._state().checksum():
             return result
         # A score is a function of the parameters and of the row alone.
-        return self.log_partition_function(random_state=0, **_CHEAP)
+        options: dict[str, Any] = {"random_state": 0, **_CHEAP}
+        return self.log_partition_function(**options)

@@ -43,13 +43,14 @@ def variational_terms(model: DeepBeliefNet, v: Tensor, draw: Draw) -> Tensor:
     terms : Tensor of shape (n,)
         In nats: their mean over draws, minus log Z, is the bound.
     """
-    total = -model.layers[0].visible.energy(v)
+    machines = [*model.directed, model.top]
+    total = -machines[0].visible.energy(v)
     for k, layer in enumerate(model.directed):
         inputs = model.inputs(k, v)
         q = torch.sigmoid(inputs)
         # The entropy of a bit is log(1 + e^x) - q x.
         slope = F.linear(layer.visible.coupled(v), layer.weight) - inputs
-        slope = slope + model.layers[k + 1].visible.bias
+        slope = slope + machines[k + 1].visible.bias
         total = total + (q * slope).sum(1) - F.logsigmoid(-inputs).sum(1)
         v = draw(k, q)
         below = layer.visible.log_partition(downward_inputs(layer, v))

@@ -1,5 +1,7 @@
 """Fine-tuning of all layers of a deep belief network together, by their bound."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -94,7 +96,8 @@ class FineTuning(Objective):
         n, units = h.shape[1], None
         if n > _MOST_WATCHED:
             units = torch.arange(_MOST_WATCHED, device=h.device) * n // _MOST_WATCHED
-        return -log_ratio - pseudo_log_likelihood(model.top, h, units=units)
+        top: Any = model.top
+        return -log_ratio - pseudo_log_likelihood(top, h, units=units)
 
     @torch.no_grad()
     def _run_chains(self, model: DeepBeliefNet, generator: torch.Generator) -> Tensor:

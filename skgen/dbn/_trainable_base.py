@@ -142,7 +142,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         layer = self._started(k, layer, features)
         return [*layers[:k], layer, *layers[k + 1 :]]
 
-    def _machines_below(self, k: int, layers: list[Layer]) -> list[RBM]:
+    def _machines_below(self, k: int, layers: list[Layer]) -> list[Any]:
         return [self._machine(i, {})._build_model(layers[i]) for i in range(k)]
 
     def _training_rows(self, X: Any, state: State) -> Any:
@@ -173,7 +173,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
                 state["layers_"] = self._start(k, state["layers_"], rows)
             layers = state["layers_"]
             machine = self._machine(k, {})
-            model = machine._build_model(layers[k])
+            model: Any = machine._build_model(layers[k])
             objective: Objective = machine._build_objective(layers[k])
             if k:
                 model = FeatureRBM(model, self._machines_below(k, layers))
@@ -189,7 +189,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         """Give q parameters of its own, and the top machine chains."""
         *lower, top = layers
         shape = self.n_chains or self.batch_size, len(top["components_"])
-        h = top.get("h_samples_")
+        h: Any = top.get("h_samples_")
         if h is not None and h.ndim == 3:  # of the model itself, among replicas
             h = h[-1]
         if cold and np.shape(h) != shape:
