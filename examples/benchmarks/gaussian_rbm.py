@@ -1,0 +1,302 @@
+"""GaussianRBM: held-out likelihood of digits and tables, exact optimum, and features.
+
+    OMP_NUM_THREADS=1 python examples/benchmarks/gaussian_rbm.py --output results
+
+The parts, which `--only` chooses from, are
+
+- digits: the digits of scikit-learn, 1437 and 360 rows, with uniform noise in grey
+  levels, so that the density bounds the probability of the integers. The noise of the
+  training rows is drawn several times. log Z is bracketed by annealing in both
+  directions.
+- optimum: eight hidden units on the standardised table diabetes, where the likelihood
+  can be computed exactly: persistent contrastive divergence (PCD) and contrastive
+  divergence (CD) beside maximum likelihood by Adam from the same starts. PCD and
+  maximum likelihood have several starts, of which that of the highest likelihood of
+  the training rows is chosen.
+- tables: ordinary tables at the defaults, standardised and raw, beside PCA, factor
+  analysis and Gaussian mixtures, which have the number of components (and the
+  covariance) of the best test score, as in `tables.py`. Scores of raw tables are in the
+  units of standardised ones.
+- features: accuracy of a logistic regression on hidden features, raw columns, PCA and
+  the features of a BernoulliRBMGPU.
+
+Likelihoods are in nats a row, and seconds are processor time of a fit. The speed of
+training is measured by `speed.py --only gaussian_rbm`.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+from _gaussian_rbm_exact import maximum_likelihood
+from _report import about, table
+from sklearn import datasets
+from sklearn.decomposition import PCA
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from tables import NAMES, peers
+
+from skgen import BernoulliRBMGPU, GaussianRBM
+
+
+def fitted(model, X):
+    """Fit a model; return it and the seconds of processor time."""
+    start = time.process_time()
+    model.fit(X)
+    return model, time.process_time() - start
+
+
+def likelihoods(model, *data):
+    """Return the mean log-likelihoods of some data, and the width of the bracket."""
+    result = model.log_partition_function(random_state=0)
+    return *(model.log_likelihood(X).mean() for X in data), result.upper - result.lower
+
+
+# Digits
+
+
+def noisy_digits(seed, n_copies):
+    """Return training rows with several draws of the noise, and test rows with one."""
+    X = datasets.load_digits().data
+    order = np.random.default_rng(seed).permutation(len(X))
+    train, test = X[order[:1437]], X[order[1437:]]
+    rng = np.random.default_rng([seed, 1])
+    copies = [train + rng.uniform(size=train.shape) for _ in range(n_copies)]
+    noise = np.random.RandomState(seed).uniform(size=X.shape)
+    return np.concatenate(copies), test + noise[order[1437:]]
+
+
+def digits(args):
+    rows = [
+        ["hidden", "split", "test", "bracket", "width", "train", "fit, s", "log Z, s"]
+    ]
+    for n_hidden in args.hidden:
+        for seed in args.splits:
+            train, test = noisy_digits(seed, args.copies)
+            model, seconds = fitted(
+                GaussianRBM(
+                    n_hidden,
+                    learning_rate=args.learning_rate,
+                    n_chains=args.chains,
+                    n_iter=args.epochs,
+                    random_state=seed,
+                ),
+                train,
+            )
+            start = time.process_time()
+            model.log_partition_function(
+                "ais",
+                n_chains=args.ais_chains,
+                n_temperatures=args.temperatures,
+                random_state=seed,
+            )
+            annealed = time.process_time() - start
+            lower, upper = (ends.mean() for ends in model.log_likelihood_bounds(test))
+            rows.append(
+                [
+                    f"{n_hidden}",
+                    f"{seed}",
+                    f"{model.log_likelihood(test).mean():.2f}",
+                    f"[{lower:.2f}, {upper:.2f}]",
+                    f"{upper - lower:.2f}",
+                    f"{model.log_likelihood(train[:1437]).mean():.2f}",
+                    f"{seconds:.0f}",
+                    f"{annealed:.0f}",
+                ]
+            )
+            print(*rows[-1], sep="  ", flush=True)
+    return (
+        f"Digits, nats a row: {args.copies} draws of the noise of the training rows, "
+        f"{args.epochs} epochs, learning rate {args.learning_rate:g} falling linearly "
+        f"to 0, mini-batches of 100, {args.chains} chains; annealing with "
+        f"{args.ais_chains} chains and {args.temperatures} temperatures.",
+        rows,
+    )
+
+
+# Exact optimum
+
+
+def optimum(args):
+    train, test = train_test_split(
+        datasets.load_diabetes().data, test_size=0.3, random_state=0
+    )
+    scaler = StandardScaler().fit(train)
+    train, test = scaler.transform(train), scaler.transform(test)
+    contrastive = {
+        "PCD-5": {"n_gibbs_steps": 5},
+        "PCD-1": {},
+        "CD-1": {"algorithm": "cd"},
+        "CD-1, noise 1": {"algorithm": "cd", "noise_variance": 1.0},
+        "CD-1, early stopping": {"algorithm": "cd", "early_stopping": True},
+    }
+    rows = [["method", "train", "test", "test, all starts", "least noise", "fit, s"]]
+    found = []
+    for seed in range(args.starts):
+        start = GaussianRBM(8, n_iter=0, random_state=seed).fit(train)
+        begin = time.process_time()
+        maximum_likelihood(start, train, n_steps=args.ml_steps)
+        found.append((start, time.process_time() - begin))
+    rows.append(best_start("maximum likelihood", found, train, test))
+    print(*rows[-1], sep="  ", flush=True)
+    for name, params in contrastive.items():
+        found = [
+            fitted(
+                GaussianRBM(8, n_iter=args.pcd_epochs, random_state=seed, **params),
+                train,
+            )
+            for seed in range(args.starts)
+        ]
+        rows.append(best_start(name, found, train, test))
+        print(*rows[-1], sep="  ", flush=True)
+    return (
+        "Standardised diabetes, 8 hidden units, nats a row, exact: the start with the "
+        f"highest likelihood of the training rows, of {args.starts}.",
+        rows,
+    )
+
+
+def best_start(name, found, train, test):
+    """Return a row about the fit with the highest likelihood of the training rows."""
+    for model, _ in found:
+        model.log_partition_function("exact")
+    scores = [
+        (model.log_likelihood(train).mean(), model.log_likelihood(test).mean())
+        for model, _ in found
+    ]
+    best = int(np.argmax([score for score, _ in scores]))
+    model, seconds = found[best]
+    return [
+        name,
+        *(f"{score:.2f}" for score in scores[best]),
+        ", ".join(f"{score:.2f}" for _, score in scores),
+        f"{np.min(model.noise_variance_):.4f}",
+        f"{seconds:.1f}",
+    ]
+
+
+# Tables
+
+
+def tables(args):
+    rows = [
+        [
+            "table",
+            "8 units",
+            "256 units",
+            "bracket",
+            "256, early stopping",
+            "256, raw",
+            "PCA",
+            "factor analysis",
+            "mixture",
+            "fit, s",
+        ]
+    ]
+    for name in (name for name in NAMES if name != "digits"):
+        X = getattr(datasets, f"load_{name}")().data
+        train, test = train_test_split(X, test_size=0.3, random_state=0)
+        scaler = StandardScaler().fit(train)
+        scaled, scaled_test = scaler.transform(train), scaler.transform(test)
+        shift = np.log(scaler.scale_).sum()
+        seed = {"random_state": args.seed}
+        few, _ = fitted(GaussianRBM(8, **seed), scaled)
+        many, seconds = fitted(GaussianRBM(**seed), scaled)
+        stopped, _ = fitted(GaussianRBM(early_stopping=True, **seed), scaled)
+        raw, _ = fitted(GaussianRBM(**seed), train)
+        score, width = likelihoods(many, scaled_test)
+        cells = [
+            f"{likelihoods(few, scaled_test)[0]:.2f}",
+            f"{score:.2f}",
+            f"{width:.2f}",
+            f"{likelihoods(stopped, scaled_test)[0]:.2f}",
+            f"{likelihoods(raw, test)[0] + shift:.2f}",
+        ]
+        of_peers = peers(scaled, scaled_test, scaled.shape[1])
+        cells += [f"{best:.2f} ({chosen})" for best, chosen in of_peers[1:]]
+        rows.append([name, *cells, f"{seconds:.1f}"])
+        print(*rows[-1], sep="  ", flush=True)
+    return (
+        "Ordinary tables at the defaults (seed "
+        f"{args.seed}), held-out nats a row, standardised.",
+        rows,
+    )
+
+
+# Features
+
+
+def features(args):
+    rows = [["data", "features", "accuracy", "seconds"]]
+    for name in ("digits", "breast_cancer"):
+        X, y = getattr(datasets, f"load_{name}")(return_X_y=True)
+        X, X_test, y, y_test = train_test_split(
+            X, y, test_size=0.3, random_state=0, stratify=y
+        )
+        few = min(30, X.shape[1])
+        contestants = {
+            "GaussianRBM, 256": [StandardScaler(), GaussianRBM(random_state=0)],
+            "raw": [StandardScaler()],
+            f"PCA, {few}": [StandardScaler(), PCA(few)],
+            "BernoulliRBMGPU, 256": [
+                MinMaxScaler(clip=True),
+                BernoulliRBMGPU(
+                    256, learning_rate=0.05, n_iter=args.bits_epochs, random_state=0
+                ),
+            ],
+        }
+        for features, steps in contestants.items():
+            start = time.process_time()
+            classifier = LogisticRegression(C=args.penalty, max_iter=5000)
+            model = make_pipeline(*steps, classifier).fit(X, y)
+            seconds = time.process_time() - start
+            accuracy = model.score(X_test, y_test)
+            rows.append([name, features, f"{accuracy:.4f}", f"{seconds:.1f}"])
+            print(*rows[-1], sep="  ", flush=True)
+    return (
+        f"Accuracy of logistic regression (C={args.penalty:g}) on 30 % held-out rows.",
+        rows,
+    )
+
+
+PARTS = {part.__name__: part for part in (digits, optimum, tables, features)}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", choices=PARTS, nargs="+", default=list(PARTS))
+    parser.add_argument("--output", type=Path, help="write tables to this folder")
+    of_digits = parser.add_argument_group("digits")
+    of_digits.add_argument("--hidden", type=int, nargs="+", default=[256, 512])
+    of_digits.add_argument("--splits", type=int, nargs="+", default=[0, 1])
+    of_digits.add_argument("--copies", type=int, default=20, help="draws of the noise")
+    of_digits.add_argument("--epochs", type=int, default=21)
+    of_digits.add_argument("--learning-rate", type=float, default=0.05)
+    of_digits.add_argument("--chains", type=int, default=300, help="of training")
+    of_digits.add_argument("--ais-chains", type=int, default=1000)
+    of_digits.add_argument("--temperatures", type=int, default=4000)
+    of_optimum = parser.add_argument_group("optimum")
+    of_optimum.add_argument("--starts", type=int, default=6)
+    of_optimum.add_argument("--ml-steps", type=int, default=3000)
+    of_optimum.add_argument("--pcd-epochs", type=int, default=1000)
+    of_tables = parser.add_argument_group("tables")
+    of_tables.add_argument("--seed", type=int, default=0)
+    of_features = parser.add_argument_group("features")
+    of_features.add_argument("--penalty", type=float, default=1.0)
+    of_features.add_argument("--bits-epochs", type=int, default=100)
+    args = parser.parse_args()
+    for name in args.only:
+        print(f"\n{name}", flush=True)
+        caption, rows = PARTS[name](args)
+        text = f"{caption}\n\n{table(rows)}\n\n{about()}\n"
+        print(f"\n{text}", flush=True)
+        if args.output:
+            args.output.mkdir(parents=True, exist_ok=True)
+            (args.output / f"gaussian_rbm_{name}.rst").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
