@@ -174,7 +174,8 @@ class GaussianRBM(TrainableRBM):
     history_ : skorch.history.History
         One row for each epoch. ``train_loss`` is minus the mean pseudo-likelihood of
         training rows in the course of the epoch, an estimate from a few features of a
-        few rows, which fluctuates. Where rows are held out, ``valid_loss`` is that of a
+        few rows, which fluctuates; one stands for epochs of 16 mini-batches together.
+        Where rows are held out, ``valid_loss`` is that of a
         fixed subset of these after the epoch: 128 rows, or 0.5 % of the number of
         training rows if that is more; with more than 16 features, estimated from 16.
         Both are of standardised features.
@@ -213,8 +214,8 @@ class GaussianRBM(TrainableRBM):
     the likelihood gradient by W and c times :math:`\sigma^2`, in centered coordinates.
     The step of :math:`\log \sigma^2` is 0.3 times its gradient.
 
-    **Start.** Weights start as small normal random numbers, biases of hidden units
-    such that some 12 of them are on (at most half), and variances at those of the data.
+    **Start.** Weights start as small normal random numbers, :math:`b` at -3, so that
+    few hidden units are on, and variances at those of the data.
 
     **Limits of the noise.** A learned variance of one feature is at least
 

@@ -1,5 +1,7 @@
 """The restricted Boltzmann machine of real visible units as a torch module."""
 
+from math import sqrt
+
 import torch
 from torch import Tensor, nn
 
@@ -7,8 +9,9 @@ from skgen.rbm._gaussian_units import GaussianUnits
 from skgen.rbm._model import RBM
 from skgen.rbm._units import BernoulliUnits
 
-# Standard deviation of the weights at the start, and how many hidden units are on.
-_STD, _ON = 0.05, 12.0
+# Standard deviation of the inputs of the hidden units at the start, over standardised
+# data of independent features, and their mean.
+_SPREAD, _SPARSE = 0.5, -3.0
 
 
 class GaussianBernoulliRBM(RBM):
@@ -105,12 +108,12 @@ def initial_gaussian_parameters(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     r"""Draw the parameters that training starts from, for standardised data.
 
-    .. math:: W_{ji} \sim \mathcal{N}(0, s^2), \quad \sigma(b_j) = \min\left(
-              \frac{1}{2}, \frac{12}{m}\right), \quad c = -\sigma(b)\, W
+    .. math:: W_{ji} \sim \mathcal{N}\left(0, \frac{1}{4 n}\right), \quad b = -3,
+              \quad c = -\sigma(b)\, W
 
-    for m hidden units. Given the mean of h, the mean of v is 0. Where there are many
-    hidden units, few of them are on at first: with :math:`b = 0`, the likelihood of
-    held-out digits ends several nats lower.
+    for n visible units. Given the mean of h, the mean of v is 0. Few hidden units are on at first: with
+    :math:`b = 0`, the likelihood of held-out digits ends several nats lower, and the
+    chains of small tables may get stuck.
 
     Parameters
     ----------
@@ -132,8 +135,8 @@ def initial_gaussian_parameters(
     log_variance : Tensor of shape (n_visible,) or (1,)
         Log variances.
     """
-    weight = _STD * torch.randn(shape, generator=generator, dtype=torch.float32)
-    weight = weight.double()
-    on = torch.full(shape[:1], min(0.5, _ON / shape[0]), dtype=torch.float64)
-    hidden_bias, visible_bias = torch.logit(on), -(on @ weight)
+    weight = torch.randn(shape, generator=generator, dtype=torch.float32).double()
+    weight *= _SPREAD / sqrt(shape[1])
+    hidden_bias = torch.full(shape[:1], _SPARSE, dtype=torch.float64)
+    visible_bias = -(torch.sigmoid(hidden_bias) @ weight)
     return weight, hidden_bias, visible_bias, log_variance

@@ -27,6 +27,8 @@ _MOST_WATCHED = 16
 # Conditionals of an estimate of the loss in training: so many for each number of each
 # mini-batch since the last one, and at least so many.
 _CONDITIONALS_A_NUMBER, _LEAST_CONDITIONALS = 1e-5, 32
+# Training steps from one estimate to the next, at least.
+_LEAST_STEPS = 16
 
 
 class NaturalParameters(ComputeParameters):
@@ -169,6 +171,9 @@ class _GaussianTraining(nn.Module):
         if step.records and self._loss.is_due(new_epoch=new_epoch):
             n_rows, loss = self._loss.mean_of(model, space.data, batch.weight)
             step.record(n_rows, loss=loss)
+        elif new_epoch:
+            n_rows, loss = self._loss.last
+            step.record(n_rows, loss=loss)
 
 
 class GaussianContrastiveDivergence(_GaussianTraining, ContrastiveDivergence):
@@ -182,8 +187,21 @@ class GaussianParallelTempering(_GaussianTraining, ParallelTempering):
 class GaussianTrainingLoss(TrainingLoss):
     """Estimate minus the log pseudo-likelihood by a few units of a few rows.
 
-    As `TrainingLoss`, by the conditional densities of real units.
+    As `TrainingLoss`, by the conditional densities of real units. One estimate stands
+    for the epochs of 16 steps, where these are shorter: it takes as long as some steps.
+
+    Attributes
+    ----------
+    last : tuple of (float or Tensor, Tensor)
+        The last estimate, as `mean_of` gave it.
     """
+
+    last: tuple[float | Tensor, Tensor] | None = None
+
+    def is_due(self, *, new_epoch: bool) -> bool:
+        """Return whether to make an estimate now."""
+        enough = self.last is None or self.n_steps >= _LEAST_STEPS
+        return super().is_due(new_epoch=new_epoch and enough)
 
     def mean_of(
         self, model: Any, v: Tensor, row_weights: Tensor | None
@@ -212,7 +230,8 @@ class GaussianTrainingLoss(TrainingLoss):
         std, z, slopes = standardised(model, v, units)
         a = model.hidden_inputs(v).double()
         losses = (std.log() - conditionals_of_pairs(a, slopes, z)).to(v.dtype)
-        return self._average(losses, every, row_weights)
+        self.last = self._average(losses, every, row_weights)
+        return self.last
 
     def _flips(self) -> tuple[float, int]:
         return _CONDITIONALS_A_NUMBER, _LEAST_CONDITIONALS

@@ -159,6 +159,10 @@ def log_conditionals(a: Tensor, slope: Tensor, z: Tensor) -> Tensor:
         return torch.full_like(z, nan)  # of parameters that are not finite
     a, log_ratio = _moved(a, slope, z, start)
     curve = _Curve(a, slope, start)
+    if (last - first) * a.numel() <= _tile(a):  # all nodes take less time than a choice
+        k = torch.arange(floor(first), ceil(last) + 1, dtype=z.dtype, device=z.device)
+        log_mass = (curve.rises(k) - (start[:, None] + k).square() / 2).logsumexp(1)
+        return log_ratio - start.square() / 2 - log_mass
     spacing = _NODES_AN_INTERVAL
     while last - first > _MOST_INTERVALS * spacing:
         spacing *= _NODES_AN_INTERVAL
@@ -321,7 +325,7 @@ def _sum_of_logs(inputs: list[Tensor], parts: tuple[Tensor, ...], size: int) -> 
     factor = torch.addcmul(q * down, p, up)
     factor = F.pad(factor, (0, -factor.shape[2] % size), value=1.0)
     while size > 1:
-        left, right = factor.tensor_split(2, dim=2)
+        left, right = factor.chunk(2, dim=2)
         factor, size = left.mul_(right), size // 2
     return factor.log_().sum(2).add_(lacking)
 

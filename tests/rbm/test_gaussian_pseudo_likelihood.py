@@ -75,6 +75,7 @@ def test_quadrature_of_higher_order():
     [
         ("_MOST_INTERVALS", 1),
         ("_TILE_OF_CPU", 1),
+        ("_TILE_OF_CPU", 10**9),
         ("_LARGEST_FACTOR", 0.0),
         ("_FACTORS_A_LOG", 1),
         ("_NEGLIGIBLE", 1e9),
