@@ -111,9 +111,9 @@ def initial_gaussian_parameters(
     .. math:: W_{ji} \sim \mathcal{N}\left(0, \frac{1}{4 n}\right), \quad b = -3,
               \quad c = -\sigma(b)\, W
 
-    for n visible units. Given the mean of h, the mean of v is 0. Few hidden units are on at first: with
-    :math:`b = 0`, the likelihood of held-out digits ends several nats lower, and the
-    chains of small tables may get stuck.
+    for n visible units. Given the mean of h, the mean of v is 0. Few hidden units are
+    on at first: with :math:`b = 0`, the likelihood of held-out digits ends several nats
+    lower, and the chains of small tables may get stuck.
 
     Parameters
     ----------

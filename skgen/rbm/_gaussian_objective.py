@@ -91,8 +91,9 @@ class _GaussianTraining(nn.Module):
     The steps are along :math:`\sigma^2 \partial_W`, :math:`\sigma^2 \partial_c` and
     :math:`\partial_b`, which are the moments themselves, as for binary units: a unit of
     little noise does not move faster than others. Variances follow at a fraction of
-    that rate. The visible offset of the centered gradient is that of v, in coordinates
-    in which v has the mean 0 over the data, or close to it.
+    that rate; one for all units by the mean of their gradients. The visible offset of
+    the centered gradient is that of v, in coordinates in which v has the mean 0 over
+    the data, or close to it.
     """
 
     least_log_variance: Tensor | None
