@@ -56,7 +56,7 @@ rbm.fit(X_train)
 # The partition function is estimated by annealing from independent pixels to the model,
 # and back. The two directions err to opposite sides, and bracket the likelihood.
 
-rbm.log_partition_function("ais", n_chains=200, n_temperatures=1000, random_state=0)
+rbm.log_partition_function("ais", n_chains=100, n_temperatures=1000, random_state=0)
 lower, upper = (ends.mean() for ends in rbm.log_likelihood_bounds(X_test))
 gaussian = max(PCA(n).fit(X_train).score(X_test) for n in (20, 40, 63))
 print(f"Held-out nats per image: GaussianRBM between {lower:.1f} and {upper:.1f}")

@@ -35,8 +35,9 @@ RBM_SIZES = [
     ("MNIST", 784, 500, 100, 4_000),
     ("MNIST", 784, 1024, 512, 8_192),
 ]
-# (features, hidden units, batch size, rows, epochs), of random normal numbers.
-GAUSSIAN_RBM_SIZES = [(64, 128, 128, 4_096, 10), (784, 500, 100, 4_000, 5)]
+# (features, hidden units, batch size, rows, epochs), of random normal numbers. The
+# estimator has at least 20 epochs by default.
+GAUSSIAN_RBM_SIZES = [(64, 128, 128, 4_096, 20), (784, 500, 100, 2_000, 20)]
 # A fit takes several epochs, as in practice: it validates its data only once.
 RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 20, 4_000
 VAE_BATCHES = [64, 256, 1024]
