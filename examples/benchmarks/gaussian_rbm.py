@@ -118,8 +118,8 @@ def digits(args):
             print(*rows[-1], sep="  ", flush=True)
     return (
         f"Digits, nats a row, by {args.algorithm}: {args.copies} draws of the noise "
-        f"of the training rows, {args.epochs} epochs, learning rate {args.learning_rate:g} falling linearly "
-        f"to 0, mini-batches of 100, {args.chains} chains; annealing with "
+        f"of the training rows, {args.epochs} epochs, learning rate "
+        f"{args.learning_rate:g} falling linearly to 0, mini-batches of 100, {args.chains} chains; annealing with "
         f"{args.ais_chains} chains and {args.temperatures} temperatures.",
         rows,
     )
