@@ -174,7 +174,7 @@ class GaussianRBM(TrainableRBM):
     history_ : skorch.history.History
         One row for each epoch. ``train_loss`` is minus the mean pseudo-likelihood of
         training rows in the course of the epoch, an estimate from a few features of a
-        few rows, which fluctuates; one stands for epochs of 16 mini-batches together.
+        few rows, which fluctuates; one stands for epochs of 128 mini-batches together.
         Where rows are held out, ``valid_loss`` is that of a
         fixed subset of these after the epoch: 128 rows, or 0.5 % of the number of
         training rows if that is more; with more than 16 features, estimated from 16.

@@ -9,9 +9,9 @@ from skgen.rbm._gaussian_units import GaussianUnits
 from skgen.rbm._model import RBM
 from skgen.rbm._units import BernoulliUnits
 
-# Standard deviation of the inputs of the hidden units at the start, over standardised
-# data of independent features, and their mean.
-_SPREAD, _SPARSE = 0.5, -3.0
+# Bias of the hidden units at the start, standard deviation of the weights at most, and
+# of the inputs of hidden units over independent standardised features at most.
+_SPARSE, _STD, _SPREAD = -3.0, 0.05, 0.5
 
 
 class GaussianBernoulliRBM(RBM):
@@ -108,12 +108,14 @@ def initial_gaussian_parameters(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     r"""Draw the parameters that training starts from, for standardised data.
 
-    .. math:: W_{ji} \sim \mathcal{N}\left(0, \frac{1}{4 n}\right), \quad b = -3,
-              \quad c = -\sigma(b)\, W
+    .. math:: W_{ji} \sim \mathcal{N}(0, s^2), \quad s = \min\left(0.05,
+              \frac{0.5}{\sqrt{n}}\right), \quad b = -3, \quad c = -\sigma(b)\, W
 
     for n visible units. Given the mean of h, the mean of v is 0. Few hidden units are
     on at first: with :math:`b = 0`, the likelihood of held-out digits ends several nats
-    lower, and the chains of small tables may get stuck.
+    lower. With larger weights or :math:`b = 0`, a hidden unit of a small machine may
+    take a feature of two values for itself, whose noise then falls until the chains no
+    longer change its value.
 
     Parameters
     ----------
@@ -136,7 +138,7 @@ def initial_gaussian_parameters(
         Log variances.
     """
     weight = torch.randn(shape, generator=generator, dtype=torch.float32).double()
-    weight *= _SPREAD / sqrt(shape[1])
+    weight *= min(_STD, _SPREAD / sqrt(shape[1]))
     hidden_bias = torch.full(shape[:1], _SPARSE, dtype=torch.float64)
     visible_bias = -(torch.sigmoid(hidden_bias) @ weight)
     return weight, hidden_bias, visible_bias, log_variance

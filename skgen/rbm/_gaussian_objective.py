@@ -28,7 +28,7 @@ _MOST_WATCHED = 16
 # mini-batch since the last one, and at least so many.
 _CONDITIONALS_A_NUMBER, _LEAST_CONDITIONALS = 1e-5, 32
 # Training steps from one estimate to the next, at least.
-_LEAST_STEPS = 16
+_LEAST_STEPS = 128
 
 
 class NaturalParameters(ComputeParameters):
@@ -189,7 +189,8 @@ class GaussianTrainingLoss(TrainingLoss):
     """Estimate minus the log pseudo-likelihood by a few units of a few rows.
 
     As `TrainingLoss`, by the conditional densities of real units. One estimate stands
-    for the epochs of 16 steps, where these are shorter: it takes as long as some steps.
+    for the epochs of 128 steps, where these are shorter: it takes as long as some
+    steps.
 
     Attributes
     ----------

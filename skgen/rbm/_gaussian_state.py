@@ -148,17 +148,15 @@ class GaussianRBMState(RBMState):
         return self["mean_"], np.sqrt(np.maximum(self["var_"], units.scale**2))
 
     def independent_units(self, like: Tensor) -> GaussianUnits:
-        """Make units with the means of the data and the variance of the noise."""
-        units = self.inference_units()
-        mean = (self.mean_and_std()[0] - units.location) / units.scale
-        return GaussianUnits(torch.tensor(mean).to(like), like.new_ones(len(mean)))
-
-    def scattered_units(self, like: Tensor) -> GaussianUnits:
-        """Make units with the means and variances of the data."""
+        """Make independent units with the means and variances of the data."""
         units = self.inference_units()
         mean, std = self.mean_and_std()
         mean, std = (mean - units.location) / units.scale, std / units.scale
         return GaussianUnits(torch.tensor(mean).to(like), torch.tensor(std**2).to(like))
+
+    def scattered_units(self, like: Tensor) -> GaussianUnits:
+        """Make units at whose states chains may start: the same."""
+        return self.independent_units(like)
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Means of v over the data of the first fit, which are 0, and of h there."""

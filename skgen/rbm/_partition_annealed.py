@@ -84,9 +84,10 @@ def log_partition_annealed(
     Parameters
     ----------
     model : RBM
-        The model. Visible units of real values have the variance of `base`.
+        The model.
     base : Units
-        Visible units where annealing starts: best with the means of the data.
+        Visible units of whose biases annealing starts: best with the means of the data.
+        Real units have the variance of those of the model all along.
     n_chains : int
         Number of chains in each direction, at least 2.
     n_temperatures : int
@@ -106,6 +107,7 @@ def log_partition_annealed(
     result : LogPartition
         Estimate and bracket in nats.
     """
+    base = model.visible.with_bias(base.bias)
     forward, v = draw_independent(base, 2 * n_chains, generator=generator).split(
         n_chains
     )

@@ -72,10 +72,7 @@ class RBMState(dict):
 
     @abstractmethod
     def independent_units(self, like: Tensor) -> Units:
-        """Make independent visible units with the means of the data, as a tensor is.
-
-        They have the variance of those of the model where that is a parameter.
-        """
+        """Make independent visible units like the data, as a tensor is."""
 
     @abstractmethod
     def scattered_units(self, like: Tensor) -> Units:

@@ -26,7 +26,7 @@ def rbm(n_components=5, **params):
 
 @pytest.fixture(scope="module")
 def fitted():
-    return rbm(n_iter=200).fit(IRIS)
+    return rbm(n_iter=300, learning_rate=0.4).fit(IRIS)
 
 
 @pytest.fixture
@@ -183,11 +183,12 @@ def test_imputation_is_the_conditional_mean(coupled):
 @pytest.mark.parametrize("keep_trajectory", [False, True])
 def test_algorithms(algorithm, keep_trajectory):
     model = rbm(
+        8 if keep_trajectory else 5,
         algorithm=algorithm,
         keep_trajectory=keep_trajectory,
         n_temperatures=4,
-        n_iter=200 if keep_trajectory else 120,
-        learning_rate=0.2,
+        n_iter=300 if keep_trajectory else 200,
+        learning_rate=0.4,
     ).fit(IRIS)
     assert model.log_likelihood(IRIS).mean() > -4.85
     if keep_trajectory:
@@ -196,8 +197,32 @@ def test_algorithms(algorithm, keep_trajectory):
         assert found.lower - 0.1 < exact < found.upper + 0.1
         kept = model.trajectory_
         assert len(kept["components_"]) == len(kept["noise_variance_"]) > 1
-        drawn = model.sample(2000, random_state=0, n_gibbs_steps=30)
-        assert Mixture.of(model).distance(drawn) < 4.5
+        assert model.sample(3, n_gibbs_steps=3).shape == (3, 4)
+
+
+def with_trajectory(mixture):
+    """An estimator that has kept two machines of other weights and variances."""
+    model = assigned(mixture)
+    model.trajectory_ = {
+        "components_": np.stack([0.1 * mixture.W, 0.5 * mixture.W + 0.1]),
+        "intercept_hidden_": np.stack([0 * mixture.b, mixture.b + 0.3]),
+        "intercept_visible_": np.stack([mixture.c - 0.5, mixture.c]),
+        "noise_variance_": np.stack([3 * mixture.variance, 1.5 * mixture.variance]),
+    }
+    return model
+
+
+def test_a_trajectory_of_other_variances(mixture):
+    """Samples along it have the law of the last machine, and log Z is found."""
+    model = with_trajectory(mixture)
+    v = model.sample(20_000, n_gibbs_steps=30, random_state=0)
+    assert mixture.distance(v) < 4.5
+    found = model.log_partition_function("trajectory", random_state=0)
+    assert found.lower < mixture.log_z < found.upper
+    assert found.upper - found.lower < 0.3
+    assert model.log_partition_function("exact").estimate == pytest.approx(
+        mixture.log_z, abs=1e-9
+    )
 
 
 def test_contrastive_divergence_with_learned_variances_warns():
@@ -342,3 +367,11 @@ def test_mixed_precision():
 def test_chains_of_training_are_on_the_device_of_the_net(fitted):
     assert fitted.net_.criterion_.chains.device == torch.device("cpu")
     assert fitted.h_samples_.shape == (100, 5)
+
+
+def test_chains_start_at_independent_features_like_the_data(fitted):
+    v = fitted.sample(20_000, n_gibbs_steps=0, random_state=0)
+    error = IRIS.std(0) / np.sqrt(len(v))
+    assert (np.abs(v.mean(0) - IRIS.mean(0)) < 5 * error).all()
+    np.testing.assert_allclose(v.std(0), IRIS.std(0), rtol=0.03)
+    assert np.abs(np.corrcoef(v.T) - np.eye(4)).max() < 0.04
