@@ -119,8 +119,9 @@ def digits(args):
     return (
         f"Digits, nats a row, by {args.algorithm}: {args.copies} draws of the noise "
         f"of the training rows, {args.epochs} epochs, learning rate "
-        f"{args.learning_rate:g} falling linearly to 0, mini-batches of 100, {args.chains} chains; annealing with "
-        f"{args.ais_chains} chains and {args.temperatures} temperatures.",
+        f"{args.learning_rate:g} falling linearly to 0, mini-batches of 100, "
+        f"{args.chains} chains; annealing with {args.ais_chains} chains and "
+        f"{args.temperatures} temperatures.",
         rows,
     )
 
