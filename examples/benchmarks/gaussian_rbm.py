@@ -8,6 +8,7 @@ The parts, which `--only` chooses from, are
   levels, so that the density bounds the probability of the integers. The noise of the
   training rows is drawn several times. log Z is bracketed by annealing in both
   directions.
+- digits_peers: one normal distribution and a mixture of them on the same rows.
 - optimum: eight hidden units on the standardised table diabetes, where the likelihood
   can be computed exactly: persistent contrastive divergence (PCD) and contrastive
   divergence (CD) beside maximum likelihood by Adam, from the same starts and from where
@@ -36,6 +37,7 @@ from _report import about, table
 from sklearn import datasets
 from sklearn.decomposition import PCA
 from sklearn.linear_model import LogisticRegression
+from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
@@ -74,6 +76,23 @@ def noisy_digits(seed, n_copies):
     copies = [train + rng.uniform(size=train.shape) for _ in range(n_copies)]
     noise = np.random.RandomState(seed).uniform(size=X.shape)
     return np.concatenate(copies), test + noise[order[1437:]]
+
+
+def digits_peers(args):
+    rows = [["model", "split", "test", "train"]]
+    for seed in args.splits:
+        train, test = noisy_digits(seed, 1)
+        for name, model in {
+            "normal distribution": GaussianMixture(1),
+            "mixture of 32, diagonal": GaussianMixture(
+                32, covariance_type="diag", n_init=5, random_state=seed
+            ),
+        }.items():
+            model.fit(train)
+            scores = (f"{model.score(X):.2f}" for X in (test, train))
+            rows.append([name, f"{seed}", *scores])
+            print(*rows[-1], sep="  ", flush=True)
+    return "Digits with noise, nats a row, by scikit-learn.", rows
 
 
 def digits(args):
@@ -272,7 +291,9 @@ def features(args):
     )
 
 
-PARTS = {part.__name__: part for part in (digits, optimum, tables, features)}
+PARTS = {
+    part.__name__: part for part in (digits_peers, digits, optimum, tables, features)
+}
 
 
 def main():
