@@ -56,10 +56,10 @@ def fitted(model, X):
     return model, time.process_time() - start
 
 
-def likelihoods(model, *data):
+def likelihoods(model, *data, n_temperatures):
     """Return the mean log-likelihoods of some data, and the width of the bracket."""
     result = model.log_partition_function(
-        n_chains=100, n_temperatures=500, random_state=0
+        n_chains=100, n_temperatures=n_temperatures, random_state=0
     )
     return *(model.log_likelihood(X).mean() for X in data), result.upper - result.lower
 
@@ -227,7 +227,8 @@ def tables(args):
             "fit, s",
         ]
     ]
-    for name in (name for name in NAMES if name != "digits"):
+    steps = {"n_temperatures": args.table_temperatures}
+    for name in args.tables:
         X = getattr(datasets, f"load_{name}")().data
         train, test = train_test_split(X, test_size=0.3, random_state=0)
         scaler = StandardScaler().fit(train)
@@ -237,12 +238,12 @@ def tables(args):
         few, _ = fitted(GaussianRBM(8, **seed), scaled)
         many, seconds = fitted(GaussianRBM(**seed), scaled)
         raw, _ = fitted(GaussianRBM(**seed), train)
-        score, width = likelihoods(many, scaled_test)
+        score, width = likelihoods(many, scaled_test, **steps)
         cells = [
-            f"{likelihoods(few, scaled_test)[0]:.2f}",
+            f"{likelihoods(few, scaled_test, **steps)[0]:.2f}",
             f"{score:.2f}",
             f"{width:.2f}",
-            f"{likelihoods(raw, test)[0] + shift:.2f}",
+            f"{likelihoods(raw, test, **steps)[0] + shift:.2f}",
         ]
         of_peers = peers(scaled, scaled_test, scaled.shape[1])
         cells += [f"{best:.2f} ({chosen})" for best, chosen in of_peers[1:]]
@@ -318,6 +319,9 @@ def main():
     of_optimum.add_argument("--ml-steps", type=int, default=3000)
     of_optimum.add_argument("--pcd-epochs", type=int, default=600)
     of_tables = parser.add_argument_group("tables")
+    names = [name for name in NAMES if name != "digits"]
+    of_tables.add_argument("--tables", choices=names, nargs="+", default=names)
+    of_tables.add_argument("--table-temperatures", type=int, default=500)
     of_tables.add_argument("--seed", type=int, default=0)
     of_features = parser.add_argument_group("features")
     of_features.add_argument("--penalty", type=float, default=1.0)
