@@ -76,6 +76,40 @@ def bare_rbm_bfloat16(X, n_hidden, batch, epochs, lr=0.1):
     return W
 
 
+def bare_gaussian_rbm(X, n_hidden, batch, epochs, lr=0.1, least=1e-3):
+    """Train an RBM with normal visible units and learned variances by PCD-1.
+
+    The data is standardised by column. The products of data and chains are one, as in
+    `bare_rbm`; steps are along the moments, and the log variances follow at 0.3 of the
+    rate, within limits.
+    """
+    X = torch.from_numpy(X)
+    X = (X - X.mean(0)) / X.std(0, correction=0)
+    generator, W, c, b, h = start_rbm(X, n_hidden, batch)
+    bits = random_bits(generator)
+    z, low = torch.zeros(X.shape[1]), torch.tensor(least).log()
+    for rows in batches(len(X), batch, epochs, generator):
+        v = X[rows]
+        n = len(v)
+        precision = torch.exp(-z)
+        v_neg = torch.addmm(c, h, W)
+        noise = torch.randn(v_neg.shape, generator=generator)
+        v_neg.addcmul_(noise, torch.exp(z / 2))
+        states = torch.cat([v, v_neg])
+        p = torch.sigmoid_(torch.addmm(b, states, (W * precision).T))
+        h = bits(p[n:])
+        p[:n].mul_(1 / n)
+        p[n:].mul_(-1 / batch)
+        dW, dc = p.T @ states, v.mean(0) - v_neg.mean(0)
+        squares = v.square().mean(0) - v_neg.square().mean(0)
+        dz = (squares / 2 - c * dc - (W * dW).sum(0)) * precision
+        W.add_(dW, alpha=lr)
+        c.add_(dc, alpha=lr)
+        b.add_(p.sum(0), alpha=lr)
+        z.add_(dz, alpha=0.3 * lr).clamp_(low, 0)
+    return W
+
+
 def refilled(pool, parts, generator):
     """Yield the parts of a pool of uniform random numbers, again and again."""
     while True:

@@ -53,6 +53,13 @@ def skgen_rbm(task, **params):
     return partial(model.fit, data(task)), task["rows"] * model.n_iter
 
 
+def skgen_gaussian_rbm(task, **params):
+    from skgen import GaussianRBM
+
+    model = GaussianRBM(device="cpu", **same(task), **params)
+    return partial(model.fit, data(task)), task["rows"] * model.n_iter
+
+
 def skgen_rbm_watched(task):
     from skorch.callbacks import Callback
 
@@ -232,8 +239,14 @@ PRODUCTS = {
     "products of float32": ("torch", partial(products, dtype="float32")),
     "products of bfloat16": ("torch", partial(products, dtype="bfloat16")),
 }
+GAUSSIAN_RBM = {
+    "skgen, default": ("skgen", skgen_gaussian_rbm),
+    "skgen, centered=False": ("skgen", partial(skgen_gaussian_rbm, centered=False)),
+    "bare loop": ("torch", partial(bare_rbm, loop="bare_gaussian_rbm")),
+}
 KINDS = {
     "rbm": RBM,
+    "gaussian rbm": GAUSSIAN_RBM,
     "small rbm": SMALL_RBM,
     "products": PRODUCTS,
     "watching": {

@@ -23,6 +23,9 @@ def load(kind, n_rows, n_features, path):
         for part in np.array_split(X, 100):  # so that peak memory is X
             part[:] = rng.integers(0, 2, part.shape, dtype=np.uint8)
         return X
+    if kind == "random normal":
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((n_rows, n_features), dtype=np.float32)
     images = np.load(path)["X_train"][:n_rows].reshape(n_rows, -1)
     if kind == "grey MNIST":
         return images.astype(np.float32) / 255

@@ -35,6 +35,9 @@ RBM_SIZES = [
     ("MNIST", 784, 500, 100, 4_000),
     ("MNIST", 784, 1024, 512, 8_192),
 ]
+# (features, hidden units, batch size, rows, epochs), of random normal numbers. The
+# estimator has at least 20 epochs by default.
+GAUSSIAN_RBM_SIZES = [(64, 128, 128, 4_096, 20), (784, 500, 100, 2_000, 20)]
 # A fit takes several epochs, as in practice: it validates its data only once.
 RBM_EPOCHS, VAE_EPOCHS, VAE_ROWS = 5, 20, 4_000
 VAE_BATCHES = [64, 256, 1024]
@@ -100,6 +103,26 @@ def training_targets(bench, size, speeds):
         if least:
             what = "RBM, {} hidden, batch {}: ".format(*size) + f"{label} / {other}"
             bench.target(what, f"≥ {least:g}", ratio(speeds, label, other))
+
+
+def gaussian_rbm(bench):
+    """Measure the training of RBMs of real values with one thread."""
+    rows = [["features, hidden, batch", "implementation", "rows/s", "vs bare loop"]]
+    for n_visible, n_hidden, batch, n_rows, epochs in GAUSSIAN_RBM_SIZES:
+        task = {"data": "random normal", "features": n_visible, "hidden": n_hidden}
+        task |= {"batch": batch, "rows": bench.rows(n_rows), "epochs": epochs}
+        speeds = bench.measure([("gaussian rbm", None, task)], threads=1)
+        for label in KINDS["gaussian rbm"]:
+            size = f"{n_visible}, {n_hidden}, {batch}"
+            rows.append([size, label, *cells(speeds, label, ["bare loop"])])
+        found = ratio(speeds, "skgen, default", "bare loop")
+        bench.target(f"GaussianRBM, {size}: skgen / bare loop", "≥ 0.9", found)
+    caption = (
+        "Training of a Gaussian RBM with learned variances by PCD-1 on random numbers, "
+        "with one thread. The bare loop does not center the gradient. Medians of "
+        f"{bench.rounds} rounds."
+    )
+    show("gaussian_rbm", caption, rows, bench.output, threads=1)
 
 
 def products(bench):
@@ -212,7 +235,7 @@ def memory(bench):
 
 # By the name of the table that compares the targets of these parts.
 PARTS = {
-    "summary": [training, inference, vae, memory, products],
+    "summary": [training, gaussian_rbm, inference, vae, memory, products],
     "summary_small": [
         small_rbm,
         small_vae,
