@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skgen.base import Phase
 from skgen.base._fitting import State, draw_seed
 from skgen.base._standardization import (
     LEAST_NOISE,
@@ -214,6 +215,11 @@ class GaussianRBM(TrainableRBM):
     the likelihood gradient by W and c times :math:`\sigma^2`, in centered coordinates.
     The step of :math:`\log \sigma^2` is 0.3 times its gradient.
 
+    **Average.** The parameters are means over those after each epoch of the second half
+    of the training [4]_, as the weights of distant modes move to and fro with the
+    chains. `partial_fit` and a fit with early stopping take the last ones, or those of
+    the best epoch.
+
     **Start.** Weights start as small normal random numbers, :math:`b` at -3, so that
     few hidden units are on, and variances at those of the data.
 
@@ -238,6 +244,8 @@ class GaussianRBM(TrainableRBM):
        restricted Boltzmann machines", ICANN 2011.
     .. [3] J. Melchior, A. Fischer and L. Wiskott, "How to center deep Boltzmann
        machines", Journal of Machine Learning Research 17, 2016.
+    .. [4] B. T. Polyak and A. B. Juditsky, "Acceleration of stochastic approximation by
+       averaging", SIAM Journal on Control and Optimization 30, 1992.
 
     Examples
     --------
@@ -474,6 +482,12 @@ class GaussianRBM(TrainableRBM):
             found["noise_variance_"], len(found["intercept_visible_"])
         )
         return found
+
+    def _read_state(self, state: State, phase: Phase) -> State:
+        objective: Any = phase.objective
+        if not self.early_stopping:  # it has chosen one epoch
+            objective.average.conclude_(phase.model)
+        return super()._read_state(state, phase)
 
     def _build_objective(self, state: State) -> ContrastiveDivergence:
         objective: Any = super()._build_objective(state)

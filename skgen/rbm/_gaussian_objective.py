@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.nn._rounding import rounded
+from skgen.rbm._average import ParameterAverage
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._gaussian_joint_step import GaussianJointStep
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
@@ -107,6 +108,14 @@ class _GaussianTraining(nn.Module):
         super().__init__(*args, **kwargs)
         for name in ("least_log_variance", "largest_log_variance"):
             self.register_buffer(name, None, persistent=False)
+        self.average = ParameterAverage()
+
+    def training_step(self: Any, model: Any, batch: Batch, step: TrainingStep) -> None:
+        """Take a step of `ContrastiveDivergence`, and follow the epochs."""
+        if step is not self._step:
+            self.average.begin_epoch(model, self.n_epochs)
+        parent: Any = super()
+        parent.training_step(model, batch, step)
 
     def _compute_parameters(self: Any, model: Any) -> ComputeParameters:
         return NaturalParameters(model, self.factor_dtype)

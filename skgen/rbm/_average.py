@@ -1,0 +1,52 @@
+"""The mean of the parameters over the end of a training."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class ParameterAverage:
+    """Mean of the parameters after each epoch of the second half of a training.
+
+    Persistent chains that mix slowly move the weights of the modes of a model to and
+    fro. Averages of the iterates of a stochastic approximation are closer to its limit
+    than the last of them (Polyak & Juditsky, 1992).
+    """
+
+    def __init__(self) -> None:
+        self._n_begun = self._n = 0
+        self._mean: list[Tensor] = []
+
+    def begin_epoch(self, model: nn.Module, n_epochs: int | None) -> None:
+        """Take the parameters as the last epoch has left them, if it counts.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model.
+        n_epochs : int or None
+            Number of epochs of the training; None means that there is no average.
+        """
+        if n_epochs is not None and 2 * self._n_begun > n_epochs:
+            self._add(model)
+        self._n_begun += 1
+
+    def conclude_(self, model: nn.Module) -> None:
+        """Give a model the mean, with its parameters after the last epoch."""
+        if self._n:
+            self._add(model)
+            self._set(model)
+
+    @torch.no_grad()
+    def _add(self, model: Any) -> None:
+        if not self._n:
+            self._mean = [torch.zeros_like(p) for p in model.parameters()]
+        self._n += 1
+        for mean, parameter in zip(self._mean, model.parameters(), strict=True):
+            mean.lerp_(parameter.detach(), 1 / self._n)
+
+    @torch.no_grad()
+    def _set(self, model: Any) -> None:
+        for mean, parameter in zip(self._mean, model.parameters(), strict=True):
+            parameter.copy_(mean)
