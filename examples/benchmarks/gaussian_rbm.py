@@ -305,7 +305,7 @@ def main():
     of_digits.add_argument("--hidden", type=int, nargs="+", default=[256])
     of_digits.add_argument("--splits", type=int, nargs="+", default=[0])
     of_digits.add_argument("--copies", type=int, default=20, help="draws of the noise")
-    of_digits.add_argument("--epochs", type=int, default=21)
+    of_digits.add_argument("--epochs", type=int, default=25)
     of_digits.add_argument("--learning-rate", type=float, default=0.03)
     of_digits.add_argument("--chains", type=int, default=400, help="of training")
     of_digits.add_argument("--algorithm", default="pcd")

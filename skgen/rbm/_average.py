@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 class ParameterAverage:
-    """Mean of the parameters after each epoch of the second half of a training.
+    """Mean of the parameters after each epoch of the last quarter of a training.
 
     Persistent chains that mix slowly move the weights of the modes of a model to and
     fro. Averages of the iterates of a stochastic approximation are closer to its limit
@@ -28,7 +28,7 @@ class ParameterAverage:
         n_epochs : int or None
             Number of epochs of the training; None means that there is no average.
         """
-        if n_epochs is not None and 2 * self._n_begun > n_epochs:
+        if n_epochs is not None and 4 * self._n_begun > 3 * n_epochs:
             self._add(model)
         self._n_begun += 1
 

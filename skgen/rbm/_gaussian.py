@@ -215,8 +215,8 @@ class GaussianRBM(TrainableRBM):
     the likelihood gradient by W and c times :math:`\sigma^2`, in centered coordinates.
     The step of :math:`\log \sigma^2` is 0.3 times its gradient.
 
-    **Average.** The parameters are means over those after each epoch of the second half
-    of the training [4]_, as the weights of distant modes move to and fro with the
+    **Average.** The parameters are means over those after each epoch of the last
+    quarter of the training [4]_, as the weights of distant modes move to and fro with the
     chains. `partial_fit` and a fit with early stopping take the last ones, or those of
     the best epoch.
 
