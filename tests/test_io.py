@@ -91,7 +91,8 @@ def test_same_attributes(files, name):
     model, loaded = models[name], load(folder / name)
     assert type(loaded) is type(model)
     assert repr(loaded.get_params()) == repr(model.get_params())
-    assert {a for a in vars(model) if a != "_nets"} <= set(vars(loaded))
+    # What a score has found since is not in the file.
+    assert set(vars(model)) - {"_nets", "_log_partition"} <= set(vars(loaded))
 
 
 @pytest.mark.parametrize("name", skgen.__all__)

@@ -209,6 +209,9 @@ class ContrastiveDivergence(Objective):
             and not self._is_sampled
         )
 
+    def conclude_(self, model: RBM) -> None:
+        """Give the model what a training ends with: by default what it has."""
+
     def _begin_epoch(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         self._step, self._sgd = step, in_place_sgd(model, step, self._sgd)
         self._bits = self._bits_of(step.generator, model, batch.x)

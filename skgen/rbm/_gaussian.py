@@ -8,7 +8,6 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgen.base import Phase
 from skgen.base._fitting import State, draw_seed
 from skgen.base._standardization import (
     LEAST_NOISE,
@@ -216,9 +215,9 @@ class GaussianRBM(TrainableRBM):
     The step of :math:`\log \sigma^2` is 0.3 times its gradient.
 
     **Average.** The parameters are means over those after each epoch of the last
-    quarter of the training [4]_, as the weights of distant modes move to and fro with the
-    chains. `partial_fit` and a fit with early stopping take the last ones, or those of
-    the best epoch.
+    quarter of the training [4]_, as the weights of distant modes move to and fro with
+    the chains. `partial_fit` and a fit with early stopping take the last ones, or those
+    of the best epoch.
 
     **Start.** Weights start as small normal random numbers, :math:`b` at -3, so that
     few hidden units are on, and variances at those of the data.
@@ -482,12 +481,6 @@ class GaussianRBM(TrainableRBM):
             found["noise_variance_"], len(found["intercept_visible_"])
         )
         return found
-
-    def _read_state(self, state: State, phase: Phase) -> State:
-        objective: Any = phase.objective
-        if not self.early_stopping:  # it has chosen one epoch
-            objective.average.conclude_(phase.model)
-        return super()._read_state(state, phase)
 
     def _build_objective(self, state: State) -> ContrastiveDivergence:
         objective: Any = super()._build_objective(state)

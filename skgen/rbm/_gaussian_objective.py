@@ -117,6 +117,10 @@ class _GaussianTraining(nn.Module):
         parent: Any = super()
         parent.training_step(model, batch, step)
 
+    def conclude_(self, model: Any) -> None:
+        """Give the model the mean of its parameters over the end of the training."""
+        self.average.conclude_(model)
+
     def _compute_parameters(self: Any, model: Any) -> ComputeParameters:
         return NaturalParameters(model, self.factor_dtype)
 

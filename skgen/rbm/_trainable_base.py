@@ -156,6 +156,8 @@ class TrainableRBM(BaseRBM):
     def _read_state(self, state: State, phase: Phase) -> State:
         before = self._state_class(state)
         objective: Any = phase.objective
+        if not self.early_stopping:  # that has chosen one epoch
+            objective.conclude_(phase.model)
         trained = self._parameters_of(phase.model, before)
         if objective.chains is not None:
             trained["h_samples_"] = objective.chains.cpu().numpy().copy()

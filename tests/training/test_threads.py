@@ -12,6 +12,7 @@ from skorch.callbacks import Callback
 from torch import nn
 
 from skgen import BernoulliRBMGPU, BernoulliVAE, GaussianVAE
+from skgen.likelihood import LogPartition
 from skgen.training import _threads
 from skgen.training._threads import number_of_threads, threads_for, work_of_a_step
 
@@ -191,6 +192,7 @@ def test_annealing_is_run_by_one_thread(two_threads, method, expected, monkeypat
 
     def estimate(*args, **kwargs):
         seen.append(torch.get_num_threads())
+        return LogPartition.exact(0.0)
 
     monkeypatch.setattr("skgen.rbm._base.estimate_log_partition", estimate)
     model = BernoulliRBMGPU(8, n_iter=1, device="cpu", random_state=0).fit(BITS)
