@@ -8,8 +8,6 @@ from typing import Any
 from uuid import uuid4
 
 import numpy as np
-import safetensors.numpy
-from safetensors import SafetensorError
 
 # In place of the checksum while that is computed.
 _NO_CHECKSUM = "0" * 64
@@ -33,8 +31,11 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
     arrays : dict of str to ndarray
         Arrays of numbers, in the order of C.
     """
+    # Imported here, as few programs need it.
+    from safetensors.numpy import save
+
     metadata = {_HEADER: json.dumps(header, allow_nan=False), _CHECKSUM: _NO_CHECKSUM}
-    content = safetensors.numpy.save(arrays, metadata)
+    content = save(arrays, metadata)
     start = content.index(_NO_CHECKSUM.encode())
     checksum = hashlib.sha256(content).hexdigest().encode()
     end = start + len(checksum)
@@ -61,6 +62,9 @@ def read_container(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
     ValueError
         If the file is another one, or not as it was written.
     """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
     content = Path(path).read_bytes()
     metadata = _metadata(content)
     if not isinstance(metadata.get(_HEADER), str):
@@ -77,7 +81,7 @@ def read_container(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
             "is not the one that it states. Load another copy of the file."
         )
     try:
-        arrays = safetensors.numpy.load(content)
+        arrays = load(content)
     except SafetensorError as error:
         raise ValueError(f"Got {str(path)!r}, which cannot be read: {error}") from error
     return json.loads(metadata[_HEADER]), {k: a.copy() for k, a in arrays.items()}

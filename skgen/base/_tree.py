@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator
-from sklearn.impute import MissingIndicator
 from skorch.history import History
 from torch import nn
 
@@ -254,5 +253,6 @@ class Decoder:
 
 def _is_ours(value: Any) -> bool:
     """Whether a value is of a class of the package, or of one that it keeps."""
-    ours = type(value).__module__.split(".")[0] == "skgen"
-    return ours or type(value) is MissingIndicator
+    module, name = type(value).__module__.split("."), type(value).__name__
+    kept = module[:2] == ["sklearn", "impute"] and name == "MissingIndicator"
+    return module[0] == "skgen" or kept
