@@ -145,6 +145,7 @@ def variational_bound(model: DeepBeliefNet, v: Tensor, n_draws: int) -> Tensor:
     pairs = n_draws // 2
 
     def of_rows(rows: Tensor) -> Tensor:
+        """Average the terms of some rows over pairs of draws."""
         u = uniform_of_rows(rows, pairs * sum(widths)).to(rows)
         parts = u.view(len(rows) * pairs, sum(widths)).split(widths, dim=1)
         repeated = rows.repeat_interleave(pairs, dim=0)
@@ -192,6 +193,7 @@ def importance_weighted_bound(
         return variational_terms(model, v, _draws_nothing)
 
     def draw(_: int, p: Tensor) -> Tensor:
+        """Draw bits."""
         return bernoulli(p, generator=generator)
 
     width = max(v.shape[1], *(len(layer.hidden.bias) for layer in model.directed))

@@ -75,6 +75,7 @@ class FineTuning(Objective):
         """Compute minus the bound of each row but for log Z, from one draw."""
 
         def draw(_: int, p: Tensor) -> Tensor:
+            """Draw bits that gradients pass through."""
             return differentiable_bits(bernoulli(p.detach(), generator=generator), p)
 
         v = self.observation.observe(batch.x, generator=generator)
@@ -82,13 +83,24 @@ class FineTuning(Objective):
 
     @torch.no_grad()
     def evaluate(self, model: DeepBeliefNet, batch: Batch) -> Tensor:
-        """Minus the bound with the pseudo-likelihood of the top for its likelihood.
+        """Compute minus the bound, with a pseudo-likelihood for that of the top.
 
-        Without randomness; of a top machine with more than 64 visible units, the
-        pseudo-likelihood is an estimate.
+        Parameters
+        ----------
+        model : DeepBeliefNet
+            The model.
+        batch : Batch
+            Data.
+
+        Returns
+        -------
+        loss : Tensor of shape (batch,)
+            Loss of each row in nats, without randomness. Where the top machine has more
+            than 64 visible units, the pseudo-likelihood is an estimate.
         """
 
         def draw(_: int, p: Tensor) -> Tensor:
+            """Draw bits that are a function of the probabilities."""
             return bernoulli_of_rows(p)
 
         v = self.observation.observe(batch.x, generator=None)

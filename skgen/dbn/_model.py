@@ -62,7 +62,7 @@ class DeepBeliefNet(nn.Module):
         return layers[:-1]
 
     def forward(self, v: Tensor) -> Tensor:
-        """Features of `v`, shape (n, n_top); see `up`."""
+        """Compute features of `v`, shape (n, n_top); see `up`."""
         return self.up(v)
 
     def inputs(self, k: int, below: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ class DeepBeliefNet(nn.Module):
         return v
 
     def down(self, h: Tensor) -> Tensor:
-        """Means of the visible units: each layer given the means of the one above.
+        """Compute means of the visible units: each layer given the means of the one above.
 
         Parameters
         ----------

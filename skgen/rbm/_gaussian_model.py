@@ -61,7 +61,7 @@ class GaussianBernoulliRBM(RBM):
 
     @property
     def variance(self) -> Tensor:
-        """Variances of the noise, shape (n_visible,)."""
+        """The variances of the noise, shape (n_visible,)."""
         return self.log_variance.exp().expand_as(self.visible_bias)
 
     @property

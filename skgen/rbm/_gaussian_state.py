@@ -159,12 +159,12 @@ class GaussianRBMState(RBMState):
         return self.independent_units(like)
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means of v over the data of the first fit, which are 0, and of h there."""
+        """Return means of v over the data of the first fit, which are 0, and of h."""
         model = self.model_to_train()
         return self.base_bias(), expit(model.hidden_bias.detach().numpy())
 
     def base_bias(self) -> np.ndarray:
-        """Centers of independent units in training, 0."""
+        """Return the centers of independent units in training, 0."""
         return np.zeros(len(self["intercept_visible_"]))
 
 

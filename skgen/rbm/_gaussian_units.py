@@ -71,11 +71,9 @@ class GaussianUnits(Units):
         return torch.addcmul(mean, noise, self.variance.sqrt(), out=out)
 
     def interpolate(self, other: Units, t: float) -> "GaussianUnits":
-        """Return the units at t on the straight line to others, in their energies.
-
-        Precisions lie on a straight line, and so do centers times precisions: up to a
-        constant in the energy.
-        """
+        """Return the units at t on the straight line to others, in their energies."""
+        # Precisions lie on a straight line, and so do centers times precisions: up to a
+        # constant in the energy.
         assert isinstance(other, GaussianUnits)
         if other.variance is self.variance:
             return self.with_bias(torch.lerp(self.bias, other.bias, t))

@@ -303,10 +303,8 @@ def _ones(like: Tensor, n_rows: int, n_columns: int) -> Tensor:
 
 
 def may_step_jointly(objective: Any, model: Any, kind: type[RBM]) -> bool:
-    """Whether a `JointStep` of models of one kind does what an objective asks for.
-
-    It does not where factors are rounded, and where a subclass may do anything else.
-    """
+    """Whether a `JointStep` of models of one kind does what an objective asks for."""
+    # It does not where factors are rounded; a subclass may do anything else.
     return (
         type(model) is kind
         and objective.steps_jointly

@@ -64,11 +64,11 @@ class RBMState(dict):
 
     @abstractmethod
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means of v and h over the data, as training sees it: a first estimate."""
+        """Estimate the means of v and h over the data, as training sees it."""
 
     @abstractmethod
     def base_bias(self) -> np.ndarray:
-        """Biases of independent visible units with the means of the data, likewise."""
+        """Return the biases of independent visible units like that data."""
 
     @abstractmethod
     def independent_units(self, like: Tensor) -> Units:
@@ -130,11 +130,9 @@ class BernoulliRBMState(RBMState):
         return BernoulliRBM(*map(torch.tensor, self._weights_and_biases()))
 
     def model_to_read(self, dtype: torch.dtype, device: torch.device) -> BernoulliRBM:
-        """Make a model that is not to be changed.
-
-        It shares the memory of the arrays if they are in that dtype and the device is
-        the CPU: for a single row, a copy would take most of the time.
-        """
+        """Make a model that is not to be changed; see `RBMState.model_to_read`."""
+        # It shares the memory of the arrays if they are in that dtype and the device is
+        # the CPU: for a single row, a copy would take most of the time.
         weight, *biases = self._weights_and_biases()
         # scikit-learn keeps the weights of its machines column by column.
         by_columns = weight.flags.f_contiguous
@@ -163,12 +161,12 @@ class BernoulliRBMState(RBMState):
         return np.clip(self["mean_"], margin, 1 - margin)
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
-        """Means of v over the data, and of h in mean field."""
+        """Return means of v over the data, and of h in mean field."""
         mean = self.visible_means()
         return mean, expit(self["components_"] @ mean + self["intercept_hidden_"])
 
     def base_bias(self) -> np.ndarray:
-        """Biases of independent visible units with the means of the data."""
+        """Return biases of independent visible units with the means of the data."""
         return logit(self.visible_means())
 
     def independent_units(self, like: Tensor) -> BernoulliUnits:
