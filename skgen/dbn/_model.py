@@ -90,7 +90,7 @@ class DeepBeliefNet(nn.Module):
         return v
 
     def down(self, h: Tensor) -> Tensor:
-        """Compute means of the visible units: each layer given the means of the one above.
+        """Compute means of the visible units, each layer given those of the one above.
 
         Parameters
         ----------
