@@ -26,13 +26,10 @@ class CopiesCallbacks(BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle arrays and parameters; the net and callbacks of a fit are left out."""
-        state = self._without_nets(super().__getstate__())
-        if self.__sklearn_is_fitted__():
-            state["callbacks"] = None
-        return state
+        return self._attributes_to_save()
 
     def _attributes_to_save(self) -> dict[str, Any]:
-        """Return what a file of the estimator holds: the net and callbacks are not."""
+        """Return what a pickle or a file holds: nets and callbacks of a fit are not."""
         state = self._without_nets(self.__dict__)
         if self.__sklearn_is_fitted__():
             state["callbacks"] = None

@@ -57,6 +57,11 @@ class Standardization:
     dtype: str = "float64"
 
     @property
+    def has_one_scale(self) -> bool:
+        """Whether all features are divided by the same number."""
+        return bool((self.scale == self.scale[0]).all())
+
+    @property
     def log_scale(self) -> float:
         """Sum of the logs of the scales: what a density in units of X is less by."""
         return float(np.log(self.scale).sum())

@@ -9,6 +9,7 @@ from skgen.dbn._bound import log_ratios, variational_terms
 from skgen.dbn._model import DeepBeliefNet
 from skgen.nn import Observation
 from skgen.rbm import pseudo_log_likelihood
+from skgen.rbm._training_loss import watched_units
 from skgen.sampling import bernoulli, bernoulli_of_rows
 from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
@@ -105,9 +106,7 @@ class FineTuning(Objective):
 
         v = self.observation.observe(batch.x, generator=None)
         log_ratio, h = log_ratios(model, v, draw)
-        n, units = h.shape[1], None
-        if n > _MOST_WATCHED:
-            units = torch.arange(_MOST_WATCHED, device=h.device) * n // _MOST_WATCHED
+        units = watched_units(h, _MOST_WATCHED)
         top: Any = model.top
         return -log_ratio - pseudo_log_likelihood(top, h, units=units)
 

@@ -40,7 +40,7 @@ from skgen.training._optimizers import Adam
 _OF_MACHINES = (
     *("learning_rate", "batch_size", "n_iter", "algorithm", "n_gibbs_steps"),
     *("n_chains", "centered", "momentum", "weight_decay", "learning_rate_schedule"),
-    *("device", "precision", "random_state"),
+    *("early_stopping", "device", "precision", "random_state"),
 )
 _FINE_TUNING = "fine-tuning"
 

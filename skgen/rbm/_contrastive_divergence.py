@@ -11,7 +11,7 @@ from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
 from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
-from skgen.rbm._training_loss import TrainingLoss
+from skgen.rbm._training_loss import TrainingLoss, watched_units
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.sampling import RandomBits
@@ -286,10 +286,8 @@ class ContrastiveDivergence(Objective):
     @torch.no_grad()
     def evaluate(self, model: Any, batch: Batch) -> Tensor:
         """Negative log pseudo-likelihood; of more than 64 units, an estimate."""
-        v, n = self.observation.observe(batch.x, generator=None), batch.x.shape[1]
-        units = None
-        if n > _MOST_WATCHED:
-            units = torch.arange(_MOST_WATCHED, device=v.device) * n // _MOST_WATCHED
+        v = self.observation.observe(batch.x, generator=None)
+        units = watched_units(v, _MOST_WATCHED)
         return -pseudo_log_likelihood(model, v, units=units)
 
     def _bits_of(self, generator: torch.Generator, model: RBM, x: Tensor) -> RandomBits:

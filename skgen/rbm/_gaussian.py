@@ -487,7 +487,7 @@ class GaussianRBM(TrainableRBM):
         if self._is_learned:
             units = state["_units"]
             least = np.clip(state["_noise_floor"], LEAST_NOISE, 1.0)
-            if not self._per_feature and _is_common(units):
+            if not self._per_feature and units.has_one_scale:
                 least = least.max(keepdims=True)
             log_least = torch.from_numpy(np.log(least))
             objective.set_limits(log_least, torch.zeros_like(log_least))
@@ -507,7 +507,3 @@ def _moments(rows: RowSource, units: Standardization, state: RBMState) -> State:
         mean = state["mean_"] + share * step
         var = state["var_"] + share * (var - state["var_"] + (1 - share) * step**2)
     return {"mean_": mean, "var_": var, "n_samples_seen_": n_seen + n_new}
-
-
-def _is_common(units: Standardization) -> bool:
-    return bool((units.scale == units.scale[0]).all())

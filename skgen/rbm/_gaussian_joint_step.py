@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
-from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
+from skgen.rbm._gradient_ascent import InPlaceSGD
 from skgen.rbm._joint_step import JointStep, _ones
 from skgen.sampling import RandomBits
 
@@ -99,23 +99,15 @@ class GaussianJointStep(JointStep):
             return
         torch.mm(left, right, out=self._gradient)
         by_z = self._gradient_of_log_variance(space)
-        group, velocity = self.sgd.group, self._velocity
-        rate, decay = group["lr"], group["weight_decay"]
+        velocity, group = self._decayed(), self.sgd.group
         if velocity is None:
-            if decay:
-                self._weight.mul_(1 - rate * decay)
             self._all.add_(self._gradient)
             self._log_variance.add_(by_z)
         else:
-            momentum = group["momentum"]
-            smallest = velocity.new_full((), SMALLEST_VELOCITY)
-            torch.add(smallest, velocity, alpha=momentum, out=velocity)
-            if decay:
-                self.sgd.velocities[0].add_(self._weight, alpha=decay)
             velocity.add_(self._gradient)
-            self._all.add_(velocity, alpha=-rate)
-            of_z = self.sgd.velocities[-1].mul_(momentum).add_(by_z)
-            self._log_variance.add_(of_z, alpha=-rate)
+            self._all.add_(velocity, alpha=-group["lr"])
+            of_z = self.sgd.velocities[-1].mul_(group["momentum"]).add_(by_z)
+            self._log_variance.add_(of_z, alpha=-group["lr"])
         if self._limits[0] is not None:
             self._log_variance.clamp_(*self._limits)
 

@@ -19,7 +19,7 @@ from skgen.rbm._gaussian_units import GaussianUnits
 from skgen.rbm._gradient_ascent import InPlaceSGD
 from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._parallel_tempering import ParallelTempering
-from skgen.rbm._training_loss import TrainingLoss
+from skgen.rbm._training_loss import TrainingLoss, watched_units
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.training._step import Batch, TrainingStep
 
@@ -169,10 +169,7 @@ class _GaussianTraining(nn.Module):
     @torch.no_grad()
     def evaluate(self, model: Any, batch: Batch) -> Tensor:
         """Negative log pseudo-likelihood; of more than 16 units, an estimate."""
-        n, units = batch.x.shape[1], None
-        if n > _MOST_WATCHED:
-            units = torch.arange(_MOST_WATCHED, device=batch.x.device)
-            units = units * n // _MOST_WATCHED
+        units = watched_units(batch.x, _MOST_WATCHED)
         return -gaussian_pseudo_log_likelihood(model, batch.x, units=units)
 
     def set_limits(self, least: Tensor, largest: Tensor) -> None:

@@ -69,7 +69,7 @@ class GaussianRBMState(RBMState):
         variance = self._noise_variance(len(c))
         moved = b + weight @ (units.location / variance)
         log_variance = np.log(variance / units.scale**2)
-        if not np.ndim(self["noise_variance_"]) and _is_common(units.scale):
+        if not np.ndim(self["noise_variance_"]) and units.has_one_scale:
             log_variance = log_variance[:1]
         return GaussianBernoulliRBM(
             *(
@@ -166,7 +166,3 @@ class GaussianRBMState(RBMState):
     def base_bias(self) -> np.ndarray:
         """Return the centers of independent units in training, 0."""
         return np.zeros(len(self["intercept_visible_"]))
-
-
-def _is_common(scale: np.ndarray) -> bool:
-    return bool((scale == scale[0]).all())

@@ -10,9 +10,10 @@ from skgen.sampling import RandomBits
 
 
 class GaussianUnits(Units):
-    r"""Real units, with the potential :math:`U(v) = \sum_i (v_i - c_i)^2 / 2 \sigma_i^2`.
+    r"""Real units with Gaussian noise.
 
-    They enter interactions as :math:`s(v) = v / \sigma^2`. With the total inputs
+    Their potential is :math:`U(v) = \sum_i (v_i - c_i)^2 / 2 \sigma_i^2`, and they
+    enter interactions as :math:`s(v) = v / \sigma^2`. With the total inputs
     :math:`x = c + W^\top h`,
 
     .. math:: p(v \mid x) = \mathcal{N}(x, \sigma^2), \quad
@@ -25,7 +26,7 @@ class GaussianUnits(Units):
         Centers :math:`c`.
     variance : Tensor of shape (n_units,)
         Variances :math:`\sigma^2` of the noise.
-    """  # noqa: E501
+    """
 
     def __init__(self, bias: Tensor, variance: Tensor):
         super().__init__(bias)

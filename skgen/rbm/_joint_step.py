@@ -195,20 +195,26 @@ class JointStep:
 
     def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
         """Step along the gradient ``left @ right``."""
-        group = self.sgd.group
-        rate, decay = group["lr"], group["weight_decay"]
-        velocity = self._velocity
+        velocity = self._decayed()
         if velocity is None:
-            if decay:
-                self._weight.mul_(1 - rate * decay)
             self._all.addmm_(left, right)
             return
+        velocity.addmm_(left, right)
+        self._all.add_(velocity, alpha=-self.sgd.group["lr"])
+
+    def _decayed(self) -> Tensor | None:
+        """Let weights and velocities decay; return the latter, if there are any."""
+        group, velocity = self.sgd.group, self._velocity
+        decay = group["weight_decay"]
+        if velocity is None:
+            if decay:
+                self._weight.mul_(1 - group["lr"] * decay)
+            return None
         smallest = velocity.new_full((), SMALLEST_VELOCITY)
         torch.add(smallest, velocity, alpha=group["momentum"], out=velocity)
         if decay:
             self.sgd.velocities[0].add_(self._weight, alpha=decay)
-        velocity.addmm_(left, right)
-        self._all.add_(velocity, alpha=-rate)
+        return velocity
 
     def goes_on(self, sgd: InPlaceSGD) -> bool:
         """Whether it can step by another `sgd`, of the same velocities; take it."""

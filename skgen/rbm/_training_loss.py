@@ -18,6 +18,25 @@ _LARGEST_EXPONENT = 80.0
 _GOLDEN_RATIO = (5**0.5 - 1) / 2
 
 
+def watched_units(v: Tensor, most: int) -> Tensor | None:
+    """Return indices of units whose conditionals are watched in training.
+
+    Parameters
+    ----------
+    v : Tensor of shape (n_rows, n_visible)
+        Visible states.
+    most : int
+        Number of units that are watched at most.
+
+    Returns
+    -------
+    units : Tensor of shape (most,), dtype=int64, or None
+        Units that are spread evenly; None means all.
+    """
+    n = v.shape[1]
+    return None if n <= most else torch.arange(most, device=v.device) * n // most
+
+
 class TrainingLoss:
     r"""Estimate minus the log pseudo-likelihood by a few flips of a few rows.
 

@@ -14,6 +14,7 @@ from skorch.callbacks import Callback
 from skgen import BernoulliRBMGPU, DeepBeliefNetwork, GaussianRBM
 from skgen.dbn._fine_tuning import FineTuning
 from skgen.likelihood import LogPartition
+from skgen.rbm._average import ParameterAverage
 
 BARS = bars_and_stripes(3).astype(np.float32)
 FEW = DIGITS[:150]
@@ -354,3 +355,15 @@ def test_precision_of_fine_tuning():
         expected = torch.float64 if precision == "float64" else torch.float32
         assert {p.dtype for p in model.net_.module_.parameters()} == {expected}
         assert np.isfinite(model.score(FEW))
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_early_stopping_keeps_one_epoch_of_real_units(monkeypatch, stops):
+    """Where it has chosen an epoch, no mean over epochs takes its place."""
+    concluded = []
+    monkeypatch.setattr(
+        ParameterAverage, "conclude_", lambda self, model: concluded.append(model)
+    )
+    X = np.random.RandomState(0).normal(size=(40, 2))
+    dbn((3, 2), visible="gaussian", n_iter=8, early_stopping=stops).fit(X)
+    assert bool(concluded) is not stops
