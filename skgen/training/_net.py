@@ -218,6 +218,19 @@ class GenerativeNet(NeuralNet):
             )
         super().load_params(*args, **kwargs)
 
+    def save_params(
+        self, *args: Any, use_safetensors: bool = False, **kwargs: Any
+    ) -> None:
+        """Save parameters, the objective and the like, as skorch does."""
+        # Safetensors saves no views, such as parameters that lie in one table.
+        modules = [self.module_, self.criterion_] if use_safetensors else []
+        hooks = [module._register_state_dict_hook(_cloned) for module in modules]
+        try:
+            super().save_params(*args, use_safetensors=use_safetensors, **kwargs)
+        finally:
+            for hook in hooks:
+                hook.remove()
+
     def load_initial_state(self) -> None:
         """Let `LoadInitState` load what no training follows."""
         self._may_load = True
@@ -501,6 +514,16 @@ class GenerativeNet(NeuralNet):
                 f"{self._param_groups()[0]['lr']:g}), momentum or "
                 "weight_decay, or scale X."
             )
+
+
+def _cloned(_: nn.Module, state: dict[str, Any], *__: Any) -> dict[str, Any]:
+    """Copy the tensors of a state dict, each into memory of its own."""
+    return {
+        name: value.clone(memory_format=torch.contiguous_format)
+        if isinstance(value, Tensor)
+        else value
+        for name, value in state.items()
+    }
 
 
 def _inputs(batch: Batch) -> tuple[Tensor, ...]:
