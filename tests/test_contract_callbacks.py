@@ -27,7 +27,6 @@ from skorch.callbacks import (
     LoadInitState,
     LRScheduler,
     MlflowLogger,
-    NeptuneLogger,
     ParamMapper,
     PassthroughScoring,
     PrintLog,
@@ -174,13 +173,6 @@ def test_names_of_phases_are_no_metrics(make):
     assert loggers[0].keys_ignored == "dur"
     kept = dict(model.net_.callbacks_)["MlflowLogger"].keys_ignored_
     assert kept == {"dur", "phase", "batches"}
-
-
-def test_neptune_is_copied_as_the_other_loggers():
-    from skgen.training._user_callbacks import callbacks_for_training
-
-    (made,) = callbacks_for_training([NeptuneLogger(Sink())], verbose=0)
-    assert made.keys_ignored == ["phase"]
 
 
 # Those that change the training
