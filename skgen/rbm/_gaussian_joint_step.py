@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
 from skgen.rbm._gradient_ascent import InPlaceSGD
-from skgen.rbm._joint_step import JointStep, Plan, _ones
+from skgen.rbm._joint_space import Plan, aligned_ones
+from skgen.rbm._joint_step import JointStep
 from skgen.sampling import RandomBits
 
 
@@ -66,10 +67,10 @@ class GaussianJointStep(JointStep):
         self._std, self._precision = self._scales[:, :n_visible]
         self._precisions = self._scales[1]
         # W over the variances, with the biases of the hidden units.
-        self._natural = _ones(self._all, n_hidden, n_visible + 1)
+        self._natural = aligned_ones(self._all, n_hidden, n_visible + 1)
         self._to_hidden = self._natural.T
         self._visible_bias = self._all[-1, :n_visible]
-        self._gradient = _ones(self._all, *self._all.shape)
+        self._gradient = aligned_ones(self._all, *self._all.shape)
         self._weight_gradient = self._gradient[:n_hidden, :n_visible]
         self._weight_transposed = self._weight.T
 

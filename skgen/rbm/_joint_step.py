@@ -1,6 +1,6 @@
 """The training step of a Bernoulli RBM with all parameters in one matrix."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from operator import is_
 from typing import Any
@@ -9,16 +9,10 @@ import torch
 from torch import Tensor
 
 from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
+from skgen.rbm._joint_space import JointSpace, Plan, aligned_ones, joined
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.sampling import RandomBits
 from skgen.training._step import Batch
-
-# Numbers to a multiple of which the rows of a matrix are padded: each begins at a
-# cache line then, as matrix products are slower where it does not.
-_ALIGNMENT = 16
-
-# Operations on memory that stays where it is, one after another.
-Plan = list[Callable[[], Any]]
 
 
 class JointStep:
@@ -88,11 +82,11 @@ class JointStep:
         parameters = model.weight, model.hidden_bias, model.visible_bias
         n_hidden, n_visible = model.weight.shape
         shape = n_hidden + 1, n_visible + 1 + (offsets is not None)
-        self._all = _joined(*parameters, shape)
+        self._all = joined(*parameters, shape)
         self._velocity: Tensor | None = None
         if sgd.velocities:
             weight, hidden, visible = sgd.velocities[:3]
-            self._velocity = _joined(weight, hidden, visible, shape)
+            self._velocity = joined(weight, hidden, visible, shape)
         self._weight = self._all[:n_hidden, :n_visible]
         self._of_hidden = self._all[:n_hidden, : n_visible + 1]
         self._to_hidden = self._of_hidden.T
@@ -100,7 +94,7 @@ class JointStep:
         # The chains, each with a 1.
         self._states: Any = None
         if chains is not None:
-            self._states = _ones(chains, len(chains), n_hidden + 1)
+            self._states = aligned_ones(chains, len(chains), n_hidden + 1)
             self._states[:, :n_hidden] = chains
             chains.data = self._states[:, :n_hidden]
         moved = [*parameters, *sgd.velocities, *([] if chains is None else [chains])]
@@ -110,12 +104,12 @@ class JointStep:
             lam.data = column
             moved.append(lam)
         self._places = [(tensor, tensor.data_ptr()) for tensor in moved]
-        self._spaces: dict[int, _Space] = {}
+        self._spaces: dict[int, JointSpace] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """Give no copy: that of an objective makes one for its own model."""
 
-    def space(self, n_rows: int) -> "_Space":
+    def space(self, n_rows: int) -> JointSpace:
         """Return the tensors for mini-batches of one size.
 
         Those of two sizes are kept: the full mini-batch and the last one of an epoch.
@@ -127,7 +121,7 @@ class JointStep:
 
         Returns
         -------
-        space : _Space
+        space : JointSpace
             The tensors.
         """
         space = self._spaces.get(n_rows)
@@ -137,8 +131,8 @@ class JointStep:
             space = self._spaces[n_rows] = self._new_space(n_rows)
         return space
 
-    def _new_space(self, n_rows: int) -> "_Space":
-        return _Space(self._all, n_rows, self._states, self.offsets)
+    def _new_space(self, n_rows: int) -> JointSpace:
+        return JointSpace(self._all, n_rows, self._states, self.offsets)
 
     def run(self, batches: Iterable[Batch], bits: RandomBits, step: Any) -> int:
         """Take a step for each of several mini-batches of bits without weights.
@@ -175,23 +169,23 @@ class JointStep:
             step.batch = batch
         return n_steps
 
-    def sample_phases(self, space: "_Space", bits: RandomBits) -> None:
+    def sample_phases(self, space: JointSpace, bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""
         for operate in self._phases(space, bits):
             operate()
 
-    def ascend(self, space: "_Space", bits: RandomBits) -> None:
+    def ascend(self, space: JointSpace, bits: RandomBits) -> None:
         """Draw the next hidden states, and step along the gradient."""
         for operate in self._ascent(space, bits):
             operate()
 
-    def _phases(self, space: "_Space", bits: RandomBits) -> Plan:
+    def _phases(self, space: JointSpace, bits: RandomBits) -> Plan:
         """Return the operations of `sample_phases`."""
         if space.phases is None:
             space.phases = self._plan_phases(space, bits)
         return space.phases
 
-    def _ascent(self, space: "_Space", bits: RandomBits) -> Plan:
+    def _ascent(self, space: JointSpace, bits: RandomBits) -> Plan:
         """Return the operations of `ascend`, with the rate as it is now."""
         if space.ascent is None:
             space.ascent = self._plan_ascent(space, bits)
@@ -304,94 +298,6 @@ class JointStep:
             and hidden.data_ptr() == hidden_at
             and visible.data_ptr() == visible_at
         )
-
-
-class _Space:
-    """Tensors of both phases for mini-batches of one size, views and plans of them.
-
-    Rows of data come first, then those of chains.
-    """
-
-    def __init__(
-        self,
-        joint: Tensor,
-        n_data: int,
-        chains: Tensor | None,
-        offsets: tuple[Tensor, Tensor] | None,
-    ):
-        n_hidden = joint.shape[0] - 1
-        n_visible = joint.shape[1] - 1 - (offsets is not None)
-        h = _ones(joint, n_data, n_hidden + 1) if chains is None else chains
-        n_chains = len(h)
-        n_rows = n_data + n_chains
-        self.h_and_1, self.h = h, h[:, :-1]
-        self.right = _ones(joint, n_rows, n_visible + 1)
-        self.states = self.right[:, :-1]
-        self.data, self.ends = self.states[:n_data], self.states[n_data:]
-        self.data_and_1, self.ends_and_1 = self.right[:n_data], self.right[n_data:]
-        self.hidden_mean = joint.new_empty(n_rows, n_hidden)
-        self.positive = self.hidden_mean[:n_data]
-        self.negative = self.hidden_mean[n_data:]
-        self.visible_mean = joint.new_empty(n_chains, n_visible)
-        self.left = _ones(joint, n_rows, n_hidden + 1)
-        self.left_means, self.left_rest = self.left[:, :-1], self.left[:, -1]
-        # Each phase is a mean over its own rows.
-        self._weights = joint.new_full((n_rows,), 1 / n_data)
-        self._weights[n_data:] = -1 / n_chains
-        self.equal = self._weights[:n_data]
-        self.weights = torch.zeros_like(self._weights)
-        self.row_weights = self.weights[:, None]
-        self.forget_plans()
-        self._offsets = offsets
-        if offsets is None:
-            return
-        self.ones = joint.new_ones(n_rows)
-        self.weighted_mu = joint.new_empty(n_rows, n_visible)
-        self.centered_right = _ones(joint, n_rows, n_visible + 2)
-        self.right_means = self.centered_right[:, :-2]
-        self.right_rest = self.centered_right[:, -2]
-        # What moves the running mean of the hidden units, by rows of data alone.
-        self._to_mean = self.centered_right[:, -1].zero_()
-
-    def forget_plans(self) -> None:
-        """Make plans anew when they are asked for."""
-        self.phases: Plan | None = None
-        self.ascent: Plan | None = None
-        self.scale = 0.0
-
-    def rescale(self, scale: float, offset_rate: float) -> None:
-        """Set the weights of rows to multiples of their own, and the offset's rate."""
-        self.scale = scale
-        torch.mul(self._weights, scale, out=self.weights)
-        if self._offsets is None:
-            self.left_rest.copy_(self.weights)
-            return
-        mu, _ = self._offsets
-        torch.mul(mu, self.row_weights, out=self.weighted_mu).neg_()
-        torch.mul(self.equal, offset_rate, out=self._to_mean[: len(self.equal)])
-
-
-def _joined(
-    weight: Tensor, hidden: Tensor, visible: Tensor, shape: tuple[int, int]
-) -> Tensor:
-    """Move weights and biases into one matrix, of which they are views afterwards."""
-    n_hidden, n_visible = weight.shape
-    joint = _ones(weight, *shape).zero_()
-    views = (
-        joint[:n_hidden, :n_visible],
-        joint[:n_hidden, n_visible],
-        joint[-1, :n_visible],
-    )
-    for tensor, view in zip((weight, hidden, visible), views, strict=True):
-        view.copy_(tensor.detach())
-        tensor.data = view
-    return joint
-
-
-def _ones(like: Tensor, n_rows: int, n_columns: int) -> Tensor:
-    """Make a matrix of ones, whose rows begin at cache lines."""
-    n_padded = -(-n_columns // _ALIGNMENT) * _ALIGNMENT
-    return like.new_ones(n_rows, n_padded)[:, :n_columns]
 
 
 def may_step_jointly(objective: Any, model: Any, kind: type[RBM]) -> bool:
