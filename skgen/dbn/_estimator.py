@@ -135,10 +135,11 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
     -----
     The posterior of the hidden layers is approximated by q, in which the units of each
     layer are independent given the layer below. `score_samples` is the variational
-    bound with it. A machine with as many hidden units as the one below has visible ones
-    starts as that machine upside down: the network then has the law of that machine,
-    and the bound is tight. Each machine is trained on bits that are drawn from q for
-    each mini-batch anew.
+    bound with it. A machine on binary units starts as the one below upside down: with
+    as many hidden units as that has visible ones, the network then has its law, and the
+    bound is tight. Further hidden units start with small weights; with fewer, those
+    visible units of the machine below are left out that vary least in the data. Each
+    machine is trained on bits that are drawn from q for each mini-batch anew.
 
     `partial_fit` trains each machine in turn by one pass over the rows of the call, and
     then all together, if `fine_tune_iter` is not 0; after a fine-tuning, only the
