@@ -92,7 +92,9 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         Precision of training; see :class:`BernoulliRBMGPU`.
     warm_start : bool, default=False
         Whether `fit` continues from the last solution: each machine in turn, or after a
-        fine-tuning all layers together, for `fine_tune_iter` epochs.
+        fine-tuning all layers together, for `fine_tune_iter` epochs. If
+        `hidden_layer_sizes` has further layers behind those of the last fit, these
+        stay as they are, and only the further ones are trained.
     verbose : int, default=0
         If not 0, epoch, score and remaining time are shown.
     random_state : int, RandomState instance or None, default=None

@@ -20,15 +20,40 @@ def sizes_of(layers: Sequence[Layer]) -> tuple[int, ...]:
     return tuple(len(layer["components_"]) for layer in layers)
 
 
-def check_sizes(layers: Sequence[Layer], sizes: Sequence[int]) -> None:
-    """Check that a fit can go on from fitted layers."""
+def check_sizes(layers: Sequence[Layer], sizes: Sequence[int]) -> int:
+    """Check that a fit can go on from fitted layers.
+
+    Parameters
+    ----------
+    layers : sequence of dict
+        The fitted layers.
+    sizes : sequence of int
+        Numbers of hidden units of the fit.
+
+    Returns
+    -------
+    n_kept : int
+        Number of layers that stay as they are, because others are added to them; 0 if
+        there is none to be added.
+
+    Raises
+    ------
+    ValueError
+        If the sizes of fitted layers are others, or layers are added to a network that
+        was trained as a whole.
+    """
     fitted = sizes_of(layers)
-    if fitted != tuple(sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={tuple(sizes)}, but the fit goes on from layers_ "
-            f"of {fitted} hidden units. Set hidden_layer_sizes={fitted}, or fit with "
-            "warm_start=False."
-        )
+    if fitted == tuple(sizes) or not fitted:
+        return 0
+    if fitted == tuple(sizes)[: len(fitted)] and not is_fine_tuned(layers):
+        return len(fitted)
+    tuned = " that were fine-tuned" if is_fine_tuned(layers) else ""
+    more = "" if tuned else "or that with further layers, "
+    raise ValueError(
+        f"Got hidden_layer_sizes={tuple(sizes)}, but the fit goes on from layers_ "
+        f"of {fitted} hidden units{tuned}. Set hidden_layer_sizes={fitted}, {more}"
+        "or fit with warm_start=False."
+    )
 
 
 def is_fine_tuned(layers: Sequence[Layer]) -> bool:
