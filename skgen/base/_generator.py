@@ -378,12 +378,6 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     ) -> tuple[Any, np.ndarray | None]:
         """Validate what is trained on, in the dtype of the parameters; drop y."""
         check_callbacks(self.callbacks, self._schedule)
-        if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-            raise TypeError(
-                f"Got X of type {type(X).__name__}, but expected an array-like or a "
-                "sparse matrix of shape (n_samples, n_features). Pass the array "
-                "behind it, or call partial_fit on one batch at a time."
-            )
         # Numbers too large for the precision get validate_data's error alone.
         with np.errstate(over="ignore"):
             dtype = self._data_dtype
