@@ -5,7 +5,7 @@ tests choose what they try of an estimator by these classes.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -81,7 +81,7 @@ class ConditionalMixin(ABC):
     `skgen.training.Batch`, of shape (batch, n_conditions).
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model of X given y.
 
         The result does not depend on the order of the rows.
@@ -106,7 +106,7 @@ class ConditionalMixin(ABC):
         parent: Any = super()
         return parent.fit(X, y, sample_weight)
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Continue the fit by one pass over X and y in mini-batches.
 
         Parameters
