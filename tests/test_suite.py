@@ -18,6 +18,14 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
+    "test_types.py::test_a_checker_sees_the_estimators[mypy]": [
+        "test_types.py::test_fit_returns_self",
+        "test_types.py::test_every_parameter_has_a_type",
+    ],
+    "test_types.py::test_a_checker_sees_the_estimators[pyright]": [
+        "test_types.py::test_fit_returns_self",
+        "test_types.py::test_every_parameter_has_a_type",
+    ],
     "vae/test_defaults.py::test_clusters_on_a_circle": [
         "vae/test_defaults.py::test_why_the_posterior_collapses"
     ],

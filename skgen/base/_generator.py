@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import DensityMixin, _fit_context
+from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen.base._capabilities import ConditionalMixin
+from skgen.base._checked import checked_fit
 from skgen.base._copies import CopiesCallbacks
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import (
@@ -197,8 +198,8 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         """
         return nullcontext()
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "BaseGenerator":
+    @checked_fit()
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to X.
 
         The result does not depend on the order of the rows.
@@ -242,10 +243,8 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         warm = self.warm_start and self.__sklearn_is_fitted__()
         return self._fit(X, y, sample_weight, n_iter=self.n_iter, warm=warm)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
-    ) -> "BaseGenerator":
+    @checked_fit()
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Continue the fit by one pass over X in mini-batches.
 
         The first call starts a model. The learning rate is constant, and no
@@ -329,7 +328,7 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         n_iter: int | str,
         warm: bool,
         partial: bool = False,
-    ) -> "BaseGenerator":
+    ) -> Self:
         number_of_threads()  # those of this thread of Python, from here on
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
             if partial and holds_out_rows(self):
@@ -378,12 +377,6 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     ) -> tuple[Any, np.ndarray | None]:
         """Validate what is trained on, in the dtype of the parameters; drop y."""
         check_callbacks(self.callbacks, self._schedule)
-        if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-            raise TypeError(
-                f"Got X of type {type(X).__name__}, but expected an array-like or a "
-                "sparse matrix of shape (n_samples, n_features). Pass the array "
-                "behind it, or call partial_fit on one batch at a time."
-            )
         # Numbers too large for the precision get validate_data's error alone.
         with np.errstate(over="ignore"):
             dtype = self._data_dtype

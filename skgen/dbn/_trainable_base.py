@@ -86,7 +86,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
             )
         else:
             # Upper machines get probabilities of the units that are their data.
-            binarize = self.binarize if k == 0 else "sample"
+            binarize: Any = self.binarize if k == 0 else "sample"
             machine = BernoulliRBMGPU(self._sizes[k], binarize=binarize, **parameters)
         vars(machine).update(layer)
         if hasattr(self, "random_state_"):

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.likelihood import LogPartition
 from skgen.rbm._model import RBM
@@ -427,7 +428,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            taken_in(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
             reset=False,

@@ -28,7 +28,10 @@ from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._model import VAE, elbo
 
 
-class BaseConditionalVAE(BayesRuleMixin, ConditionalMixin, BaseVAE):
+# Its `fit` requires y, and those of the other models do not.
+class BaseConditionalVAE(  # type: ignore[misc]
+    BayesRuleMixin, ConditionalMixin, BaseVAE
+):
     """Base of the conditional variational autoencoders.
 
     It comes before the class of the unconditional model among the base classes.

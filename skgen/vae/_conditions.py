@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.utils import check_array
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 
+from skgen.base._intake import taken_in
 from skgen.base._validation import warn
 
 # Integers of up to so many distinct values are labels, unless the user says otherwise.
@@ -269,6 +270,7 @@ class ConditionLaw:
 
 def _columns(y: Any) -> tuple[list[Any], bool]:
     """Split y into columns; and whether it is a vector."""
+    y = taken_in(y, name="y")
     if hasattr(y, "iloc") and np.ndim(y) == 2:  # a DataFrame: each has its own dtype
         columns, one_dimensional = [y.iloc[:, i] for i in range(y.shape[1])], False
     else:
