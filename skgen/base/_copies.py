@@ -6,13 +6,10 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from skgen.training._callback_parameters import (
-    callback_parameters,
-    deepcopy_callbacks,
-    with_parameters,
-)
-from skgen.training._callbacks import copy_callbacks
+from skgen.base._fit_tasks import without_callbacks
+from skgen.training._callback_parameters import callback_parameters, with_parameters
 from skgen.training._optimizer_state import training_state
+from skgen.training._user_callbacks import copy_callbacks, deepcopy_callbacks
 
 
 class CopiesCallbacks(BaseEstimator):
@@ -31,9 +28,10 @@ class CopiesCallbacks(BaseEstimator):
     def _attributes_to_save(self) -> dict[str, Any]:
         """Return what a pickle or a file holds: nets and callbacks of a fit are not."""
         state = self._without_nets(self.__dict__)
-        if self.__sklearn_is_fitted__():
+        is_fitted = self.__sklearn_is_fitted__()
+        if is_fitted:
             state["callbacks"] = None
-        return state
+        return without_callbacks(state, is_fitted=is_fitted)
 
     def __copy__(self) -> Any:
         """Copy, with the callbacks; what a fit changes in place is not shared."""
@@ -48,7 +46,10 @@ class CopiesCallbacks(BaseEstimator):
         """Copy, with the callbacks."""
         state = self._without_nets(self.__dict__)
         callbacks = state.pop("callbacks", None)
-        new = self._made_of(copy.deepcopy(state, memo))
+        # Those of scikit-learn are made to be shared by copies.
+        shared = {n: state.pop(n) for n in ("_skl_callbacks",) if n in state}
+        state = without_callbacks(state, is_fitted=True)
+        new = self._made_of(copy.deepcopy(state, memo) | shared)
         if "callbacks" in self.__dict__:
             new.callbacks = callbacks and deepcopy_callbacks(callbacks)
         return new

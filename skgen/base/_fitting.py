@@ -1,32 +1,36 @@
 """Fitting: how the model of an estimator is trained by skorch."""
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from math import inf
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.exceptions import ConvergenceWarning
+from skorch.callbacks import EpochTimer
 from skorch.dataset import ValidSplit
 from torch import nn
 
+from skgen.base._fit_tasks import EpochTasks, FitTasks, StopAsTold
 from skgen.base._training_data import TrainingData
 from skgen.base._validation import warn
 from skgen.training import GenerativeNet, Objective, RowSource
-from skgen.training._callbacks import (
-    Progress,
-    StopEarly,
-    WatchLoss,
-    callbacks_for_training,
-    watches_held_out_rows,
-)
+from skgen.training._callbacks import Progress, StopEarly, WatchLoss
 from skgen.training._convergence import convergence_problem
 from skgen.training._device import resolve_device
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import PRECISIONS, matmul_precision
 from skgen.training._snapshot import Snapshot
 from skgen.training._threads import threads_for, work_of_a_step
+from skgen.training._user_callbacks import (
+    callbacks_for_training,
+    check_phases,
+    watches_held_out_rows,
+)
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
@@ -86,6 +90,8 @@ class Fitting:
     nets : dict of str to GenerativeNet
         Nets of the last fit, by phase. One whose parameters are the same goes on, and
         otherwise a new one with the state of its optimizers.
+    tasks : FitTasks
+        What callbacks of scikit-learn are told of.
 
     Attributes
     ----------
@@ -101,12 +107,14 @@ class Fitting:
         warm: bool,
         partial: bool,
         nets: dict[str, GenerativeNet],
+        tasks: FitTasks,
     ):
         self.estimator = estimator
         self.n_iter = n_iter
         self.warm = warm
         self.partial = partial
         self.nets = dict(nets) if warm else {}
+        self.tasks = tasks
         self.device = resolve_device(estimator.device)
         # A copy: a fit that fails leaves the rows of the last one.
         before = estimator.__dict__.get("history_") if warm else None
@@ -140,25 +148,38 @@ class Fitting:
         self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
         data.X = estimator._training_rows(data.X, state)
         data.y = estimator._training_conditions(data.y, state)
+        as_fitted = partial(self._attributes_as_fitted, state, rows, y_rows)
+        n_phases, begun = estimator._count_phases(state), False
+        if n_phases > 1:
+            check_phases(estimator.callbacks, type(estimator).__name__)
         for phase in estimator._phases(state):
             complete(phase, estimator, state)
+            n_epochs = self._epochs_of(phase)
+            if not begun:
+                self.tasks.begin(n_phases, n_epochs)
+                begun = True
+            self.tasks.begin_phase(phase.name, n_epochs)
             of_phase = data
             if phase.rows is not None:
                 of_phase = TrainingData(phase.rows, y_rows, rows.weight, ordered=False)
-            net = self._train(phase, of_phase, split)
+            net = self._train(phase, of_phase, split, as_fitted)
             phase.model, phase.objective = net.module_, net.criterion_
             state.update(estimator._read_state(state, phase))
             if net.interrupted_:
                 self.interrupted = True
                 break
+            if self.tasks.end_phase(as_fitted):
+                break
         n_before = 0 if not self.warm else len(estimator.__dict__.get("history_", ()))
         if self.interrupted and len(self.history) == n_before:
             raise KeyboardInterrupt  # nothing was learned
         try:
-            self._conclude(state, rows, y_rows)
+            self._conclude(estimator, state, rows, y_rows)
         except KeyboardInterrupt:  # once more: what was learned is not lost
             self.interrupted = True
-            self._conclude(state, rows, y_rows)
+            self._conclude(estimator, state, rows, y_rows)
+        if not self.interrupted:
+            self.tasks.end(partial(vars(estimator).copy))
 
     def undo(self) -> None:
         """Make the nets of the last fit go on from where they were before this one."""
@@ -167,17 +188,56 @@ class Fitting:
             net.__dict__.clear()
             net.__dict__.update(attributes)
 
-    def _conclude(self, state: State, rows: RowSource, y: np.ndarray | None) -> None:
-        """Set what the estimator has learned."""
-        estimator = self.estimator
+    def _conclude(
+        self, estimator: Any, state: State, rows: RowSource, y: np.ndarray | None
+    ) -> None:
+        """Set what an estimator has learned."""
         estimator._set_state(dict(state))
         estimator.history_ = self.history
         estimator.n_iter_ = len(self.history)
         estimator.device_ = str(self.device)
         estimator._finalise(rows, y, partial=self.partial)
 
+    def _attributes_as_fitted(
+        self,
+        state: State,
+        rows: RowSource,
+        y: np.ndarray | None,
+        phase: Phase | None = None,
+        net: Any = None,
+    ) -> dict[str, Any]:
+        """Return the attributes of an estimator whose fit would end now.
+
+        The training of a net goes on from where it is.
+        """
+        estimator = copy.copy(self.estimator)
+        if phase is not None:
+            now = Snapshot(
+                [net.module_, net.criterion_],
+                net.named_optimizers().values(),
+                net.generator,
+            )
+            now.take()
+            try:
+                phase = replace(phase, model=net.module_, objective=net.criterion_)
+                state = {**state, **estimator._read_state(state, phase)}
+            finally:
+                now.restore()
+        self._conclude(estimator, state, rows, y)
+        estimator.history_ = copy.copy(self.history)
+        return vars(estimator)
+
+    def _epochs_of(self, phase: Phase) -> int:
+        """Return the number of epochs of a phase."""
+        own = None if self.partial else phase.n_iter
+        return int(self.n_iter if own is None else own)
+
     def _train(
-        self, phase: Phase, data: TrainingData, split: ValidSplit | None
+        self,
+        phase: Phase,
+        data: TrainingData,
+        split: ValidSplit | None,
+        as_fitted: Callable[..., dict[str, Any]],
     ) -> GenerativeNet:
         watched = type(phase.objective).evaluate is not Objective.evaluate
         if self.estimator.early_stopping and not watched:
@@ -186,9 +246,7 @@ class Fitting:
                 "loss that can be watched. Set early_stopping=False."
             )
         net = self._net_of(phase)
-        own = not self.partial and phase.n_iter is not None
-        n_iter = phase.n_iter if own else self.n_iter
-        net.max_epochs = n_iter
+        n_iter = net.max_epochs = self._epochs_of(phase)
         net.learning_rate_schedule = (
             "constant" if self.partial else self.estimator._schedule
         )
@@ -201,12 +259,36 @@ class Fitting:
                 threads_for(self._work_of(net, len(data))),
                 matmul_precision(self.estimator.precision, self.device),
                 self.estimator._training_context(net.module_, seed),
+                self._followed(net, partial(as_fitted, phase, net)),
             ):
                 net.partial_fit(data.dataset(net))
+        else:
+            net.load_initial_state()
+        self.history = net.history  # a checkpoint may have been loaded
         cold = not (self.warm or self.partial)
         if cold and phase.objective.loss_tells_convergence and not net.has_ended_early_:
             _warn_unless_converged(net, type(self.estimator).__name__)
         return net
+
+    @contextmanager
+    def _followed(
+        self, net: GenerativeNet, as_fitted: Callable[[], dict[str, Any]]
+    ) -> Iterator[None]:
+        """Let callbacks of scikit-learn, if there are any, follow a training."""
+        if self.tasks.root is None:
+            yield
+            return
+        before = net.callbacks_
+        own = [c for c in before if isinstance(c[1], EpochTimer | WatchLoss)]
+        users = [c for c in before if c not in own]
+        epochs = EpochTasks(self.tasks, as_fitted)
+        # Told before a callback stops training, asked when all have seen the epoch.
+        told, asked = ("epoch_tasks", epochs), ("stop_as_told", StopAsTold(epochs))
+        net.callbacks_ = [*own, told, *users, asked]
+        try:
+            yield
+        finally:
+            net.callbacks_ = before
 
     def _work_of(self, net: GenerativeNet, n_rows: int) -> float:
         """Return how much a step of training has to compute on the CPU."""
@@ -311,7 +393,7 @@ def build_net(
     """
     precision = PRECISIONS[estimator.precision]
     dtype = getattr(torch, precision.parameters)
-    return GenerativeNet(
+    net = GenerativeNet(
         phase.model.to(device, dtype),
         phase.objective.to(device, dtype),
         lr=estimator.learning_rate,
@@ -326,6 +408,8 @@ def build_net(
         phase=phase.name,
         **(phase.optimizer or {}),
     ).initialize()
+    net.owner = type(estimator).__name__
+    return net
 
 
 def holds_out_rows(estimator: Any) -> bool:

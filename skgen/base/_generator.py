@@ -20,6 +20,7 @@ from skgen.base._capabilities import ConditionalMixin
 from skgen.base._checked import checked_fit
 from skgen.base._copies import CopiesCallbacks
 from skgen.base._failure import unchanged_on_failure
+from skgen.base._fit_tasks import FitTasks, SupportsCallbacks
 from skgen.base._fitting import (
     Fitting,
     Phase,
@@ -35,7 +36,6 @@ from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
 from skgen.training import GenerativeNet, Objective, RowSource
-from skgen.training._callbacks import check_callbacks
 from skgen.training._device import resolve_device
 from skgen.training._optimizers import Adam
 from skgen.training._precision import PRECISIONS
@@ -43,6 +43,7 @@ from skgen.training._rows import SelectedRows, row_source
 from skgen.training._schedules import SCHEDULES
 from skgen.training._threads import number_of_threads
 from skgen.training._torch_state import plain_torch
+from skgen.training._user_callbacks import check_callbacks, check_kinds
 
 # Numbers of a block of data that inference moves to the device at a time.
 _BLOCK_SIZE = 2**23
@@ -50,7 +51,7 @@ _BLOCK_SIZE = 2**23
 _COPIED_BLOCK_SIZE = 2**20
 
 
-class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
+class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks, ABC):
     """Base of all generative estimators.
 
     The fitted state is a dict of arrays (and of what else is plain Python), which are
@@ -99,7 +100,7 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "tol": [Interval(Real, 0, None, closed="left")],
-        "callbacks": [list, tuple, None],
+        "callbacks": "no_validation",  # `check_kinds` says what to do
         "device": [str, torch.device],
         "precision": [StrOptions(set(PRECISIONS))],
         "warm_start": ["boolean"],
@@ -153,6 +154,10 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     def _phases(self, state: State) -> Iterator[Phase]:
         """Yield the parts of a fit; each updates `state` before the next is made."""
         yield Phase(self._build_model(state), self._build_objective(state))
+
+    def _count_phases(self, state: State) -> int:
+        """Return how many phases there are."""
+        return 1
 
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:
         """Return `optimizer` or `optimizers` of `GenerativeNet`, and their options."""
@@ -330,7 +335,9 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         partial: bool = False,
     ) -> Self:
         number_of_threads()  # those of this thread of Python, from here on
+        tasks = FitTasks(self, X, y, sample_weight)
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
+            check_kinds(self.callbacks)
             if partial and holds_out_rows(self):
                 raise ValueError(
                     "partial_fit holds no rows out, but early_stopping or one of the "
@@ -346,7 +353,12 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
                 self.random_state_ = check_random_state(self.random_state)
             nets = before.get("_nets", {})
             fitting = Fitting(
-                self, n_iter=n_iter, warm=warm, partial=partial, nets=nets
+                self,
+                n_iter=n_iter,
+                warm=warm,
+                partial=partial,
+                nets=nets,
+                tasks=tasks,
             )
             try:
                 fitting.run(X, y, weight)

@@ -40,7 +40,7 @@ from skgen.training._optimizers import Adam
 _OF_MACHINES = (
     *("learning_rate", "batch_size", "n_iter", "algorithm", "n_gibbs_steps"),
     *("n_chains", "centered", "momentum", "weight_decay", "learning_rate_schedule"),
-    *("early_stopping", "device", "precision", "random_state"),
+    *("early_stopping", "callbacks", "device", "precision", "random_state"),
 )
 _FINE_TUNING = "fine-tuning"
 
@@ -153,11 +153,19 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
     def _training_rows(self, X: Any, state: State) -> Any:
         return self._machine(0, {})._training_rows(X, state["layers_"][0])
 
+    def _fine_tunes(self, layers: list[Layer]) -> bool:
+        return is_fine_tuned(layers) or bool(self.fine_tune_iter and len(layers) > 1)
+
+    def _count_phases(self, state: State) -> int:
+        layers = state["layers_"]
+        n_machines = 0 if is_fine_tuned(layers) else len(layers)
+        return n_machines + self._fine_tunes(layers)
+
     def _phases(self, state: State) -> Iterator[Phase]:
         if not is_fine_tuned(state["layers_"]):
             yield from self._phases_of_layers(state)
         layers = state["layers_"]
-        if is_fine_tuned(layers) or (self.fine_tune_iter and len(layers) > 1):
+        if self._fine_tunes(layers):
             state["layers_"] = self._untied(layers, cold=hasattr(state, "rows"))
             yield Phase(
                 self._build_model(state),

@@ -32,11 +32,11 @@ class ParameterAverage:
             self._add(model)
         self._n_begun += 1
 
+    @torch.no_grad()
     def conclude_(self, model: nn.Module) -> None:
         """Give a model the mean, with its parameters after the last epoch."""
-        if self._n:
-            self._add(model)
-            self._set(model)
+        for mean, parameter in zip(self._mean, model.parameters(), strict=False):
+            parameter.copy_(mean.lerp(parameter, 1 / (self._n + 1)))
 
     @torch.no_grad()
     def _add(self, model: Any) -> None:
@@ -45,8 +45,3 @@ class ParameterAverage:
         self._n += 1
         for mean, parameter in zip(self._mean, model.parameters(), strict=True):
             mean.lerp_(parameter.detach(), 1 / self._n)
-
-    @torch.no_grad()
-    def _set(self, model: Any) -> None:
-        for mean, parameter in zip(self._mean, model.parameters(), strict=True):
-            parameter.copy_(mean)

@@ -133,6 +133,13 @@ class ContrastiveDivergence(Objective):
         if self.trajectory is not None:
             self.trajectory.restore(state)
 
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        if self.trajectory is None:  # tensors alone, as safetensors needs it
+            del destination[prefix + "_extra_state"]
+
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
@@ -140,6 +147,7 @@ class ContrastiveDivergence(Objective):
         chains = state_dict.get(prefix + "chains")
         if self.chains is not None and chains is not None:
             self.chains = self.chains.new_empty(chains.shape)
+        state_dict.setdefault(prefix + "_extra_state", [])
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":

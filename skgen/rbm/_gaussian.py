@@ -37,9 +37,9 @@ from skgen.rbm._gaussian_state import GaussianRBMState
 from skgen.rbm._state import RBMState
 from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
-from skgen.training._callbacks import has_scheduler
 from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
+from skgen.training._user_callbacks import has_scheduler
 
 # What n_iter="auto" means: at least so many passes, and so many mini-batches.
 _LEAST_EPOCHS, _LEAST_STEPS = 20, 2500

@@ -19,6 +19,7 @@ from skgen.rbm._trajectory import Trajectory
 from skgen.training import RowSource
 from skgen.training._optimizers import SGD
 from skgen.training._precision import PRECISIONS
+from skgen.training._user_callbacks import restores_an_epoch
 
 
 class TrainableRBM(BaseRBM):
@@ -156,7 +157,8 @@ class TrainableRBM(BaseRBM):
     def _read_state(self, state: State, phase: Phase) -> State:
         before = self._state_class(state)
         objective: Any = phase.objective
-        if not self.early_stopping:  # that has chosen one epoch
+        chosen = self.early_stopping or restores_an_epoch(self.callbacks)
+        if not chosen:
             objective.conclude_(phase.model)
         trained = self._parameters_of(phase.model, before)
         if objective.chains is not None:

@@ -191,6 +191,13 @@ class DeviceBatches:
         return buffer
 
 
+def table_of(dataset: Any) -> Any:
+    """Return the dataset from which subsets of subsets select."""
+    while isinstance(dataset, Subset):
+        dataset = dataset.dataset
+    return dataset
+
+
 def some_rows(dataset: Any, n_rows: int, device: torch.device) -> Batch:
     """Return up to `n_rows` rows, spread evenly over a dataset, always the same."""
     spread = spread_index(len(dataset), n_rows)

@@ -4,7 +4,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from skgen.training._callbacks import unnamed_callback
+from skgen.training._user_callbacks import unnamed_callback
 
 
 def callback_parameters(callbacks: Sequence[Any] | None) -> dict[str, Any]:
@@ -92,32 +92,6 @@ def callback_names(callbacks: Sequence[Any]) -> list[str]:
         f"{name}_{number}" if names.count(name) > 1 else name
         for name, number in zip(names, numbers, strict=True)
     ]
-
-
-def deepcopy_callbacks(callbacks: Sequence[Any]) -> list[Any]:
-    """Copy callbacks with what they hold, where that can be copied.
-
-    Parameters
-    ----------
-    callbacks : list
-        Callbacks, classes of them, or tuples of a name and one.
-
-    Returns
-    -------
-    callbacks : list
-        The copies. What cannot be copied, such as a file that a callback writes to, is
-        shared.
-    """
-    return [_deepcopy(item) for item in callbacks]
-
-
-def _deepcopy(item: Any) -> Any:
-    try:
-        return copy.deepcopy(item)
-    except Exception:  # noqa: BLE001  (whatever a callback of a user raises)
-        if isinstance(item, tuple | list):
-            return item[0], copy.copy(item[1])
-        return copy.copy(item)
 
 
 def _with_values(item: Any, values: dict[str, Any]) -> Any:

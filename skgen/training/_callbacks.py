@@ -1,17 +1,16 @@
-"""Callbacks of skorch: those of the package, and checks of those of the user."""
+"""Callbacks of the package, which are callbacks of skorch."""
 
 import copy
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
 from typing import Any
 
 import torch
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping
 from skorch.dataset import Dataset
-from skorch.utils import noop
 
 from skgen.training._batches import some_rows
 
@@ -180,98 +179,3 @@ def _is_terminal(stream: Any) -> bool:
     with suppress(Exception):
         return bool(stream.isatty())
     return False
-
-
-def copy_callbacks(callbacks: Sequence[Any] | None) -> list[Any]:
-    """Copy the callbacks of a user, as skorch sets attributes on them.
-
-    The copies are shallow: what a callback was given (a summary writer, a list) is
-    shared with the original.
-
-    Parameters
-    ----------
-    callbacks : list or None
-        Callbacks, classes of them, or tuples of a name and one.
-
-    Returns
-    -------
-    callbacks : list
-        The same with each instance copied.
-    """
-    return [
-        (item[0], copy.copy(item[1]))
-        if isinstance(item, tuple | list)
-        else copy.copy(item)
-        for item in callbacks or []
-    ]
-
-
-def callbacks_for_training(callbacks: Sequence[Any] | None, verbose: Any) -> list[Any]:
-    """Make the callbacks of a net of those of a user.
-
-    Parameters
-    ----------
-    callbacks : list or None
-        Callbacks, classes of them, or tuples of a name and one.
-    verbose : int
-        Whether those of skorch that print do so.
-
-    Returns
-    -------
-    callbacks : list
-        Copies of them, and instances in place of classes.
-    """
-    made = []
-    for item in copy_callbacks(callbacks):
-        callback = unnamed_callback(item)
-        if isinstance(callback, type):
-            callback = callback()
-        if getattr(callback, "sink", None) is print:
-            # Skorch would print in any case to what is not `print`.
-            callback.sink = show if verbose else noop
-        is_named = isinstance(item, tuple | list)
-        made.append((item[0], callback) if is_named else callback)
-    return made
-
-
-def check_callbacks(callbacks: Sequence[Any] | None, schedule: str) -> None:
-    """Raise an error for callbacks that are not of skorch or contradict `schedule`."""
-    for callback in _unnamed(callbacks):
-        kind = callback if isinstance(callback, type) else type(callback)
-        if not issubclass(kind, Callback):
-            raise TypeError(
-                f"Got a callback of type {kind.__name__}, but expected those of "
-                "skorch (skorch.callbacks.Callback), or tuples of a name and one."
-            )
-        if issubclass(kind, LRScheduler) and schedule != "constant":
-            raise ValueError(
-                f"Got learning_rate_schedule={schedule!r} and a callback LRScheduler, "
-                "but only one can set the learning rate. Use "
-                "learning_rate_schedule='constant' with the callback."
-            )
-
-
-def has_scheduler(callbacks: Sequence[Any] | None) -> bool:
-    """Whether a callback sets the learning rate."""
-    kinds = [c if isinstance(c, type) else type(c) for c in _unnamed(callbacks)]
-    return any(issubclass(kind, LRScheduler) for kind in kinds)
-
-
-def watches_held_out_rows(callbacks: Sequence[Any] | None) -> bool:
-    """Whether a callback uses rows that are held out of training."""
-    made = [c() if isinstance(c, type) else c for c in _unnamed(callbacks)]
-    return any(
-        str(getattr(c, "monitor", None)).startswith("valid")
-        or getattr(c, "on_train", None) is False
-        or getattr(c, "held_out", False)
-        for c in made
-    )
-
-
-def _unnamed(callbacks: Sequence[Any] | None) -> list[Any]:
-    return [unnamed_callback(item) for item in callbacks or []]
-
-
-def unnamed_callback(item: Any) -> Any:
-    """Return a callback without the name that it may have."""
-    return item[1] if isinstance(item, tuple | list) else item

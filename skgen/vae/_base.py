@@ -28,9 +28,9 @@ from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._networks import InPrecision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
-from skgen.training._callbacks import has_scheduler
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
+from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
 from skgen.vae._architecture import Architecture
 from skgen.vae._fill import LinearFill

@@ -664,7 +664,6 @@ def test_fit_of_sparse_data_never_densifies_it(monkeypatch):
         ("learning_rate_schedule", "cosine"),
         ("validation_fraction", 1.0),
         ("precision", "float16"),
-        ("callbacks", "print"),
         ("device", 0),
     ],
 )
