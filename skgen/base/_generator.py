@@ -64,8 +64,8 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
 
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
-    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_schedule`,
-    `_build_inference_model`, `_finalise` and `_training_context`. What else an
+    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
+    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What else an
     estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
     the parameters that it offers; for those of training that it does not offer, the
     class attributes below hold.
@@ -74,7 +74,7 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     """
 
     batch_size: int
-    early_stopping: bool = False
+    early_stopping: bool | str = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     tol: float = 1e-4
@@ -170,6 +170,10 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
         """Return the number of epochs that `n_iter` means for so many rows."""
         return int(n_iter)
+
+    def _stops_early(self, n_rows: int | None) -> bool:  # noqa: ARG002
+        """Whether a fit to so many rows stops early; None means `partial_fit`."""
+        return bool(self.early_stopping)
 
     @property
     def _schedule(self) -> str:
@@ -307,7 +311,13 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
             # A copy: reading an attribute must not change a random state.
             seed = draw_seed(check_random_state(copy.deepcopy(rng)))
             complete(phase, self, self._state())
-            nets[phase.name] = build_net(self, phase, self._inference_device(), seed)
+            nets[phase.name] = build_net(
+                self,
+                phase,
+                self._inference_device(),
+                seed,
+                stops_early=self._stops_early(None),
+            )
         net = nets[phase.name]
         net.module_.load_state_dict(phase.model.state_dict())
         return net
@@ -332,7 +342,7 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     ) -> "BaseGenerator":
         number_of_threads()  # those of this thread of Python, from here on
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
-            if partial and holds_out_rows(self):
+            if partial and holds_out_rows(self, self._stops_early(None)):
                 raise ValueError(
                     "partial_fit holds no rows out, but early_stopping or one of the "
                     "callbacks watches held-out rows. Call fit, or set_params("
