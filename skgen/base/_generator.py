@@ -65,10 +65,10 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
     `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
-    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What else an
-    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
-    the parameters that it offers; for those of training that it does not offer, the
-    class attributes below hold.
+    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What
+    else an estimator can do, it gets from the mixins of `skgen.base`. Its constructor
+    stores the parameters that it offers; for those of training that it does not offer,
+    the class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
@@ -171,7 +171,7 @@ class BaseGenerator(SavesMixin, DensityMixin, CopiesCallbacks, ABC):
         """Return the number of epochs that `n_iter` means for so many rows."""
         return int(n_iter)
 
-    def _stops_early(self, n_rows: int | None) -> bool:  # noqa: ARG002
+    def _stops_early(self, n_rows: int | None) -> bool:
         """Whether a fit to so many rows stops early; None means `partial_fit`."""
         return bool(self.early_stopping)
 

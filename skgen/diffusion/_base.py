@@ -2,7 +2,7 @@
 
 from functools import partial
 from numbers import Integral
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,9 +50,9 @@ class BaseDiffusionModel(
         return self.n_features_in_
 
     def transform(self, X: Any) -> np.ndarray:
-        """Follow the probability flow from data to noise.
+        r"""Follow the probability flow from data to noise.
 
-        The result has the law :math:`\\mathcal{N}(0, I)` for data of the law of the
+        The result has the law :math:`\mathcal{N}(0, I)` for data of the law of the
         model, and `inverse_transform` undoes it.
 
         Parameters

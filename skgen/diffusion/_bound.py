@@ -7,6 +7,7 @@ from torch import Tensor
 
 from skgen.diffusion._model import DiffusionNet, corrupt
 from skgen.diffusion._process import NoiseProcess
+from skgen.sampling._quasi import sobol_normal
 
 # Numbers that the network is evaluated for at a time.
 _BLOCK = 2**21
@@ -45,9 +46,7 @@ def elbo(model: DiffusionNet, x: Tensor, n_points: int) -> Tensor:
     xi = process.whiten(x)
     points = bound_points(process, n_points, like=x)
     n_rows = max(1, _BLOCK // (n_points * max(x.shape[1], 64)))
-    parts = [
-        correction(model, block, *points) for block in xi.split(n_rows)
-    ]
+    parts = [correction(model, block, *points) for block in xi.split(n_rows)]
     return gaussian_elbo(process, xi) - torch.cat(parts)
 
 
@@ -94,7 +93,7 @@ def correction(
     correction : Tensor of shape (batch,)
         The difference in nats.
     """
-    n_rows, n_points = len(xi), len(t)
+    n_rows = len(xi)
     now = model.process.at(t)
     y, target = corrupt(xi[:, None], z, now)
     phase = now.phase.expand(n_rows, -1)
@@ -112,10 +111,11 @@ def phase_range(process: NoiseProcess) -> Tensor:
 def bound_points(
     process: NoiseProcess, n_points: int, *, like: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Times at the middles of parts of the range, and noise in opposite pairs.
+    """Times and noise that fill their space evenly, by scrambled Sobol points.
 
-    The parts are smaller near the data, where the integrand is large. The noise comes from a fixed seed. Each time is that of z and of -z, so that all
-    terms odd in z are without error.
+    Times are closer to each other near the data, where the integrand is large. Each is
+    that of z and of -z, so that all terms odd in z are without error. All come from a
+    fixed seed.
 
     Parameters
     ----------
@@ -136,9 +136,8 @@ def bound_points(
         Part of the range of the mean angle that each time stands for.
     """
     half, n_dims = n_points // 2, len(process.spread)
-    middle = (torch.arange(half, dtype=torch.float64) + 0.5) / half
-    share = _CLOSER * middle ** (_CLOSER - 1) / n_points
-    generator = torch.Generator().manual_seed(0)
-    z = torch.randn(half, n_dims, generator=generator, dtype=torch.float64)
-    t, share, z = process.times((middle**_CLOSER).to(like)), share.to(like), z.to(like)
+    points = sobol_normal(half, n_dims + 1, seed=0)
+    middle, z = torch.special.ndtr(points[:, 0]), points[:, 1:].to(like)
+    share = (_CLOSER * middle ** (_CLOSER - 1) / n_points).to(like)
+    t = process.times((middle**_CLOSER).to(like))
     return torch.cat([t, t]), torch.cat([z, -z]), torch.cat([share, share])

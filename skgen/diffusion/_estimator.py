@@ -1,39 +1,179 @@
 """DiffusionModel: the diffusion model as an estimator."""
 
-from math import ceil
 from numbers import Integral, Real
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
-import numpy as np
-import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
-from skgen.base._fitting import State, draw_seed
-from skgen.base._standardization import estimate_units
-from skgen.diffusion._base import BaseDiffusionModel
-from skgen.diffusion._covariance import directions_of
-from skgen.diffusion._model import DiffusionNet
-from skgen.diffusion._network import TimeMLP, reset_time_mlp
-from skgen.diffusion._objective import DenoisingObjective
-from skgen.diffusion._process import NoiseProcess
+from skgen.base import BaseGenerator
+from skgen.diffusion._trainable_base import TrainableDiffusionModel
 from skgen.nn import ACTIVATIONS
-from skgen.nn._networks import with_memory
-from skgen.training import RowSource
-from skgen.training._callbacks import has_scheduler
-from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
 
-# What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 3.0, 300, 5000
-# Rows from which on early_stopping="auto" holds some out.
-_ROWS_TO_HOLD_OUT = 40
 
-
-class DiffusionModel(BaseDiffusionModel):
+class DiffusionModel(TrainableDiffusionModel):
     r"""Diffusion model of real-valued data, with a likelihood.
 
-    DOC
+    Data x turns into noise, :math:`u_t = \cos t\, x + \sin t\, z` with z from
+    :math:`\mathcal{N}(0, I)` and t from 0 to :math:`\pi/2`, and a network learns to
+    tell data and noise apart [1]_ [2]_ [3]_. What it has learned defines a flow from
+    noise to data, whose samples have a density that can be computed [4]_, and a bound
+    on the log-likelihood [5]_. At its start the model is the Gaussian of mean and
+    covariance of the data; the network learns what is not Gaussian.
+
+    Each feature is standardised inside of the model, so that units and offsets of the
+    features do not matter. All densities are in the units of X.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of int, default=(256, 256, 256, 256)
+        Widths of the hidden layers. A layer as wide as the one before is added to it.
+    activation : {"silu", "gelu", "relu", "elu", "tanh", "logistic", "softplus", \
+            "identity"}, default="silu"
+        Activation of the hidden layers.
+    dropout : float, default=0.1
+        Probability with which a hidden unit is dropped in training, in [0, 1); rounded
+        to a multiple of 1/256.
+    covariance_type : {"full", "diag"}, default="full"
+        Covariance of the Gaussian that the model starts from: that of the features,
+        shrunk towards a multiple of the identity, or the identity for standardised
+        features. With more than 1024 features it is "diag".
+    t_min : float, default=2e-3
+        The least time, between 0 and 0.5: what is smaller than so many standard
+        deviations of a feature is not resolved, and densities are bounded by it.
+    ema_decay : float, default=0.999
+        Decay of the exponential moving average of the weights over the steps of
+        training. The averaged weights are what is fitted.
+    n_steps : int, default=32
+        Number of steps in which the flow is followed, for `sample`, `transform`,
+        `inverse_transform`, `impute` and `log_likelihood`.
+    learning_rate : float, default=2e-3
+        Step size of Adam.
+    batch_size : int, default=256
+        Number of rows of a mini-batch. One of fewer rows than 256 is used repeatedly,
+        each time with other noise.
+    n_iter : int or "auto", default="auto"
+        Number of passes over the training data (epochs). "auto" counts steps, that is
+        mini-batches: 2.5 for each row, but
+        at least 300 and at most 5000.
+    weight_decay : float, default=0.0
+        Decoupled weight decay: each step subtracts ``learning_rate * weight_decay``
+        times the weights.
+    learning_rate_schedule : str, default="auto"
+        "constant", "linear", "one_cycle" or "auto". With "linear" the learning rate
+        falls to zero over `n_iter` epochs; with "one_cycle" it rises during the first
+        30 % of them and then falls to zero. "auto" means "constant" if one of
+        `callbacks` is an `LRScheduler`, and "linear" otherwise.
+    early_stopping : bool or "auto", default="auto"
+        Whether to hold out `validation_fraction` of the rows and to stop when their
+        bound has not increased by `tol` for `n_iter_no_change` epochs, and for 200
+        mini-batches at least. The weights of the best epoch are restored. A network
+        learns small tables by heart within seconds. "auto" means to do so in `fit` of
+        at least 40 rows, and not in `partial_fit`.
+    validation_fraction : float, default=0.1
+        Fraction of the rows that is held out, with `early_stopping` or if one of
+        `callbacks` uses held-out rows.
+    n_iter_no_change : int, default=10
+        Number of epochs without improvement after which training stops.
+    tol : float, default=1e-4
+        The smallest increase of the bound, in nats per sample, that counts as an
+        improvement for `early_stopping`.
+    callbacks : list of skorch callbacks or None, default=None
+        Callbacks of skorch, as its `NeuralNet` takes them. See
+        :class:`BernoulliRBMGPU`.
+    device : str or torch.device, default="auto"
+        "auto" means "cuda" if there is such a device, otherwise "cpu". A fitted
+        estimator uses the CPU where its device is missing.
+    precision : {"float32", "float64", "bfloat16", "tf32"}, default="float32"
+        Precision of training; see :class:`BernoulliRBMGPU`. `score_samples`,
+        `log_likelihood`, `transform` and `inverse_transform` compute in the dtype of
+        their input.
+    warm_start : bool, default=False
+        Whether `fit` continues from the last solution. Units, covariance and network
+        stay those of the first fit.
+    verbose : int, default=0
+        If not 0, epoch, bound and remaining time are shown.
+    random_state : int, RandomState instance or None, default=None
+        Determines initial weights, shuffling, noise of training and samples. An int
+        gives identical results each time on one machine and device.
+
+    Attributes
+    ----------
+    weights_ : dict of str to ndarray
+        Averaged parameters of the network, by the names of torch.
+    n_iter_ : int
+        Number of epochs run.
+    history_ : skorch.history.History
+        One row for each epoch. ``train_loss`` is minus the bound of training rows in
+        the course of the epoch, in nats per row, by one draw of time and noise for each
+        evaluation of the first and every 16th further mini-batch; it fluctuates. Where
+        rows are held out, ``valid_loss`` is minus the bound of a fixed subset of these
+        after the epoch, with averaged weights and fixed draws: 128 rows, or 0.5 % of
+        the number of training rows if that is more.
+    net_ : skorch.NeuralNet
+        The net that trained the model. It works on standardised data; its losses are
+        in the units of X.
+    device_ : str
+        Where the model was trained.
+    n_features_in_ : int
+        Number of features seen during fit.
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
+        Names of features seen during fit, if they are all strings.
+
+    See Also
+    --------
+    GaussianVAE : A model of real-valued data with few latent variables.
+    GaussianRBM : A mixture of very many Gaussians.
+    sklearn.mixture.GaussianMixture : A mixture of few Gaussians.
+
+    Notes
+    -----
+    **Angles.** Let :math:`a_i` be the standard deviations of standardised data along
+    its principal directions, :math:`\xi_i` the data along them divided by :math:`a_i`,
+    and :math:`y_i` the noisy data divided by its standard deviation at time t. Then
+
+    .. math:: y_i = \cos\theta_i\, \xi_i + \sin\theta_i\, z_i, \qquad
+              g_i = \sin\theta_i\, \xi_i - \cos\theta_i\, z_i, \qquad
+              \tan\theta_i = \tan t / a_i.
+
+    The network estimates the mean of g given y and t, times :math:`\sin\theta /
+    \sqrt{\sin^2\theta + 0.05^2}`, by least squares; all angles count alike. With g = 0
+    the model is the Gaussian. The flow is :math:`dy_i / d\theta_i = -g_i`.
+
+    **Two likelihoods.** `score_samples` is a bound, which may be loose by nats.
+    `log_likelihood` is the density of the samples of the flow, and tells the error of
+    its solver.
+
+    **Early stopping** watches the bound, with averaged weights.
+
+    **Outliers.** A value more than 100 robust standard deviations away from the median
+    of its column is taken for a fault: `fit` warns, and in training the largest or
+    least plausible value takes its place.
+
+    References
+    ----------
+    .. [1] J. Ho, A. Jain and P. Abbeel, "Denoising diffusion probabilistic models",
+       NeurIPS 2020.
+    .. [2] T. Karras, M. Aittala, T. Aila and S. Laine, "Elucidating the design space of
+       diffusion-based generative models", NeurIPS 2022.
+    .. [3] C. Lu and Y. Song, "Simplifying, stabilizing and scaling continuous-time
+       consistency models", ICLR 2025.
+    .. [4] Y. Song et al., "Score-based generative modeling through stochastic
+       differential equations", ICLR 2021.
+    .. [5] D. P. Kingma, T. Salimans, B. Poole and J. Ho, "Variational diffusion
+       models", NeurIPS 2021.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skgen import DiffusionModel
+    >>> X = load_iris().data
+    >>> model = DiffusionModel(hidden_layer_sizes=(64, 64), n_iter=40, random_state=0)
+    >>> model.fit(X).sample(5).shape
+    (5, 4)
+    >>> log_p, error = model.log_likelihood(X, return_error=True)
+    >>> bool(error.mean() < 0.1)
+    True
     """
 
     _parameter_constraints: ClassVar[dict] = {
@@ -54,16 +194,6 @@ class DiffusionModel(BaseDiffusionModel):
         "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
-    _state_names = (
-        "weights_",
-        "_last_weights",
-        "_n_averaged",
-        "_architecture",
-        "_units",
-        "_spread",
-        "_basis",
-    )
-
     def __init__(
         self,
         *,
@@ -74,7 +204,7 @@ class DiffusionModel(BaseDiffusionModel):
         t_min=2e-3,
         ema_decay=0.999,
         n_steps=32,
-        learning_rate=1e-3,
+        learning_rate=2e-3,
         batch_size=256,
         n_iter="auto",
         weight_decay=0.0,
@@ -112,123 +242,3 @@ class DiffusionModel(BaseDiffusionModel):
         self.warm_start = warm_start
         self.verbose = verbose
         self.random_state = random_state
-
-    def _initial_state(
-        self, rows: RowSource, y: np.ndarray | None, state: State
-    ) -> State:
-        sizes = _checked_sizes(self.hidden_layer_sizes)
-        architecture = {
-            "hidden_layer_sizes": sizes,
-            "activation": self.activation,
-            "t_min": float(self.t_min),
-        }
-        if state:
-            _check_same(architecture, state["_architecture"])
-            return dict(state)
-        names = getattr(self, "feature_names_in_", None)
-        units = estimate_units(rows, per_feature=True, names=names)
-        standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
-        spread, basis = directions_of(
-            standard, correlated=self.covariance_type == "full"
-        )
-        network = self._built(architecture, rows.shape[1])
-        generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
-        reset_time_mlp(network, generator)
-        weights = to_arrays(network)
-        return {
-            "weights_": weights,
-            "_last_weights": weights,
-            "_n_averaged": 0,
-            "_architecture": architecture,
-            "_units": units,
-            "_spread": spread,
-            "_basis": basis,
-        }
-
-    def _build_model(self, state: State) -> DiffusionNet:
-        return self._network_of(state, "_last_weights")
-
-    def _build_inference_model(self, state: State) -> DiffusionNet:
-        return self._network_of(state, "weights_")
-
-    def _network_of(self, state: State, name: str) -> DiffusionNet:
-        architecture, basis = state["_architecture"], state["_basis"]
-        network = self._built(architecture, len(state["_spread"]))
-        process = NoiseProcess(
-            torch.tensor(state["_spread"]),
-            None if basis is None else torch.tensor(basis),
-            t_min=architecture["t_min"],
-        )
-        return DiffusionNet(load_arrays(network, state[name]), process)
-
-    def _built(self, architecture: dict[str, Any], n_features: int) -> TimeMLP:
-        """Make the network, whose parameters are still to be set, float64."""
-        network = TimeMLP(
-            n_features,
-            architecture["hidden_layer_sizes"],
-            architecture["activation"],
-            dropout=float(self.dropout),
-            device="meta",
-        )
-        return cast(TimeMLP, with_memory(network))
-
-    def _build_objective(self, state: State) -> DenoisingObjective:
-        return DenoisingObjective(
-            self._build_inference_model(state),
-            decay=float(self.ema_decay),
-            n_averaged=state["_n_averaged"],
-            log_scale=state["_units"].log_scale,
-        )
-
-    def _read_state(self, state: State, phase: Phase) -> State:
-        model: Any = phase.model
-        objective: Any = phase.objective
-        return {
-            "weights_": to_arrays(objective.average.network),
-            "_last_weights": to_arrays(model.network),
-            "_n_averaged": int(objective.n_averaged),
-        }
-
-    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
-        return {
-            "optimizer": AdamW,
-            "optimizer__weight_decay": float(self.weight_decay),
-            "optimizer__fused": True,
-        }
-
-    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        if n_iter != "auto":
-            return int(n_iter)
-        n_steps = min(max(_STEPS_A_ROW * n_rows, _LEAST_STEPS), _MOST_STEPS)
-        return ceil(n_steps / ceil(n_rows / int(self.batch_size)))
-
-    def _stops_early(self, n_rows: int | None) -> bool:
-        if self.early_stopping != "auto":
-            return bool(self.early_stopping)
-        return n_rows is not None and n_rows >= _ROWS_TO_HOLD_OUT
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
-
-
-def _checked_sizes(sizes: Any) -> tuple[int, ...]:
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
-            "one a hidden layer."
-        )
-    return tuple(int(size) for size in sizes)
-
-
-def _check_same(wanted: dict[str, Any], fitted: dict[str, Any]) -> None:
-    """Raise an error where a fit cannot go on from another architecture."""
-    for name, value in wanted.items():
-        if value != fitted[name]:
-            raise ValueError(
-                f"Got {name}={value!r}, but the fit goes on with {name}="
-                f"{fitted[name]!r}. Set it back, or fit with warm_start=False."
-            )

@@ -5,6 +5,7 @@ grid of times, so that what a row gets depends on that row alone.
 """
 
 from collections.abc import Callable
+from itertools import pairwise
 from math import log, pi
 
 import torch
@@ -48,7 +49,7 @@ def flow_to_noise(model: DiffusionNet, x: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from rows to noise, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=x)
     y = grid[0].cos * model.process.whiten(x)
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         y = _heun(model.g, y, now, then)
     return y
 
@@ -56,7 +57,7 @@ def flow_to_noise(model: DiffusionNet, x: Tensor, n_steps: int) -> Tensor:
 def flow_to_data(model: DiffusionNet, y: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from noise to rows, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=y)[::-1]
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         y = _heun(model.g, y, now, then)
     return model.process.unwhiten(y / grid[-1].cos)
 
@@ -111,7 +112,7 @@ def _log_density(
     model: DiffusionNet, xi: Tensor, grid: list[Instant], probes: Tensor | None
 ) -> Tensor:
     y, change = grid[0].cos * xi, xi.new_zeros(len(xi))
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         by = then.angle - now.angle
         g, diagonal = model.with_diagonal(y, now, probes)
         g_then, diagonal_then = model.with_diagonal(y - by * g, then, probes)

@@ -1,5 +1,7 @@
 """What is missing of rows, given the rest."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -20,10 +22,10 @@ def draw_missing(
     r"""Draw what is missing of rows, given the rest, by repeated steps from noise.
 
     Each step from t to an earlier s draws all of :math:`u_s` from the model, and sets
-    what is known to a draw of :math:`\cos s\, x + \sin s\, z`. To make both parts agree,
-    :math:`u_t` is drawn anew given :math:`u_s`, and the step is repeated ("RePaint",
-    Lugmayr et al., 2022). In the limit of many steps and repetitions each is a Gibbs
-    sampler, the last of them that of the law asked for.
+    what is known to a draw of :math:`\cos s\, x + \sin s\, z`. To make both parts
+    agree, :math:`u_t` is drawn anew given :math:`u_s`, and the step is repeated
+    ("RePaint", Lugmayr et al., 2022). In the limit of many steps and
+    repetitions each is a Gibbs sampler, the last of them that of the law asked for.
 
     Parameters
     ----------
@@ -47,7 +49,7 @@ def draw_missing(
     x = x.nan_to_num()
     grid = instants(model.process, n_steps, like=x)[::-1]
     y = normal_like(x, generator)
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         for repeat in range(n_repeats):
             if repeat:
                 alpha, variance = transition(then, now)

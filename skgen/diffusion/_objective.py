@@ -128,9 +128,7 @@ class DenoisingObjective(Objective):
                 bound = gaussian_elbo(process, white) - mean
         return loss.view(n_each, n_rows).mean(0), bound
 
-    def _record(
-        self, bound: Tensor, weight: Tensor | None, step: TrainingStep
-    ) -> None:
+    def _record(self, bound: Tensor, weight: Tensor | None, step: TrainingStep) -> None:
         """Note minus the bound, by the draws of the step."""
         loss = self.log_scale - bound
         if weight is None:

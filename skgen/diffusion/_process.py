@@ -45,12 +45,12 @@ class Instant(NamedTuple):
 
 
 class NoiseProcess(nn.Module):
-    r"""Rows that turn into standard normal noise, :math:`u_t = \cos t\, x + \sin t\, z`.
+    r"""Rows that turn into noise, :math:`u_t = \cos t\, x + \sin t\, z`.
 
-    The rows are of mean 0. In an orthonormal basis of directions in which their
-    standard deviations are :math:`a_i`, let :math:`\xi_i = x_i / a_i` and
-    :math:`y_i = u_i / \sqrt{a_i^2 \cos^2 t + \sin^2 t}`. Then each direction turns by
-    an angle of its own,
+    The noise z is standard normal, and the rows are of mean 0. In an
+    orthonormal basis of directions in which their standard deviations are :math:`a_i`,
+    let :math:`\xi_i = x_i / a_i` and :math:`y_i = u_i / \sqrt{a_i^2 \cos^2 t + \sin^2
+    t}`. Then each direction turns by an angle of its own,
 
     .. math:: y_i = \cos \theta_i\, \xi_i + \sin \theta_i\, z_i, \quad
               \tan \theta_i = \tan t / a_i,
@@ -146,10 +146,9 @@ class NoiseProcess(nn.Module):
             # features, so that no part of the range is without points.
             even = torch.linspace(0, _RIGHT, _TABLE, dtype=torch.float64)[1:]
             spread = self.spread.double().cpu()
-            parts = [even]
-            for a in (spread.log().mean().exp(), spread.min(), spread.max()):
-                parts.append(torch.atan2(a * even.sin(), even.cos()))
-            t = torch.cat(parts).clamp(self.t_min, _RIGHT)
+            some = spread.log().mean().exp(), spread.min(), spread.max()
+            parts = [torch.atan2(a * even.sin(), even.cos()) for a in some]
+            t = torch.cat([even, *parts]).clamp(self.t_min, _RIGHT)
             t = torch.cat([t, t.new_tensor([self.t_min, _RIGHT])]).unique()
             process = NoiseProcess(spread, None, t_min=self.t_min)
             phases = process.at(t).phase

@@ -1,5 +1,7 @@
 """Samplers: from noise to rows."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor
 
@@ -47,7 +49,7 @@ def sample_rows(
     if sampler == "heun":
         return flow_to_data(model, y, n_steps)
     grid = instants(model.process, n_steps, like=y)[::-1]
-    for now, then in zip(grid, grid[1:], strict=False):
+    for now, then in pairwise(grid):
         if sampler == "ddim":
             by = now.angle - then.angle
             y = by.cos() * y + by.sin() * model.g(y, now)
@@ -92,7 +94,7 @@ def step_back(
 
 
 def transition(then: Instant, now: Instant) -> tuple[Tensor, Tensor]:
-    r"""Factor and variance of :math:`q(y_t \mid y_s)` for s (`then`) before t (`now`)."""
+    r"""Factor and variance of :math:`q(y_t \mid y_s)`, s (`then`) before t (`now`)."""
     alpha = now.cos / then.cos
     variance = now.sin.square() - (alpha * then.sin).square()
     return alpha, variance.clamp(min=0)
