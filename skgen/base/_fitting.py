@@ -119,7 +119,7 @@ class Fitting:
         # A copy: a fit that fails leaves the rows of the last one.
         before = estimator.__dict__.get("history_") if warm else None
         self.history: Any = copy.copy(before)
-        self.interrupted = False
+        self.interrupted = self.stops_early = False
         self._before: list[tuple[GenerativeNet, Snapshot, dict[str, Any]]] = []
 
     def run(self, X: Any, y: Any = None, weight: Any = None) -> None:
@@ -139,6 +139,7 @@ class Fitting:
         """
         estimator = self.estimator
         data = TrainingData(X, y, weight, ordered=not self.partial)
+        self.stops_early = estimator._stops_early(None if self.partial else len(data))
         split = None if self.partial else self._validation_split(len(data))
         # The net repeats the split: rows held out have no influence.
         trained_on = None if split is None else split(data)[0].indices
@@ -240,7 +241,7 @@ class Fitting:
         as_fitted: Callable[..., dict[str, Any]],
     ) -> GenerativeNet:
         watched = type(phase.objective).evaluate is not Objective.evaluate
-        if self.estimator.early_stopping and not watched:
+        if self.stops_early and not watched:
             raise ValueError(
                 f"Got early_stopping=True, but {type(self.estimator).__name__} has no "
                 "loss that can be watched. Set early_stopping=False."
@@ -300,7 +301,7 @@ class Fitting:
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""
         estimator, net = self.estimator, self.nets.get(phase.name)
-        parameters = _parameters_of(estimator)
+        parameters = _parameters_of(estimator) | {"early_stopping": self.stops_early}
         if net is not None and net.built_from_ is None:
             net = None  # it was made to be looked at
         if net is None or not _are_same(net.built_from_, parameters):
@@ -329,7 +330,9 @@ class Fitting:
         seed = 0  # replaced by the state
         if state is None or state["device"] != self.device.type:
             seed = draw_seed(estimator.random_state_)
-        net = build_net(estimator, phase, self.device, seed)
+        net = build_net(
+            estimator, phase, self.device, seed, stops_early=self.stops_early
+        )
         lost = [] if state is None else resume_training(net, state)
         if lost:
             warn(
@@ -349,7 +352,7 @@ class Fitting:
     def _validation_split(self, n_samples: int) -> ValidSplit | None:
         """Return how rows are held out, or None."""
         estimator = self.estimator
-        if not holds_out_rows(estimator):
+        if not holds_out_rows(estimator, self.stops_early):
             return None
         if np.ceil(estimator.validation_fraction * n_samples) >= n_samples:
             raise ValueError(
@@ -371,7 +374,12 @@ def complete(phase: Phase, estimator: Any, state: State) -> None:
 
 
 def build_net(
-    estimator: Any, phase: Phase, device: torch.device, seed: int
+    estimator: Any,
+    phase: Phase,
+    device: torch.device,
+    seed: int,
+    *,
+    stops_early: bool = False,
 ) -> GenerativeNet:
     """Make the net that trains a phase, initialised.
 
@@ -385,6 +393,8 @@ def build_net(
         Where the net trains.
     seed : int
         Seed of its source of randomness.
+    stops_early : bool
+        Whether it stops early.
 
     Returns
     -------
@@ -400,7 +410,7 @@ def build_net(
         max_epochs=0,  # `Fitting` knows
         batch_size=estimator.batch_size,
         train_split=None,
-        callbacks=_callbacks(estimator),
+        callbacks=_callbacks(estimator, stops_early),
         verbose=0,
         device=str(device),
         generator=torch.Generator(device=device).manual_seed(seed),
@@ -412,9 +422,9 @@ def build_net(
     return net
 
 
-def holds_out_rows(estimator: Any) -> bool:
+def holds_out_rows(estimator: Any, stops_early: bool) -> bool:
     """Whether rows are held out: for early stopping, or for one of the callbacks."""
-    return estimator.early_stopping or watches_held_out_rows(estimator.callbacks)
+    return stops_early or watches_held_out_rows(estimator.callbacks)
 
 
 def draw_seed(rng: np.random.RandomState) -> int:
@@ -422,15 +432,15 @@ def draw_seed(rng: np.random.RandomState) -> int:
     return int(rng.randint(np.iinfo(np.int32).max))
 
 
-def _callbacks(estimator: Any) -> list[Any]:
+def _callbacks(estimator: Any, stops_early: bool) -> list[Any]:
     """Return copies of the user's callbacks, between those of the package."""
     callbacks = callbacks_for_training(estimator.callbacks, estimator.verbose)
-    if holds_out_rows(estimator):
+    if holds_out_rows(estimator, stops_early):
         callbacks.insert(0, ("watch_loss", WatchLoss()))
     if estimator.verbose:
         progress = Progress(type(estimator).__name__, estimator._score_name)
         callbacks.append(("progress", progress))
-    if estimator.early_stopping:
+    if stops_early:
         stopping = StopEarly(
             monitor="valid_loss",
             patience=estimator.n_iter_no_change,

@@ -66,17 +66,17 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
 
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
-    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_schedule`,
-    `_build_inference_model`, `_finalise` and `_training_context`. What else an
-    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
-    the parameters that it offers; for those of training that it does not offer, the
-    class attributes below hold.
+    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
+    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What
+    else an estimator can do, it gets from the mixins of `skgen.base`. Its constructor
+    stores the parameters that it offers; for those of training that it does not offer,
+    the class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
 
     batch_size: int
-    early_stopping: bool = False
+    early_stopping: bool | str = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     tol: float = 1e-4
@@ -176,6 +176,10 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
         """Return the number of epochs that `n_iter` means for so many rows."""
         return int(n_iter)
+
+    def _stops_early(self, n_rows: int | None) -> bool:
+        """Whether a fit to so many rows stops early; None means `partial_fit`."""
+        return bool(self.early_stopping)
 
     @property
     def _schedule(self) -> str:
@@ -311,7 +315,13 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
             # A copy: reading an attribute must not change a random state.
             seed = draw_seed(check_random_state(copy.deepcopy(rng)))
             complete(phase, self, self._state())
-            nets[phase.name] = build_net(self, phase, self._inference_device(), seed)
+            nets[phase.name] = build_net(
+                self,
+                phase,
+                self._inference_device(),
+                seed,
+                stops_early=self._stops_early(None),
+            )
         net = nets[phase.name]
         net.module_.load_state_dict(phase.model.state_dict())
         return net
@@ -338,7 +348,7 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
         tasks = FitTasks(self, X, y, sample_weight)
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
             check_kinds(self.callbacks)
-            if partial and holds_out_rows(self):
+            if partial and holds_out_rows(self, self._stops_early(None)):
                 raise ValueError(
                     "partial_fit holds no rows out, but early_stopping or one of the "
                     "callbacks watches held-out rows. Call fit, or set_params("

@@ -1,0 +1,54 @@
+"""What is missing, given the rest: the conditional law of a Gaussian."""
+
+import numpy as np
+import pytest
+import torch
+from diffusion_helpers import ExactGaussian, correlated, exact_model
+
+from skgen.diffusion._imputation import draw_missing
+
+COVARIANCE = correlated(3, seed=5)
+KNOWN = np.array([-1.0, 1.0])
+
+
+@pytest.fixture(scope="module")
+def conditional():
+    """Mean and variance of the first feature given the others."""
+    solved = np.linalg.solve(COVARIANCE[1:, 1:], COVARIANCE[1:, 0])
+    return solved @ KNOWN, COVARIANCE[0, 0] - solved @ COVARIANCE[1:, 0]
+
+
+def draws(n_steps, n_repeats, n=1500):
+    x = torch.full((n, 3), torch.nan, dtype=torch.float64)
+    x[:, 1:] = torch.from_numpy(KNOWN)
+    generator = torch.Generator().manual_seed(0)
+    model = exact_model(ExactGaussian(COVARIANCE), 3)
+    drawn = draw_missing(model, x, n_steps, n_repeats, generator=generator)
+    np.testing.assert_array_equal(drawn[:, 1:], x[:, 1:])
+    return drawn[:, 0].numpy()
+
+
+def test_law_of_a_gaussian(conditional):
+    """With many repetitions; the wrong twin is the law without what is known."""
+    mean, variance = conditional
+    assert abs(mean) > 0.5, "the known values tell something"
+    assert variance < 0.7
+    x = draws(40, 10)
+    assert x.mean() == pytest.approx(mean, abs=0.06)
+    assert x.var() == pytest.approx(variance, rel=0.2)
+
+
+def test_repetitions_help(conditional):
+    mean, variance = conditional
+
+    def error(x):
+        return (x.mean() - mean) ** 2 + (x.std() - variance**0.5) ** 2
+
+    assert error(draws(20, 10)) < error(draws(20, 1))
+
+
+def test_complete_rows_stay():
+    model = exact_model(ExactGaussian(COVARIANCE), 3)
+    x = torch.ones(2, 3, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    assert torch.equal(draw_missing(model, x, 2, 1, generator=generator), x)
