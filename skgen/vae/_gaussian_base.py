@@ -11,6 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from skgen.base import Phase
+from skgen.base._export import Units
 from skgen.base._fitting import State
 from skgen.base._standardization import Standardization, estimate_units
 from skgen.nn import GaussianObservation
@@ -134,6 +135,9 @@ class BaseGaussianVAE(BaseVAE):
     def _validate_data(self, X: Any) -> Any:
         rows = row_source(super()._validate_data(X))
         return rows if self._units is None else self._units.of_rows(rows, bounded=False)
+
+    def _torch_units(self) -> Units:
+        return Units(self._units)
 
     @property
     def _sample_dtype(self) -> np.dtype:
