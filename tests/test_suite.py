@@ -18,6 +18,12 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
+    "base/test_export.py::test_any_number_of_rows_by_one_graph": [
+        "base/test_export.py::test_there_are_no_branches_on_data",
+    ],
+    "base/test_export.py::test_an_onnx_file_computes_what_the_estimator_does": [
+        "base/test_export.py::test_a_module_computes_what_the_estimator_does",
+    ],
     "test_types.py::test_a_checker_sees_the_estimators[mypy]": [
         "test_types.py::test_fit_returns_self",
         "test_types.py::test_every_parameter_has_a_type",

@@ -6,13 +6,14 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Hidden, StrOptions
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgen._deprecation import (
     renamed_attribute,
     renamed_parameter,
     warn_renamed_parameter,
 )
+from skgen.base._export import Threshold
 from skgen.base._fitting import State, draw_seed
 from skgen.base._typing import (
     Algorithm,
@@ -354,6 +355,9 @@ class BernoulliRBMGPU(TrainableRBM):
 
     def _valid_states(self, X: Any) -> Any:
         return bits_or_probabilities(X, self.binarize)
+
+    def _torch_preparation(self) -> nn.Module:
+        return Threshold() if self.binarize == "threshold" else nn.Identity()
 
     def _random_states(
         self, shape: tuple[int, int], rng: np.random.RandomState

@@ -8,6 +8,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
 from skgen.base._standardization import (
     LEAST_NOISE,
@@ -415,6 +416,9 @@ class GaussianRBM(TrainableRBM):
 
     def _in_model_units(self, X: Any) -> Any:
         return self._inference_units.of_rows(row_source(X), bounded=False)
+
+    def _torch_units(self) -> Units:
+        return Units(self._inference_units)
 
     def _in_units_of_data(self, v: np.ndarray) -> np.ndarray:
         return self._inference_units.undo(v)

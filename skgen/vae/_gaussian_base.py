@@ -10,6 +10,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from skgen.base import Phase
+from skgen.base._export import Units
 from skgen.base._fitting import State
 from skgen.base._standardization import Standardization, estimate_units
 from skgen.base._standardized import StandardizedMixin
@@ -113,6 +114,9 @@ class BaseGaussianVAE(StandardizedMixin, BaseVAE):
     @property
     def _per_feature(self) -> bool:
         return self.noise_variance == "per_feature"
+
+    def _torch_units(self) -> Units:
+        return Units(self._units)
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = _in_units(state["noise_variance_"], state.get("_units"), -1)
