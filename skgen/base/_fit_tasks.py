@@ -80,6 +80,18 @@ def without_callbacks(attributes: dict[str, Any], *, is_fitted: bool) -> dict[st
 
     Workers need the callbacks of an estimator that is not fitted yet. Those of a
     fitted one have sockets and threads that are of this process.
+
+    Parameters
+    ----------
+    attributes : dict
+        Attributes of an estimator.
+    is_fitted : bool
+        Whether it is fitted.
+
+    Returns
+    -------
+    attributes : dict
+        The others.
     """
     left_out = (*_OF_A_FIT, "_skl_callbacks") if is_fitted else _OF_A_FIT
     return {name: v for name, v in attributes.items() if name not in left_out}
@@ -157,6 +169,11 @@ class FitTasks:
         as_fitted : callable
             Returns the attributes of an estimator whose fit would end now, if a
             callback asks for it.
+
+        Returns
+        -------
+        stops : bool
+            Whether a callback asks to stop.
         """
         return task.call_on_fit_task_end(
             **self._arguments, reconstruction_attributes=as_fitted

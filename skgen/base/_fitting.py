@@ -9,28 +9,30 @@ from math import inf
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from skorch.callbacks import EpochTimer
 from skorch.dataset import ValidSplit
 from torch import nn
 
 from skgen.base._fit_tasks import EpochTasks, FitTasks, StopAsTold
+from skgen.base._nets import (
+    are_same,
+    build_net,
+    holds_out_rows,
+    keep_frozen,
+    parameters_of,
+)
 from skgen.base._training_data import TrainingData
 from skgen.base._validation import warn
 from skgen.training import GenerativeNet, Objective, RowSource
-from skgen.training._callbacks import Progress, StopEarly, WatchLoss
+from skgen.training._callbacks import WatchLoss
 from skgen.training._convergence import convergence_problem
 from skgen.training._device import resolve_device
 from skgen.training._optimizer_state import resume_training, training_state
-from skgen.training._precision import PRECISIONS, matmul_precision
+from skgen.training._precision import matmul_precision
 from skgen.training._snapshot import Snapshot
 from skgen.training._threads import threads_for, work_of_a_step
-from skgen.training._user_callbacks import (
-    callbacks_for_training,
-    check_phases,
-    watches_held_out_rows,
-)
+from skgen.training._user_callbacks import check_phases
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
@@ -301,13 +303,13 @@ class Fitting:
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""
         estimator, net = self.estimator, self.nets.get(phase.name)
-        parameters = _parameters_of(estimator) | {"early_stopping": self.stops_early}
+        parameters = parameters_of(estimator) | {"early_stopping": self.stops_early}
         if net is not None and net.built_from_ is None:
             net = None  # it was made to be looked at
-        if net is None or not _are_same(net.built_from_, parameters):
+        if net is None or not are_same(net.built_from_, parameters):
             old, net = net, self._new_net(phase, net)
             if old is not None:
-                _keep_frozen(net, old, parameters)
+                keep_frozen(net, old, parameters)
             net.built_from_ = parameters
         else:
             self._keep(net)
@@ -373,83 +375,9 @@ def complete(phase: Phase, estimator: Any, state: State) -> None:
         phase.optimizer = estimator._optimizer_arguments(state)
 
 
-def build_net(
-    estimator: Any,
-    phase: Phase,
-    device: torch.device,
-    seed: int,
-    *,
-    stops_early: bool = False,
-) -> GenerativeNet:
-    """Make the net that trains a phase, initialised.
-
-    Parameters
-    ----------
-    estimator : BaseGenerator
-        The estimator, of which the parameters are read.
-    phase : Phase
-        Model and objective.
-    device : torch.device
-        Where the net trains.
-    seed : int
-        Seed of its source of randomness.
-    stops_early : bool
-        Whether it stops early.
-
-    Returns
-    -------
-    net : GenerativeNet
-        The net.
-    """
-    precision = PRECISIONS[estimator.precision]
-    dtype = getattr(torch, precision.parameters)
-    net = GenerativeNet(
-        phase.model.to(device, dtype),
-        phase.objective.to(device, dtype),
-        lr=estimator.learning_rate,
-        max_epochs=0,  # `Fitting` knows
-        batch_size=estimator.batch_size,
-        train_split=None,
-        callbacks=_callbacks(estimator, stops_early),
-        verbose=0,
-        device=str(device),
-        generator=torch.Generator(device=device).manual_seed(seed),
-        factor_dtype=precision.factors,
-        phase=phase.name,
-        **(phase.optimizer or {}),
-    ).initialize()
-    net.owner = type(estimator).__name__
-    return net
-
-
-def holds_out_rows(estimator: Any, stops_early: bool) -> bool:
-    """Whether rows are held out: for early stopping, or for one of the callbacks."""
-    return stops_early or watches_held_out_rows(estimator.callbacks)
-
-
 def draw_seed(rng: np.random.RandomState) -> int:
     """Draw the one integer that seeds a torch generator."""
     return int(rng.randint(np.iinfo(np.int32).max))
-
-
-def _callbacks(estimator: Any, stops_early: bool) -> list[Any]:
-    """Return copies of the user's callbacks, between those of the package."""
-    callbacks = callbacks_for_training(estimator.callbacks, estimator.verbose)
-    if holds_out_rows(estimator, stops_early):
-        callbacks.insert(0, ("watch_loss", WatchLoss()))
-    if estimator.verbose:
-        progress = Progress(type(estimator).__name__, estimator._score_name)
-        callbacks.append(("progress", progress))
-    if stops_early:
-        stopping = StopEarly(
-            monitor="valid_loss",
-            patience=estimator.n_iter_no_change,
-            threshold=estimator.tol,
-            threshold_mode="abs",
-            load_best=True,
-        )
-        callbacks.append(("early_stopping", stopping))
-    return callbacks
 
 
 def _warn_unless_converged(net: GenerativeNet, name: str) -> None:
@@ -458,33 +386,3 @@ def _warn_unless_converged(net: GenerativeNet, name: str) -> None:
     problem = convergence_problem(losses, schedule=net.learning_rate_schedule)
     if problem is not None:
         warn(f"Training of {name} {problem}", ConvergenceWarning)
-
-
-def _keep_frozen(net: GenerativeNet, old: GenerativeNet, parameters: Any) -> None:
-    """Freeze what the callbacks of an old net have frozen, if they are still the same.
-
-    A `Freezer` acts at one epoch of the history, which goes on.
-    """
-    if old.built_from_.get("callbacks") == parameters.get("callbacks"):
-        pairs = zip(net.module_.parameters(), old.module_.parameters(), strict=False)
-        for parameter, former in pairs:
-            parameter.requires_grad_(former.requires_grad)
-
-
-def _parameters_of(estimator: Any) -> dict[str, Any]:
-    """Return what a net is built from; lists are copied, as they may be changed."""
-    return {
-        name: list(value) if isinstance(value, list) else value
-        for name, value in estimator.get_params(deep=False).items()
-        if name != "n_iter"
-    }
-
-
-def _are_same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether all parameters are equal; arrays are only if they are the same object."""
-    if one.keys() != other.keys():
-        return False
-    try:
-        return all(one[k] is v or bool(one[k] == v) for k, v in other.items())
-    except ValueError:
-        return False

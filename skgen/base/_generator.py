@@ -25,11 +25,10 @@ from skgen.base._fitting import (
     Fitting,
     Phase,
     State,
-    build_net,
     complete,
     draw_seed,
-    holds_out_rows,
 )
+from skgen.base._nets import build_net, holds_out_rows
 from skgen.base._python_scalars import python_scalars
 from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless

@@ -8,8 +8,7 @@ from itertools import islice
 from typing import Any
 
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, EpochTimer, LoadInitState
+from skorch.callbacks import Callback, EarlyStopping, EpochTimer
 from skorch.dataset import Dataset
 from skorch.utils import is_dataset
 from torch import Tensor, nn
@@ -17,6 +16,7 @@ from torch.optim import Optimizer
 
 from skgen.training._batches import DeviceBatches, table_of
 from skgen.training._callbacks import WatchLoss
+from skgen.training._checkpoints import CheckpointedNet
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
 from skgen.training._snapshot import Snapshot
@@ -35,7 +35,7 @@ class StopTraining(KeyboardInterrupt):
     """Raised where a callback stops training early; skorch catches it."""
 
 
-class GenerativeNet(NeuralNet):
+class GenerativeNet(CheckpointedNet):
     """A skorch net whose criterion is an `Objective` and which needs no target.
 
     It owns the epoch: mini-batches, learning rates, callbacks and history, and it
@@ -82,9 +82,6 @@ class GenerativeNet(NeuralNet):
     built_from_ : dict or None
         Parameters of the estimator that the net was built from; None means that it is
         to be built again for another fit.
-    owner : str
-        Class of the estimator to whose state the net is set when it is looked at;
-        empty if the net is on its own. A pickle is.
     """
 
     def __init__(
@@ -105,8 +102,6 @@ class GenerativeNet(NeuralNet):
         self.phase = phase
         self.interrupted_ = self.has_ended_early_ = False
         self.built_from_: Any = None
-        self.owner = ""
-        self._may_load = False
         self._n_trained = self._n_whole = 0
         self._best: dict[str, float] = {}
 
@@ -163,14 +158,13 @@ class GenerativeNet(NeuralNet):
             self.initialize()
         self.interrupted_ = self.has_ended_early_ = False
         self._n_whole = len(self.history)
-        self._may_load = True
         try:
-            return super().partial_fit(X, y, classes, **kwargs)
+            with self.loading_allowed():
+                return super().partial_fit(X, y, classes, **kwargs)
         except KeyboardInterrupt as error:  # before or after the epochs
             self._note_end(error)
             return self
         finally:
-            self._may_load = False
             del self.history[self._n_whole :]
 
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **kwargs: Any) -> Any:
@@ -203,44 +197,6 @@ class GenerativeNet(NeuralNet):
     def _note_end(self, error: KeyboardInterrupt) -> None:
         self.has_ended_early_ = True
         self.interrupted_ = not isinstance(error, StopTraining)
-
-    def load_params(self, *args: Any, **kwargs: Any) -> None:
-        """Load a checkpoint, as skorch does; callbacks do it in a training."""
-        if self.owner and not self._may_load:
-            raise TypeError(
-                f"The net of a {self.owner} follows the estimator, so that what is "
-                "loaded into it would be undone. Fit with "
-                "callbacks=[LoadInitState(checkpoint)] to go on from a checkpoint, "
-                "with n_iter=0 to load it alone, or save and load the estimator "
-                "(skgen.io)."
-            )
-        super().load_params(*args, **kwargs)
-
-    def save_params(
-        self, *args: Any, use_safetensors: bool = False, **kwargs: Any
-    ) -> None:
-        """Save parameters, the objective and the like, as skorch does."""
-        # Safetensors saves no views, such as parameters that lie in one table.
-        modules = [self.module_, self.criterion_] if use_safetensors else []
-        hooks = [module._register_state_dict_hook(_cloned) for module in modules]
-        try:
-            super().save_params(*args, use_safetensors=use_safetensors, **kwargs)
-        finally:
-            for hook in hooks:
-                hook.remove()
-
-    def load_initial_state(self) -> None:
-        """Let `LoadInitState` load what no training follows."""
-        self._may_load = True
-        try:
-            for _, callback in self.callbacks_:
-                if isinstance(callback, LoadInitState):
-                    callback.on_train_begin(self)
-        finally:
-            self._may_load = False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"owner": "", "_may_load": False}
 
     def on_epoch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
         """Keep what the epoch starts from, and begin a row of the history."""
@@ -513,16 +469,6 @@ class GenerativeNet(NeuralNet):
                 f"{self._param_groups()[0]['lr']:g}), momentum or "
                 "weight_decay, or scale X."
             )
-
-
-def _cloned(_: nn.Module, state: dict[str, Any], *__: Any) -> dict[str, Any]:
-    """Copy the tensors of a state dict, each into memory of its own."""
-    return {
-        name: value.clone(memory_format=torch.contiguous_format)
-        if isinstance(value, Tensor)
-        else value
-        for name, value in state.items()
-    }
 
 
 def _inputs(batch: Batch) -> tuple[Tensor, ...]:
