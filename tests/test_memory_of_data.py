@@ -21,8 +21,11 @@ import scipy.sparse as sp
 import torch
 
 import skgen
+from skgen.base import _generator
 
 torch.set_num_threads(1)
+# Blocks of inference, at the end of some fits, are as large as this table otherwise.
+_generator._BLOCK_SIZE = _generator._COPIED_BLOCK_SIZE = 2**18
 n_rows, width = int(sys.argv[2]), 196
 cls = getattr(skgen, sys.argv[1])
 X = np.zeros((n_rows, width), dtype=np.float32)
