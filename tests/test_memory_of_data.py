@@ -90,7 +90,7 @@ def test_no_form_takes_more_than_the_array(kind):
     found = peaks(kind, 64_000)
     print(kind, {name: round(peak) for name, peak in found.items()})  # noqa: T201
     dense = found.pop("array")
-    if kind == "BernoulliRBMGPU":  # others compute with larger blocks at the end
+    if kind == "BernoulliRBMGPU":  # others compute more than a training
         assert dense < 24
     for name, peak in found.items():
-        assert peak < dense + 24, name
+        assert peak < dense + 36, name
