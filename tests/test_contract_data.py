@@ -118,6 +118,28 @@ def test_a_memory_map(make, dense_fits, tmp_path):
     assert not file.flags.writeable
 
 
+def test_valid_data_are_the_memory_of_the_user(make, tmp_path):
+    """Of float32, in which all of these train."""
+    tensor = torch.tensor(X32, requires_grad=True)
+    for data, memory in (
+        (X32, X32),
+        (tensor, tensor.detach().numpy()),
+        (file := mapped(X32, tmp_path), file),
+    ):
+        model = make()
+        y = (Y[:60],) * isinstance(model, ConditionalMixin)
+        valid, _ = model._validate_training_data(data, *y or (None,), reset=True)
+        assert np.shares_memory(valid, memory)
+        assert valid.dtype == np.float32
+    matrix = sp.csr_array(X32)
+    valid, _ = make()._validate_training_data(
+        matrix,
+        *((Y[:60],) if isinstance(make(), ConditionalMixin) else (None,)),
+        reset=True,
+    )
+    assert np.shares_memory(valid.data, matrix.data)
+
+
 @needs(EncoderMixin)
 def test_features_and_gaps_as_tensors(make):
     model = fit(make(n_iter=1), X32)
