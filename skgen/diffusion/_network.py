@@ -15,7 +15,7 @@ _FIRST_BIAS = 2.0
 
 
 def harmonics(phase: Tensor) -> Tensor:
-    """Sines and cosines of multiples of a phase in [0, 1], (n, 2 * n_harmonics)."""
+    """Compute sines and cosines of multiples of a phase, (n, 2 * n_harmonics)."""
     k = torch.arange(1, _N_HARMONICS + 1, dtype=phase.dtype, device=phase.device)
     angle = pi * phase[:, None] * k
     return torch.cat([angle.sin(), angle.cos()], 1)
@@ -141,6 +141,20 @@ def kept(shape: Sequence[int], share: float, generator: torch.Generator) -> Tens
     """Draw what dropout multiplies units by: 0 for about a share of them.
 
     The share is rounded to a multiple of 1/256: a random byte decides for each unit.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the units.
+    share : float
+        Share that is dropped.
+    generator : torch.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    kept : Tensor of that shape, dtype=float32
+        Factors of mean 1.
     """
     n_bytes, device = prod(shape), generator.device
     words = torch.empty(-(-n_bytes // 8), dtype=torch.int64, device=device)
@@ -166,6 +180,13 @@ def reset_time_mlp(network: TimeMLP, generator: torch.Generator) -> None:
     With small weights and no biases, a network of inputs that have neither a mean nor
     correlations has next to no gradient, and training stands still for thousands of
     steps: the first layer begins with kinks at different places of the data.
+
+    Parameters
+    ----------
+    network : TimeMLP
+        The network, changed in place.
+    generator : torch.Generator
+        Source of randomness.
     """
     for k, (layer, time) in enumerate(zip(network.layers, network.times, strict=True)):
         gain = 2.0 if k == 0 else sqrt(2.0)

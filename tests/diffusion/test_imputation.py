@@ -18,7 +18,7 @@ def conditional():
     return solved @ KNOWN, COVARIANCE[0, 0] - solved @ COVARIANCE[1:, 0]
 
 
-def draws(n_steps, n_repeats, n=1500):
+def draws(n_steps, n_repeats, n=1000):
     x = torch.full((n, 3), torch.nan, dtype=torch.float64)
     x[:, 1:] = torch.from_numpy(KNOWN)
     generator = torch.Generator().manual_seed(0)
@@ -29,13 +29,16 @@ def draws(n_steps, n_repeats, n=1500):
 
 
 def test_law_of_a_gaussian(conditional):
-    """With many repetitions; the wrong twin is the law without what is known."""
+    """With many repetitions, up to what is left of steps of finite size.
+
+    What is known tells much: without it the mean is 0, and the variance 1.
+    """
     mean, variance = conditional
     assert abs(mean) > 0.5, "the known values tell something"
     assert variance < 0.7
-    x = draws(40, 10)
-    assert x.mean() == pytest.approx(mean, abs=0.06)
-    assert x.var() == pytest.approx(variance, rel=0.2)
+    x = draws(40, 30)
+    assert x.mean() == pytest.approx(mean, abs=0.09)
+    assert x.std() == pytest.approx(variance**0.5, rel=0.12)
 
 
 def test_repetitions_help(conditional):
