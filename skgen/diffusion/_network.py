@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import pi, prod, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,12 +84,16 @@ class TimeMLP(nn.Module):
             The output.
         """
         e, h = harmonics(phase), y
-        for k, (layer, time) in enumerate(zip(self.layers, self.times, strict=True)):
+        for k, (layer, time) in enumerate(self._pairs()):
             new = self.activation(layer(h) + time(e))
             if generator is not None and self.dropout:
                 new = new * kept(new.shape, self.dropout, generator).to(new.dtype)
             h = h + new if k and h.shape == new.shape else new
         return self.last(h)
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        """The layers, and what tells them of time."""
+        return list(zip(self.layers, self.times, strict=True))
 
     def with_diagonal(
         self, y: Tensor, phase: Tensor, probes: Tensor | None = None
@@ -114,14 +119,14 @@ class TimeMLP(nn.Module):
         """
         e, h = harmonics(phase), y
         tangents: Tensor | None = None
-        for layer, time in zip(self.layers, self.times, strict=True):
-            new, slope = _with_slope(self.activation, layer(h) + time(e))  # type: ignore[arg-type]
+        for layer, time in self._pairs():
+            new, slope = _with_slope(self.activation, layer(h) + time(e))
             if tangents is None:  # one for each feature, or each probe
-                weight: Tensor = layer.weight.T  # type: ignore[operator]
+                weight: Tensor = layer.weight.T
                 moved = (weight if probes is None else probes @ weight) * slope[:, None]
                 h, tangents = new, moved
             else:
-                moved = tangents @ layer.weight.T * slope[:, None]  # type: ignore[operator]
+                moved = tangents @ layer.weight.T * slope[:, None]
                 if h.shape == new.shape:
                     h, tangents = h + new, tangents + moved
                 else:
@@ -188,7 +193,7 @@ def reset_time_mlp(network: TimeMLP, generator: torch.Generator) -> None:
     generator : torch.Generator
         Source of randomness.
     """
-    for k, (layer, time) in enumerate(zip(network.layers, network.times, strict=True)):
+    for k, (layer, time) in enumerate(network._pairs()):
         gain = 2.0 if k == 0 else sqrt(2.0)
         layer.weight.normal_(0, gain / sqrt(layer.in_features), generator=generator)
         if k == 0:
