@@ -72,6 +72,16 @@ def sized(make, n):
     return {"n_components": n}
 
 
+def enough_to_learn(make):
+    """Parameters with which a few epochs teach an estimator more than its start knows.
+
+    That of a diffusion model is the Gaussian of the data, which takes long to improve.
+    """
+    if isinstance(make(), DiffusionModel):
+        return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
+    return {}
+
+
 def code_width(make, n):
     """Number of features that `transform` returns with these parameters."""
     return X.shape[1] if isinstance(make(), DiffusionModel) else n

@@ -24,6 +24,7 @@ from families import (
     args,
     code_width,
     draw,
+    enough_to_learn,
     few_steps,
     fit,
     n_phases,
@@ -369,9 +370,10 @@ def test_auto_device(make, device, monkeypatch):
 
 
 def test_grid_search_without_scoring(make):
-    default = make().learning_rate
+    model = make(**enough_to_learn(make))
+    default = model.learning_rate
     search = GridSearchCV(
-        make(), {"learning_rate": [1e-6, default]}, cv=2, n_jobs=2, error_score="raise"
+        model, {"learning_rate": [1e-6, default]}, cv=2, n_jobs=2, error_score="raise"
     )
     search.fit(*args(make()))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()

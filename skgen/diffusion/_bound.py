@@ -111,7 +111,7 @@ def phase_range(process: NoiseProcess) -> Tensor:
 def bound_points(
     process: NoiseProcess, n_points: int, *, like: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Times and noise that fill their space evenly, by scrambled Sobol points.
+    """Make times and noise that fill their space evenly, by scrambled Sobol points.
 
     Times are closer to each other near the data, where the integrand is large. Each is
     that of z and of -z, so that all terms odd in z are without error. All come from a

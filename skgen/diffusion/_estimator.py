@@ -56,7 +56,7 @@ class DiffusionModel(TrainableDiffusionModel):
         Number of passes over the training data (epochs). "auto" counts steps, that is
         mini-batches: 2.5 for each row, but
         at least 300 and at most 5000.
-    weight_decay : float, default=0.0
+    weight_decay : float, default=0.3
         Decoupled weight decay: each step subtracts ``learning_rate * weight_decay``
         times the weights.
     learning_rate_schedule : str, default="auto"
@@ -207,7 +207,7 @@ class DiffusionModel(TrainableDiffusionModel):
         learning_rate=2e-3,
         batch_size=256,
         n_iter="auto",
-        weight_decay=0.0,
+        weight_decay=0.3,
         learning_rate_schedule="auto",
         early_stopping="auto",
         validation_fraction=0.1,

@@ -100,7 +100,7 @@ def flow_log_density(
 
 
 def divergence_probes(n_features: int, *, like: Tensor) -> Tensor | None:
-    """Directions of entries 1 and -1 from a fixed seed; None for few features."""
+    """Make directions of entries 1 and -1, from a fixed seed; None for few features."""
     if n_features <= _MOST_EXACT:
         return None
     generator = torch.Generator().manual_seed(0)

@@ -42,6 +42,20 @@ class DiffusionNet(nn.Module):
         It is the output of the network times a gain, which is proportional to
         :math:`\sin\theta` at small angles: so is g where the density is smooth, and
         what a network gets wrong there would count by :math:`1 / \theta` in the bound.
+
+        Parameters
+        ----------
+        y : Tensor of shape (batch, n_features)
+            Points.
+        now : Instant
+            One time, or one for each row.
+        **options : dict
+            Those of the network, such as the generator of its dropout.
+
+        Returns
+        -------
+        g : Tensor of shape (batch, n_features)
+            The estimate.
         """
         return now.gain * self.network(y, now.phase.expand(len(y)), **options)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import pi, prod, sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ _FIRST_BIAS = 2.0
 
 
 def harmonics(phase: Tensor) -> Tensor:
-    """Sines and cosines of multiples of a phase in [0, 1], (n, 2 * n_harmonics)."""
+    """Compute sines and cosines of multiples of a phase, (n, 2 * n_harmonics)."""
     k = torch.arange(1, _N_HARMONICS + 1, dtype=phase.dtype, device=phase.device)
     angle = pi * phase[:, None] * k
     return torch.cat([angle.sin(), angle.cos()], 1)
@@ -83,12 +84,16 @@ class TimeMLP(nn.Module):
             The output.
         """
         e, h = harmonics(phase), y
-        for k, (layer, time) in enumerate(zip(self.layers, self.times, strict=True)):
+        for k, (layer, time) in enumerate(self._pairs()):
             new = self.activation(layer(h) + time(e))
             if generator is not None and self.dropout:
                 new = new * kept(new.shape, self.dropout, generator).to(new.dtype)
             h = h + new if k and h.shape == new.shape else new
         return self.last(h)
+
+    def _pairs(self) -> list[tuple[Any, Any]]:
+        """The layers, and what tells them of time."""
+        return list(zip(self.layers, self.times, strict=True))
 
     def with_diagonal(
         self, y: Tensor, phase: Tensor, probes: Tensor | None = None
@@ -114,14 +119,14 @@ class TimeMLP(nn.Module):
         """
         e, h = harmonics(phase), y
         tangents: Tensor | None = None
-        for layer, time in zip(self.layers, self.times, strict=True):
-            new, slope = _with_slope(self.activation, layer(h) + time(e))  # type: ignore[arg-type]
+        for layer, time in self._pairs():
+            new, slope = _with_slope(self.activation, layer(h) + time(e))
             if tangents is None:  # one for each feature, or each probe
-                weight: Tensor = layer.weight.T  # type: ignore[operator]
+                weight: Tensor = layer.weight.T
                 moved = (weight if probes is None else probes @ weight) * slope[:, None]
                 h, tangents = new, moved
             else:
-                moved = tangents @ layer.weight.T * slope[:, None]  # type: ignore[operator]
+                moved = tangents @ layer.weight.T * slope[:, None]
                 if h.shape == new.shape:
                     h, tangents = h + new, tangents + moved
                 else:
@@ -141,6 +146,20 @@ def kept(shape: Sequence[int], share: float, generator: torch.Generator) -> Tens
     """Draw what dropout multiplies units by: 0 for about a share of them.
 
     The share is rounded to a multiple of 1/256: a random byte decides for each unit.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Shape of the units.
+    share : float
+        Share that is dropped.
+    generator : torch.Generator
+        Source of randomness.
+
+    Returns
+    -------
+    kept : Tensor of that shape, dtype=float32
+        Factors of mean 1.
     """
     n_bytes, device = prod(shape), generator.device
     words = torch.empty(-(-n_bytes // 8), dtype=torch.int64, device=device)
@@ -166,8 +185,15 @@ def reset_time_mlp(network: TimeMLP, generator: torch.Generator) -> None:
     With small weights and no biases, a network of inputs that have neither a mean nor
     correlations has next to no gradient, and training stands still for thousands of
     steps: the first layer begins with kinks at different places of the data.
+
+    Parameters
+    ----------
+    network : TimeMLP
+        The network, changed in place.
+    generator : torch.Generator
+        Source of randomness.
     """
-    for k, (layer, time) in enumerate(zip(network.layers, network.times, strict=True)):
+    for k, (layer, time) in enumerate(network._pairs()):
         gain = 2.0 if k == 0 else sqrt(2.0)
         layer.weight.normal_(0, gain / sqrt(layer.in_features), generator=generator)
         if k == 0:

@@ -86,8 +86,9 @@ class DenoisingObjective(Objective):
         self.n_averaged += 1
         n = int(self.n_averaged)
         share = 1 - min(self.decay, (n + 1) / (n + 10))
-        average = list(self.average.network.parameters())
-        torch._foreach_lerp_(average, list(model.network.parameters()), share)
+        average: list[Tensor] = list(self.average.network.parameters())
+        now: list[Tensor] = list(model.network.parameters())
+        torch._foreach_lerp_(average, now, share)
 
     @torch.no_grad()
     def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:

@@ -49,6 +49,7 @@ def test_weights_are_speeds_of_the_angles(process):
     speed = (near.angle - now.angle) / step
     expected = speed / speed.mean(1, keepdim=True)
     torch.testing.assert_close(now.weight, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(now.phase, 2 / np.pi * now.angle.mean(1))
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
