@@ -1,11 +1,20 @@
 """DiffusionModel: the diffusion model as an estimator."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgen.base import BaseGenerator
+from skgen.base._typing import (
+    Activation,
+    AutoSchedule,
+    Callbacks,
+    Device,
+    LayerSizes,
+    Precision,
+    RandomState,
+)
 from skgen.diffusion._trainable_base import TrainableDiffusionModel
 from skgen.nn import ACTIVATIONS
 from skgen.training._schedules import SCHEDULES
@@ -197,29 +206,29 @@ class DiffusionModel(TrainableDiffusionModel):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(256, 256, 256, 256),
-        activation="silu",
-        dropout=0.1,
-        covariance_type="full",
-        t_min=2e-3,
-        ema_decay=0.999,
-        n_steps=32,
-        learning_rate=2e-3,
-        batch_size=256,
-        n_iter="auto",
-        weight_decay=0.3,
-        learning_rate_schedule="auto",
-        early_stopping="auto",
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        hidden_layer_sizes: LayerSizes = (256, 256, 256, 256),
+        activation: Activation = "silu",
+        dropout: float = 0.1,
+        covariance_type: Literal["full", "diag"] = "full",
+        t_min: float = 2e-3,
+        ema_decay: float = 0.999,
+        n_steps: int = 32,
+        learning_rate: float = 2e-3,
+        batch_size: int = 256,
+        n_iter: int | Literal["auto"] = "auto",
+        weight_decay: float = 0.3,
+        learning_rate_schedule: AutoSchedule = "auto",
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
         self.dropout = dropout
