@@ -26,8 +26,10 @@ class DiffusionModel(TrainableDiffusionModel):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(256, 256, 256, 256)
+    hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the hidden layers. A layer as wide as the one before is added to it.
+        "auto" means four layers of 128 units for up to 16 features, and of 256 for
+        more.
     activation : {"silu", "gelu", "relu", "elu", "tanh", "logistic", "softplus", \
             "identity"}, default="silu"
         Activation of the hidden layers.
@@ -54,8 +56,8 @@ class DiffusionModel(TrainableDiffusionModel):
         each time with other noise.
     n_iter : int or "auto", default="auto"
         Number of passes over the training data (epochs). "auto" counts steps, that is
-        mini-batches: 2.5 for each row, but
-        at least 300 and at most 5000.
+        mini-batches: 2 for each row, but
+        at least 300 and at most 10,000.
     weight_decay : float, default=0.3
         Decoupled weight decay: each step subtracts ``learning_rate * weight_decay``
         times the weights.
@@ -181,6 +183,7 @@ class DiffusionModel(TrainableDiffusionModel):
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -197,7 +200,7 @@ class DiffusionModel(TrainableDiffusionModel):
     def __init__(
         self,
         *,
-        hidden_layer_sizes=(256, 256, 256, 256),
+        hidden_layer_sizes="auto",
         activation="silu",
         dropout=0.1,
         covariance_type="full",
