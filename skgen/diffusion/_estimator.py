@@ -35,11 +35,13 @@ class DiffusionModel(TrainableDiffusionModel):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of int, default=(256, 256, 256, 256)
+    hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the hidden layers. A layer as wide as the one before is added to it.
-    activation : {"silu", "gelu", "relu", "elu", "tanh", "logistic", "softplus", \
-            "identity"}, default="silu"
-        Activation of the hidden layers.
+        "auto" means four layers of 128 units for up to 16 features, and of 256 for
+        more.
+    activation : str, default="silu"
+        Activation of the hidden layers: "silu", "gelu", "relu", "elu", "tanh",
+        "logistic", "softplus" or "identity".
     dropout : float, default=0.1
         Probability with which a hidden unit is dropped in training, in [0, 1); rounded
         to a multiple of 1/256.
@@ -63,8 +65,8 @@ class DiffusionModel(TrainableDiffusionModel):
         each time with other noise.
     n_iter : int or "auto", default="auto"
         Number of passes over the training data (epochs). "auto" counts steps, that is
-        mini-batches: 2.5 for each row, but
-        at least 300 and at most 5000.
+        mini-batches: 2 for each row, but
+        at least 300 and at most 10,000.
     weight_decay : float, default=0.3
         Decoupled weight decay: each step subtracts ``learning_rate * weight_decay``
         times the weights.
@@ -190,6 +192,7 @@ class DiffusionModel(TrainableDiffusionModel):
         "hidden_layer_sizes": [
             "array-like",
             Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
         "dropout": [Interval(Real, 0, 1, closed="left")],
@@ -206,7 +209,7 @@ class DiffusionModel(TrainableDiffusionModel):
     def __init__(
         self,
         *,
-        hidden_layer_sizes: LayerSizes = (256, 256, 256, 256),
+        hidden_layer_sizes: LayerSizes | Literal["auto"] = "auto",
         activation: Activation = "silu",
         dropout: float = 0.1,
         covariance_type: Literal["full", "diag"] = "full",

@@ -15,7 +15,7 @@ from skgen.training._step import Batch, TrainingStep
 # Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
 _LEAST_DRAWS = 256
 # Points of the bound of each row that is watched.
-_N_WATCHED_POINTS = 32
+_N_WATCHED_POINTS = 16
 
 
 class DenoisingObjective(Objective):

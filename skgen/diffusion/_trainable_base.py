@@ -22,7 +22,9 @@ from skgen.training._optimizers import AdamW
 from skgen.training._user_callbacks import has_scheduler
 
 # What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.5, 300, 5000
+_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 300, 10_000
+# What hidden_layer_sizes="auto" means: widths for up to so many features and for more.
+_FEW_FEATURES, _NARROW, _WIDE, _N_LAYERS = 16, 128, 256, 4
 # Rows from which on early_stopping="auto" holds some out.
 _ROWS_TO_HOLD_OUT = 40
 
@@ -55,7 +57,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         y: np.ndarray | None,  # noqa: ARG002
         state: State,
     ) -> State:
-        sizes = _checked_sizes(self.hidden_layer_sizes)
+        sizes = _sizes_of(self.hidden_layer_sizes, rows.shape[1])
         architecture = {
             "hidden_layer_sizes": sizes,
             "activation": self.activation,
@@ -153,7 +155,9 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         return "constant" if has_scheduler(self.callbacks) else "linear"
 
 
-def _checked_sizes(sizes: Any) -> tuple[int, ...]:
+def _sizes_of(sizes: Any, n_features: int) -> tuple[int, ...]:
+    if isinstance(sizes, str):  # "auto"
+        return (_NARROW if n_features <= _FEW_FEATURES else _WIDE,) * _N_LAYERS
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
     if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
         raise ValueError(
