@@ -1,6 +1,7 @@
 """Generative models for scikit-learn."""
 
 from skgen.dbn import DeepBeliefNetwork
+from skgen.diffusion import DiffusionModel
 from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 from skgen.vae import (
     BernoulliVAE,
@@ -15,6 +16,7 @@ __all__ = [
     "ConditionalBernoulliVAE",
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
+    "DiffusionModel",
     "GaussianRBM",
     "GaussianVAE",
 ]

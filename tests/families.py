@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
-from skgen import DeepBeliefNetwork
+from skgen import DeepBeliefNetwork, DiffusionModel
 from skgen.base import ConditionalMixin, EncoderMixin
 
 TOYS: list[str] = [
@@ -63,10 +63,28 @@ def those_with(*needs):
 
 
 def sized(make, n):
-    """Parameters with which an estimator has n features."""
+    """Parameters with which an estimator has n features, if they are free, and few."""
+    if isinstance(make(), DiffusionModel):
+        sizes = (n, n)
+        return {"hidden_layer_sizes": sizes, "n_steps": 4, "early_stopping": False}
     if isinstance(make(), DeepBeliefNetwork):
         return {"hidden_layer_sizes": (n + 4, n)}
     return {"n_components": n}
+
+
+def enough_to_learn(make):
+    """Parameters with which a few epochs teach an estimator more than its start knows.
+
+    That of a diffusion model is the Gaussian of the data, which takes long to improve.
+    """
+    if isinstance(make(), DiffusionModel):
+        return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
+    return {}
+
+
+def code_width(make, n):
+    """Number of features that `transform` returns with these parameters."""
+    return X.shape[1] if isinstance(make(), DiffusionModel) else n
 
 
 def in_one_phase(make):

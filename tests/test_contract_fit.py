@@ -433,6 +433,11 @@ PARAMETERS = {
     "n_warmup_iter": [2],
     "noise_variance": [0.5, "per_feature"],
     "compile": [False],
+    "dropout": [0.25],
+    "covariance_type": ["diag"],
+    "t_min": [0.125],
+    "ema_decay": [0.5],
+    "n_steps": [3],
 }
 
 
@@ -480,9 +485,9 @@ def test_a_search_over_an_array(make):
 
 
 ARGUMENTS = {
-    "sample": {"n_samples": 3, "random_state": 3, "n_gibbs_steps": 200},
-    "impute": {"n_gibbs_steps": 20, "random_state": 3},
-    "log_likelihood": {"n_importance_samples": 250, "random_state": 3},
+    "sample": {"n_samples": 3, "random_state": 3, "n_gibbs_steps": 200, "n_steps": 3},
+    "impute": {"n_gibbs_steps": 20, "random_state": 3, "n_steps": 3},
+    "log_likelihood": {"n_importance_samples": 250, "random_state": 3, "n_steps": 8},
     "log_partition_function": {
         "method": "ais",
         "n_chains": 4,

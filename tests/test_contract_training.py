@@ -200,7 +200,9 @@ def test_early_stopping_is_no_interrupt(make):
     class Own(EarlyStopping):
         """A stopping rule of a user."""
 
-    stop = Own(monitor="train_loss", patience=1, threshold=1e9)
+    # A loss may be negative.
+    never = {"threshold": 1e9, "threshold_mode": "abs"}
+    stop = Own(monitor="train_loss", patience=1, **never)
     model = fit(make(callbacks=[stop], n_iter=9))
     assert model.n_iter_ == 2 * n_phases(model)
 
@@ -428,9 +430,11 @@ class Few(Callback):
 
 @needs("callbacks", LikelihoodMixin)
 def test_a_search_over_a_parameter_of_a_callback(make):
+    never = {"threshold": 9e9, "threshold_mode": "abs"}
+    stop = EarlyStopping(monitor="train_loss", **never)
     model = make(
         n_iter=6,
-        callbacks=[("stop", EarlyStopping(monitor="train_loss", threshold=9e9))],
+        callbacks=[("stop", stop)],
         **in_one_phase(make),
     )
     search = GridSearchCV(

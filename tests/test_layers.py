@@ -26,9 +26,10 @@ MAY_IMPORT = {
     "rbm": SHARED,
     "vae": SHARED,
     "dbn": SHARED | {"rbm"},
+    "diffusion": SHARED,
     "impute": {"base", "vae"},
 }
-FAMILIES = {"rbm", "vae", "dbn"}
+FAMILIES = {"rbm", "vae", "dbn", "diffusion"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so
 # are the shared folders of mathematics.
 ESTIMATORS = {
@@ -41,6 +42,9 @@ ESTIMATORS = {
     *("dbn/__init__.py", "dbn/_estimator.py", "dbn/_base.py"),
     "dbn/_trainable_base.py",
     *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
+    *("diffusion/__init__.py", "diffusion/_estimator.py", "diffusion/_base.py"),
+    "diffusion/_trainable_base.py",
+    "diffusion/_covariance.py",  # tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),

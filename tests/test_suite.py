@@ -18,6 +18,24 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
+    "test_memory_of_data.py::test_no_form_takes_more_than_the_array": [
+        "base/test_intake.py::test_a_tensor_is_not_copied",
+        "test_contract_data.py::test_valid_data_are_the_memory_of_the_user",
+    ],
+    "base/test_export.py::test_any_number_of_rows_by_one_graph": [
+        "base/test_export.py::test_there_are_no_branches_on_data",
+    ],
+    "base/test_export.py::test_an_onnx_file_computes_what_the_estimator_does": [
+        "base/test_export.py::test_a_module_computes_what_the_estimator_does",
+    ],
+    "test_types.py::test_a_checker_sees_the_estimators[mypy]": [
+        "test_types.py::test_fit_returns_self",
+        "test_types.py::test_every_parameter_has_a_type",
+    ],
+    "test_types.py::test_a_checker_sees_the_estimators[pyright]": [
+        "test_types.py::test_fit_returns_self",
+        "test_types.py::test_every_parameter_has_a_type",
+    ],
     "vae/test_defaults.py::test_clusters_on_a_circle": [
         "vae/test_defaults.py::test_why_the_posterior_collapses"
     ],

@@ -6,6 +6,7 @@ from skgen.base._capabilities import (
     ImputerMixin,
     LikelihoodMixin,
 )
+from skgen.base._export import ExportMixin
 from skgen.base._fitting import Phase
 from skgen.base._generator import BaseGenerator
 from skgen.base._weights import load_arrays, to_arrays
@@ -14,6 +15,7 @@ __all__ = [
     "BaseGenerator",
     "ConditionalMixin",
     "EncoderMixin",
+    "ExportMixin",
     "ImputerMixin",
     "LikelihoodMixin",
     "Phase",

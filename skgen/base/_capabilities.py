@@ -5,7 +5,7 @@ tests choose what they try of an estimator by these classes.
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
@@ -13,6 +13,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils.validation import check_is_fitted
 
+from skgen.base._intake import taken_in
 from skgen.base._training_data import weighted_mean, without_weightless
 
 
@@ -43,6 +44,7 @@ class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
     def _validate_components(self, H: Any) -> np.ndarray:
         """Validate what `inverse_transform` takes; its dtype stays."""
         check_is_fitted(self)
+        H = taken_in(H, name="H")
         H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
         n_components = self._n_features_out
         if H.shape[1] != n_components:
@@ -79,7 +81,7 @@ class ConditionalMixin(ABC):
     `skgen.training.Batch`, of shape (batch, n_conditions).
     """
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Fit the model of X given y.
 
         The result does not depend on the order of the rows.
@@ -104,7 +106,7 @@ class ConditionalMixin(ABC):
         parent: Any = super()
         return parent.fit(X, y, sample_weight)
 
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Continue the fit by one pass over X and y in mini-batches.
 
         Parameters
@@ -134,6 +136,7 @@ class ConditionalMixin(ABC):
     def _validate_conditions(self, y: Any, X: Any) -> np.ndarray:
         """Validate conditions of valid data, shape (n_samples, n_conditions)."""
         self._require_conditions(y)
+        y = taken_in(y, name="y")
         y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
         check_consistent_length(X, y)
         return y.reshape(len(y), -1)

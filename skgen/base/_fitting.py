@@ -121,7 +121,7 @@ class Fitting:
         # A copy: a fit that fails leaves the rows of the last one.
         before = estimator.__dict__.get("history_") if warm else None
         self.history: Any = copy.copy(before)
-        self.interrupted = False
+        self.interrupted = self.stops_early = False
         self._before: list[tuple[GenerativeNet, Snapshot, dict[str, Any]]] = []
 
     def run(self, X: Any, y: Any = None, weight: Any = None) -> None:
@@ -141,6 +141,7 @@ class Fitting:
         """
         estimator = self.estimator
         data = TrainingData(X, y, weight, ordered=not self.partial)
+        self.stops_early = estimator._stops_early(None if self.partial else len(data))
         split = None if self.partial else self._validation_split(len(data))
         # The net repeats the split: rows held out have no influence.
         trained_on = None if split is None else split(data)[0].indices
@@ -242,7 +243,7 @@ class Fitting:
         as_fitted: Callable[..., dict[str, Any]],
     ) -> GenerativeNet:
         watched = type(phase.objective).evaluate is not Objective.evaluate
-        if self.estimator.early_stopping and not watched:
+        if self.stops_early and not watched:
             raise ValueError(
                 f"Got early_stopping=True, but {type(self.estimator).__name__} has no "
                 "loss that can be watched. Set early_stopping=False."
@@ -302,7 +303,7 @@ class Fitting:
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""
         estimator, net = self.estimator, self.nets.get(phase.name)
-        parameters = parameters_of(estimator)
+        parameters = parameters_of(estimator) | {"early_stopping": self.stops_early}
         if net is not None and net.built_from_ is None:
             net = None  # it was made to be looked at
         if net is None or not are_same(net.built_from_, parameters):
@@ -331,7 +332,9 @@ class Fitting:
         seed = 0  # replaced by the state
         if state is None or state["device"] != self.device.type:
             seed = draw_seed(estimator.random_state_)
-        net = build_net(estimator, phase, self.device, seed)
+        net = build_net(
+            estimator, phase, self.device, seed, stops_early=self.stops_early
+        )
         lost = [] if state is None else resume_training(net, state)
         if lost:
             warn(
@@ -351,7 +354,7 @@ class Fitting:
     def _validation_split(self, n_samples: int) -> ValidSplit | None:
         """Return how rows are held out, or None."""
         estimator = self.estimator
-        if not holds_out_rows(estimator):
+        if not holds_out_rows(estimator, self.stops_early):
             return None
         if np.ceil(estimator.validation_fraction * n_samples) >= n_samples:
             raise ValueError(

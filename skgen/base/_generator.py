@@ -6,17 +6,18 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from itertools import repeat
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from sklearn.base import DensityMixin, _fit_context
+from sklearn.base import DensityMixin
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen.base._capabilities import ConditionalMixin
+from skgen.base._checked import checked_fit
 from skgen.base._copies import CopiesCallbacks
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fit_tasks import FitTasks, SupportsCallbacks
@@ -64,17 +65,17 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
 
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
-    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_schedule`,
-    `_build_inference_model`, `_finalise` and `_training_context`. What else an
-    estimator can do, it gets from the mixins of `skgen.base`. Its constructor stores
-    the parameters that it offers; for those of training that it does not offer, the
-    class attributes below hold.
+    `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
+    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What
+    else an estimator can do, it gets from the mixins of `skgen.base`. Its constructor
+    stores the parameters that it offers; for those of training that it does not offer,
+    the class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
 
     batch_size: int
-    early_stopping: bool = False
+    early_stopping: bool | str = False
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
     tol: float = 1e-4
@@ -175,6 +176,10 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
         """Return the number of epochs that `n_iter` means for so many rows."""
         return int(n_iter)
 
+    def _stops_early(self, n_rows: int | None) -> bool:
+        """Whether a fit to so many rows stops early; None means `partial_fit`."""
+        return bool(self.early_stopping)
+
     @property
     def _schedule(self) -> str:
         """The schedule of the learning rate, a key of `SCHEDULES`."""
@@ -201,8 +206,8 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
         """
         return nullcontext()
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> "BaseGenerator":
+    @checked_fit()
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Fit the model to X.
 
         The result does not depend on the order of the rows.
@@ -246,10 +251,8 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
         warm = self.warm_start and self.__sklearn_is_fitted__()
         return self._fit(X, y, sample_weight, n_iter=self.n_iter, warm=warm)
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
-    ) -> "BaseGenerator":
+    @checked_fit()
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Continue the fit by one pass over X in mini-batches.
 
         The first call starts a model. The learning rate is constant, and no
@@ -311,7 +314,13 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
             # A copy: reading an attribute must not change a random state.
             seed = draw_seed(check_random_state(copy.deepcopy(rng)))
             complete(phase, self, self._state())
-            nets[phase.name] = build_net(self, phase, self._inference_device(), seed)
+            nets[phase.name] = build_net(
+                self,
+                phase,
+                self._inference_device(),
+                seed,
+                stops_early=self._stops_early(None),
+            )
         net = nets[phase.name]
         net.module_.load_state_dict(phase.model.state_dict())
         return net
@@ -333,12 +342,12 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
         n_iter: int | str,
         warm: bool,
         partial: bool = False,
-    ) -> "BaseGenerator":
+    ) -> Self:
         number_of_threads()  # those of this thread of Python, from here on
         tasks = FitTasks(self, X, y, sample_weight)
         with plain_torch(), unchanged_on_failure(self) as before, python_scalars(self):
             check_kinds(self.callbacks)
-            if partial and holds_out_rows(self):
+            if partial and holds_out_rows(self, self._stops_early(None)):
                 raise ValueError(
                     "partial_fit holds no rows out, but early_stopping or one of the "
                     "callbacks watches held-out rows. Call fit, or set_params("
@@ -389,12 +398,6 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
     ) -> tuple[Any, np.ndarray | None]:
         """Validate what is trained on, in the dtype of the parameters; drop y."""
         check_callbacks(self.callbacks, self._schedule)
-        if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-            raise TypeError(
-                f"Got X of type {type(X).__name__}, but expected an array-like or a "
-                "sparse matrix of shape (n_samples, n_features). Pass the array "
-                "behind it, or call partial_fit on one batch at a time."
-            )
         # Numbers too large for the precision get validate_data's error alone.
         with np.errstate(over="ignore"):
             dtype = self._data_dtype

@@ -14,7 +14,12 @@ from skgen.training._user_callbacks import (
 
 
 def build_net(
-    estimator: Any, phase: Any, device: torch.device, seed: int
+    estimator: Any,
+    phase: Any,
+    device: torch.device,
+    seed: int,
+    *,
+    stops_early: bool = False,
 ) -> GenerativeNet:
     """Make the net that trains a phase, initialised.
 
@@ -28,6 +33,8 @@ def build_net(
         Where the net trains.
     seed : int
         Seed of its source of randomness.
+    stops_early : bool
+        Whether it stops early.
 
     Returns
     -------
@@ -43,7 +50,7 @@ def build_net(
         max_epochs=0,  # `Fitting` knows
         batch_size=estimator.batch_size,
         train_split=None,
-        callbacks=_callbacks(estimator),
+        callbacks=_callbacks(estimator, stops_early),
         verbose=0,
         device=str(device),
         generator=torch.Generator(device=device).manual_seed(seed),
@@ -55,20 +62,20 @@ def build_net(
     return net
 
 
-def holds_out_rows(estimator: Any) -> bool:
+def holds_out_rows(estimator: Any, stops_early: bool) -> bool:
     """Whether rows are held out: for early stopping, or for one of the callbacks."""
-    return estimator.early_stopping or watches_held_out_rows(estimator.callbacks)
+    return stops_early or watches_held_out_rows(estimator.callbacks)
 
 
-def _callbacks(estimator: Any) -> list[Any]:
+def _callbacks(estimator: Any, stops_early: bool) -> list[Any]:
     """Return copies of the user's callbacks, between those of the package."""
     callbacks = callbacks_for_training(estimator.callbacks, estimator.verbose)
-    if holds_out_rows(estimator):
+    if holds_out_rows(estimator, stops_early):
         callbacks.insert(0, ("watch_loss", WatchLoss()))
     if estimator.verbose:
         progress = Progress(type(estimator).__name__, estimator._score_name)
         callbacks.append(("progress", progress))
-    if estimator.early_stopping:
+    if stops_early:
         stopping = StopEarly(
             monitor="valid_loss",
             patience=estimator.n_iter_no_change,

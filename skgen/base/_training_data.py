@@ -9,6 +9,7 @@ from sklearn.utils.validation import _check_sample_weight
 from skorch.dataset import Dataset
 from torch.utils.data import Subset
 
+from skgen.base._intake import taken_in
 from skgen.training import GenerativeNet, RowSource
 from skgen.training._batches import WeightedDataset
 from skgen.training._row_order import canonical_order
@@ -105,9 +106,9 @@ def weighted_dataset(
 def without_weightless(
     X: Any, y: Any, sample_weight: Any
 ) -> tuple[Any, Any, np.ndarray | None]:
-    """Validate sample weights, and drop rows whose weight is zero.
+    """Take data in, validate sample weights, and drop rows whose weight is zero.
 
-    It comes before anything that looks at the data: they are as good as absent.
+    It comes before anything that looks at the data: such rows are as good as absent.
 
     Parameters
     ----------
@@ -121,14 +122,16 @@ def without_weightless(
     Returns
     -------
     X : {array-like, sparse matrix}
-        Rows with a weight: the same object if these are all.
+        Rows with a weight, by `taken_in`: no copy if these are all.
     y : array-like or None
         Likewise.
     weight : ndarray or None
         Their weights, float64.
     """
+    X, y = taken_in(X), taken_in(y, name="y")
     if sample_weight is None:
         return X, y, None
+    sample_weight = taken_in(sample_weight, name="sample_weight")
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )

@@ -9,9 +9,10 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn import get_config
-from sklearn.utils import get_tags
+from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
+from skgen.base._intake import float32_of_polars, taken_in
 from skgen.training._rows import to_tensor
 
 # Packages between the line of a user and a warning of this one.
@@ -29,8 +30,9 @@ _ROUNDING = 128 * float(np.finfo(np.float32).eps)
 def validated(estimator: Any, X: Any, **params: Any) -> Any:
     """Validate data as `sklearn.utils.validation.validate_data` does, faster.
 
-    Whether all numbers are finite is seen from their sum, computed on all threads;
-    only if it is not finite is scikit-learn asked, which raises its error.
+    Data of other kinds comes in by `skgen.base._intake`. Whether all numbers are finite
+    is seen from their sum, computed on all threads; only if it is not finite is
+    scikit-learn asked, which raises its error.
 
     Parameters
     ----------
@@ -47,7 +49,8 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
         Valid data.
     """
     params["accept_sparse"] = "csr"
-    checked = validate_data(estimator, X, ensure_all_finite=False, **params)
+    X = taken_in(X)
+    checked = _checked(estimator, X, **{**params, "ensure_all_finite": False})
     if get_config()["assume_finite"]:
         return checked
     numbers = checked.data if sp.issparse(checked) else checked
@@ -56,7 +59,7 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     # NaN marks what is missing; a zero that is not stored is known.
     if get_tags(estimator).input_tags.allow_nan and not sp.issparse(checked):
         params["ensure_all_finite"] = "allow-nan"
-    return validate_data(estimator, X, **params)
+    return _checked(estimator, X, **params)
 
 
 def has_gaps(X: Any) -> bool:
@@ -100,6 +103,15 @@ def validated_rows(estimator: Any, X: Any) -> Any:
     if _is_as_fitted(estimator, X) and _is_finite(X):
         return X
     return validated(estimator, X, dtype=_DTYPES, reset=False)
+
+
+def _checked(estimator: Any, X: Any, *, reset: bool = True, **params: Any) -> Any:
+    """Call `validate_data`, but leave a DataFrame of float32 in polars float32."""
+    numbers = float32_of_polars(X)
+    if numbers is None:
+        return validate_data(estimator, X, reset=reset, **params)
+    validate_data(estimator, X, reset=reset, skip_check_array=True)  # names of columns
+    return check_array(numbers, estimator=estimator, input_name="X", **params)
 
 
 def _is_as_fitted(estimator: Any, X: Any) -> bool:

@@ -1,5 +1,6 @@
 """BaseDeepBeliefNetwork: the methods of a fitted network on arrays."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +11,13 @@ import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
-from torch import Tensor
+from torch import Tensor, nn
 
-from skgen.base import BaseGenerator, EncoderMixin, LikelihoodMixin
+from skgen.base import BaseGenerator, EncoderMixin, ExportMixin, LikelihoodMixin
+from skgen.base._export import Units
 from skgen.base._python_scalars import python_arguments
 from skgen.dbn._bound import importance_weighted_bound, variational_bound
+from skgen.dbn._export import UpwardMeans, downward_means
 from skgen.dbn._model import DeepBeliefNet
 from skgen.dbn._state import Layer
 from skgen.likelihood import LogPartition
@@ -32,7 +35,7 @@ _OF_LIKELIHOOD = {
 }
 
 
-class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
+class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
     """What follows from the parameters of a deep belief network.
 
     A subclass says what its machines are and how they are trained.
@@ -292,6 +295,16 @@ class BaseDeepBeliefNetwork(EncoderMixin, LikelihoodMixin, BaseGenerator):
             return self._machine(k, layer)._model(dtype, device)
 
         return self._network(self.layers_, build)
+
+    def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+        network = copy.deepcopy(self._model(dtype, torch.device("cpu")))
+        return UpwardMeans(network), downward_means(network)
+
+    def _torch_preparation(self) -> nn.Module:
+        return self._lowest._torch_preparation()
+
+    def _torch_units(self) -> Units:
+        return self._lowest._torch_units()
 
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)

@@ -1,11 +1,22 @@
 """DeepBeliefNetwork: the deep belief network as an estimator."""
 
 from numbers import Integral, Real
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgen.base import BaseGenerator
+from skgen.base._typing import (
+    Algorithm,
+    Binarize,
+    Callbacks,
+    Device,
+    LayerSizes,
+    NoiseVariance,
+    Precision,
+    RandomState,
+    Schedule,
+)
 from skgen.dbn._trainable_base import TrainableDeepBeliefNetwork
 from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 
@@ -92,7 +103,9 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         Precision of training; see :class:`BernoulliRBMGPU`.
     warm_start : bool, default=False
         Whether `fit` continues from the last solution: each machine in turn, or after a
-        fine-tuning all layers together, for `fine_tune_iter` epochs.
+        fine-tuning all layers together, for `fine_tune_iter` epochs. If
+        `hidden_layer_sizes` has further layers behind those of the last fit, these
+        stay as they are, and only the further ones are trained.
     verbose : int, default=0
         If not 0, epoch, score and remaining time are shown.
     random_state : int, RandomState instance or None, default=None
@@ -135,10 +148,11 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
     -----
     The posterior of the hidden layers is approximated by q, in which the units of each
     layer are independent given the layer below. `score_samples` is the variational
-    bound with it. A machine with as many hidden units as the one below has visible ones
-    starts as that machine upside down: the network then has the law of that machine,
-    and the bound is tight. Each machine is trained on bits that are drawn from q for
-    each mini-batch anew.
+    bound with it. A machine on binary units starts as the one below upside down: with
+    as many hidden units as that has visible ones, the network then has its law, and the
+    bound is tight. Further hidden units start with small weights; with fewer, those
+    visible units of the machine below are left out that vary least in the data. Each
+    machine is trained on bits that are drawn from q for each mini-batch anew.
 
     `partial_fit` trains each machine in turn by one pass over the rows of the call, and
     then all together, if `fine_tune_iter` is not 0; after a fine-tuning, only the
@@ -190,34 +204,34 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
 
     def __init__(
         self,
-        hidden_layer_sizes=(256, 256),
+        hidden_layer_sizes: LayerSizes = (256, 256),
         *,
-        visible="bernoulli",
-        learning_rate=0.1,
-        batch_size=10,
-        n_iter=10,
-        fine_tune_iter=0,
-        fine_tune_learning_rate=1e-3,
-        algorithm="pcd",
-        n_gibbs_steps=1,
-        n_chains=None,
-        centered=True,
-        momentum=0.0,
-        weight_decay=0.0,
-        learning_rate_schedule="constant",
-        binarize="none",
-        noise_variance="per_feature",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        visible: Literal["bernoulli", "gaussian"] = "bernoulli",
+        learning_rate: float = 0.1,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        fine_tune_iter: int = 0,
+        fine_tune_learning_rate: float = 1e-3,
+        algorithm: Algorithm = "pcd",
+        n_gibbs_steps: int = 1,
+        n_chains: int | None = None,
+        centered: bool = True,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        learning_rate_schedule: Schedule = "constant",
+        binarize: Binarize = "none",
+        noise_variance: NoiseVariance = "per_feature",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.visible = visible
         self.learning_rate = learning_rate

@@ -46,9 +46,13 @@ _FINE_TUNING = "fine-tuning"
 
 
 class FitState(dict):
-    """The state of a fit, with the rows that it is trained on."""
+    """The state of a fit, with the rows that it is trained on.
+
+    The first `n_kept` machines stay as they are.
+    """
 
     rows: RowSource | None = None
+    n_kept = 0
 
 
 class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
@@ -82,7 +86,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
             )
         else:
             # Upper machines get probabilities of the units that are their data.
-            binarize = self.binarize if k == 0 else "sample"
+            binarize: Any = self.binarize if k == 0 else "sample"
             machine = BernoulliRBMGPU(self._sizes[k], binarize=binarize, **parameters)
         vars(machine).update(layer)
         if hasattr(self, "random_state_"):
@@ -116,12 +120,13 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
     def _initial_state(
         self, rows: RowSource, y: np.ndarray | None, state: State
     ) -> FitState:
-        layers = list(state.get("layers_", ({},) * len(self._sizes)))
-        if "layers_" in state:
-            check_sizes(layers, self._sizes)
-        layers[0] = self._started(0, layers[0], rows)
+        layers = list(state.get("layers_", ()))
+        n_kept = check_sizes(layers, self._sizes)
+        layers += [{} for _ in self._sizes[len(layers) :]]
+        if not n_kept:
+            layers[0] = self._started(0, layers[0], rows)
         state = FitState(layers_=layers)
-        state.rows = rows
+        state.rows, state.n_kept = rows, n_kept
         return state
 
     def _started(self, k: int, layer: Layer, rows: RowSource) -> Layer:
@@ -174,9 +179,9 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
             )
 
     def _phases_of_layers(self, state: State) -> Iterator[Phase]:
-        rows = getattr(state, "rows", None)
+        rows, n_kept = getattr(state, "rows", None), getattr(state, "n_kept", 0)
         n_layers = len(state["layers_"])
-        for k in range(n_layers):
+        for k in range(n_kept, n_layers):
             if k and rows is not None:
                 state["layers_"] = self._start(k, state["layers_"], rows)
             layers = state["layers_"]

@@ -2,11 +2,12 @@
 
 import inspect
 import warnings
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.impute import MissingIndicator
 from sklearn.utils import check_random_state, get_tags
@@ -24,11 +25,13 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from skgen.base._checked import checked_fit
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fitting import draw_seed
 from skgen.base._python_scalars import python_arguments, python_scalars
 from skgen.base._saving import SavesMixin
 from skgen.base._training_data import without_weightless
+from skgen.base._typing import RandomState
 from skgen.impute._bits import BitCode, fit_in_rounds
 from skgen.impute._columns import Column, decode, encode, numeric_column
 from skgen.impute._default import default_model
@@ -43,7 +46,8 @@ from skgen.impute._tables import (
     with_repetitions,
 )
 
-# What a limit of filled values may be.
+# What a limit of filled values may be, as a type and as `fit` checks it.
+Limit = float | Sequence[float] | np.ndarray | Literal["observed"] | None
 _LIMIT = [
     None,
     Interval(Real, None, None, closed="both"),
@@ -190,19 +194,19 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        estimator=None,
+        estimator: Any = None,
         *,
-        n_levels=4,
-        max_iter=40,
-        n_gibbs_steps=200,
-        missing_values=np.nan,
-        sample_posterior=False,
-        min_value=None,
-        max_value=None,
-        add_indicator=False,
-        keep_empty_features=False,
-        random_state=None,
-    ):
+        n_levels: int = 4,
+        max_iter: int = 40,
+        n_gibbs_steps: int = 200,
+        missing_values: Any = np.nan,
+        sample_posterior: bool = False,
+        min_value: Limit = None,
+        max_value: Limit = None,
+        add_indicator: bool = False,
+        keep_empty_features: bool = False,
+        random_state: RandomState = None,
+    ) -> None:
         self.estimator = estimator
         self.n_levels = n_levels
         self.max_iter = max_iter
@@ -215,10 +219,8 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
         self.keep_empty_features = keep_empty_features
         self.random_state = random_state
 
-    @_fit_context(prefer_skip_nested_validation=False)
-    def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None
-    ) -> "GenerativeImputer":
+    @checked_fit(nested=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Learn the model from incomplete rows.
 
         The result does not depend on the order of the rows.
@@ -441,7 +443,7 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
         model, code = self.estimator_, self._code
         data = codes if code is None else code.encode(codes)
         method = model.sample if draws else model.impute
-        given = {"given": data} if draws else {"X": data}
+        given: dict[str, Any] = {"given": data} if draws else {"X": data}
         takes = inspect.signature(method).parameters
         options = {"n_gibbs_steps": self.n_gibbs_steps, "sampler": "gibbs"}
         given |= {name: value for name, value in options.items() if name in takes}

@@ -273,6 +273,29 @@ def _sides(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
     return sides
 
 
+def with_memory(network: nn.Module) -> nn.Module:
+    """Give parameters on the device "meta" memory, uninitialised, in float64.
+
+    `nn.Module.to_empty` does so, too, but imports sympy, which takes half a second.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network, changed in place.
+
+    Returns
+    -------
+    network : nn.Module
+        The same network.
+    """
+    for module in network.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if parameter.is_meta:
+                memory = torch.empty(parameter.shape, dtype=torch.float64, device="cpu")
+                setattr(module, name, nn.Parameter(memory))
+    return network.double()
+
+
 @torch.no_grad()
 def reset_parameters(network: nn.Module, generator: torch.Generator) -> None:
     """Draw weights as Glorot & Bengio (2010), and set biases to 0.

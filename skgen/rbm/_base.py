@@ -1,5 +1,6 @@
 """BaseRBM: the methods of restricted Boltzmann machines on arrays."""
 
+import copy
 from abc import abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -12,11 +13,19 @@ import torch
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 from sklearn.utils.validation import check_is_fitted, validate_data
-from torch import Tensor
+from torch import Tensor, nn
 
-from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base import (
+    BaseGenerator,
+    EncoderMixin,
+    ExportMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+)
+from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.likelihood import LogPartition
+from skgen.rbm._export import HiddenMeans, VisibleMeans
 from skgen.rbm._model import RBM
 from skgen.rbm._partition import estimate_log_partition
 from skgen.rbm._partition_cost import cheaper_method
@@ -32,7 +41,7 @@ _N_STEPS = {"gibbs": 1000, "tempering": 100}
 _COUNT = [Interval(Integral, 1, None, closed="left")]
 
 
-class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
+class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     """Base of the restricted Boltzmann machines: what follows from the parameters.
 
     The mathematics is in the functions that this class calls. A subclass stores the
@@ -417,6 +426,10 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
     def _model(self, dtype: torch.dtype, device: torch.device) -> RBM:
         return self._state().model_to_read(dtype, device)
 
+    def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+        machine = copy.deepcopy(self._model(dtype, torch.device("cpu")))
+        return HiddenMeans(machine), VisibleMeans(machine)
+
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)
         check_width(X, self.components_)
@@ -427,7 +440,7 @@ class BaseRBM(EncoderMixin, ImputerMixin, LikelihoodMixin, BaseGenerator):
         check_is_fitted(self)
         X = validate_data(
             self,
-            X,
+            taken_in(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
             reset=False,

@@ -11,7 +11,7 @@ from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
 from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
-from skgen.rbm._training_loss import TrainingLoss, watched_units
+from skgen.rbm._training_loss import STEPS_AN_ESTIMATE, TrainingLoss, watched_units
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.sampling import RandomBits
@@ -21,7 +21,7 @@ from skgen.training._step import Batch, TrainingStep
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
 # Training steps for which random numbers are drawn at a time, about.
-_STEPS_A_DRAW, _LEAST_DRAW = 32, 2**14
+_STEPS_A_DRAW, _LEAST_DRAW = 64, 2**14
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
@@ -79,6 +79,7 @@ class ContrastiveDivergence(Objective):
     """
 
     differentiates = False
+    n_steps_a_record = STEPS_AN_ESTIMATE
     # Whether a step of binary units may be a `JointStep`.
     steps_jointly = True
 
@@ -193,7 +194,7 @@ class ContrastiveDivergence(Objective):
             step.apply_gradients()
             return
         offsets = self.visible_offset, self.hidden_offset
-        gradient = self._gradient(space, batch, self._sgd.scale, offsets)
+        gradient = self._take_gradient(space, batch, self._sgd.scale, offsets)
         self._sgd.step(*gradient, factor_dtype=self.factor_dtype)
 
     def training_steps(
@@ -201,21 +202,20 @@ class ContrastiveDivergence(Objective):
     ) -> None:
         """Take a step for each of several mini-batches; see `Objective`."""
         coming = iter(batches)
+        if step is self._step and not step.records:
+            self._run_alone(coming, step)
         for batch in coming:
             step.batch = batch
             self.training_step(model, batch, step)
             self.after_step(model)
-            joint, loss = self._joint, self._loss
-            if joint and loss and self._goes_on_alone(step):
-                loss.n_steps += joint.run(coming, self._bits, step)
+            self._run_alone(coming, step)
 
-    def _goes_on_alone(self, step: TrainingStep) -> bool:
-        """Whether the steps after this one are a `JointStep` and nothing else."""
-        return (
-            not step.callbacks_between
-            and self.trajectory is None
-            and not self._is_sampled
-        )
+    def _run_alone(self, batches: Iterable[Batch], step: TrainingStep) -> None:
+        """Take steps that are a `JointStep` and nothing else, if they are."""
+        joint, loss = self._joint, self._loss
+        has_more = self.trajectory is not None or self._is_sampled
+        if joint and loss and not (step.callbacks_between or has_more):
+            loss.n_steps += joint.run(batches, self._bits, step)
 
     def conclude_(self, model: RBM) -> None:
         """Give the model what a training ends with: by default what it has."""
@@ -340,7 +340,7 @@ class ContrastiveDivergence(Objective):
     def _fill_gradients_(self, model: RBM, space: Workspace, batch: Batch) -> None:
         weight, *biases = model.parameters()
         offsets = self._offsets_beside_frozen([weight, *biases[:2]])
-        left, right, of_biases = self._gradient(space, batch, -1.0, offsets)
+        left, right, of_biases = self._take_gradient(space, batch, -1.0, offsets)
         weight.grad = None
         if weight.requires_grad:
             weight.grad = torch.zeros_like(weight)
@@ -367,6 +367,22 @@ class ContrastiveDivergence(Objective):
             lam if visible_bias else torch.zeros_like(lam),
         )
 
+    def _take_gradient(
+        self,
+        space: Workspace,
+        batch: Batch,
+        scale: float,
+        offsets: tuple[Tensor | None, Tensor | None],
+    ) -> tuple[Tensor, Tensor | None, list[Tensor]]:
+        """Estimate the gradient as `_gradient` does; then the hidden offset moves."""
+        lam, positive, weight = self.hidden_offset, space.positive, batch.weight
+        if lam is None:
+            return self._gradient(space, batch, scale, offsets)
+        mean = positive.mean(0) if weight is None else weight @ positive / len(weight)
+        gradient = self._gradient(space, batch, scale, offsets)
+        lam.lerp_(mean, _OFFSET_RATE)
+        return gradient
+
     def _gradient(
         self,
         space: Workspace,
@@ -381,12 +397,9 @@ class ContrastiveDivergence(Objective):
         visible biases. The means in the workspace are overwritten.
         """
         row_weights, column = space.scaled_weights(scale)
-        positive = space.positive
         if batch.weight is not None:
             row_weights = self._weighted(row_weights, batch.weight)
-            column, positive = row_weights[:, None], positive * batch.weight[:, None]
-        if self.hidden_offset is not None:
-            self.hidden_offset.lerp_(positive.mean(0), _OFFSET_RATE)
+            column = row_weights[:, None]
         mu, lam = offsets
         hidden, right, visible = space.hidden_mean, space.right, space.states
         hidden.mul_(column)

@@ -1,19 +1,29 @@
 """BernoulliRBMGPU: the restricted Boltzmann machine as an estimator."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Hidden, StrOptions
-from torch import Tensor
+from torch import Tensor, nn
 
 from skgen._deprecation import (
     renamed_attribute,
     renamed_parameter,
     warn_renamed_parameter,
 )
+from skgen.base._export import Threshold
 from skgen.base._fitting import State, draw_seed
+from skgen.base._typing import (
+    Algorithm,
+    Binarize,
+    Callbacks,
+    Device,
+    Precision,
+    RandomState,
+    Schedule,
+)
 from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
@@ -239,34 +249,34 @@ class BernoulliRBMGPU(TrainableRBM):
 
     def __init__(
         self,
-        n_components=256,
+        n_components: int = 256,
         *,
-        learning_rate=0.1,
-        batch_size=10,
-        n_iter=10,
-        algorithm="pcd",
-        n_gibbs_steps=1,
-        n_chains=None,
-        n_temperatures=10,
-        keep_trajectory=False,
-        centered=True,
-        momentum=0.0,
-        weight_decay=0.0,
-        learning_rate_schedule="constant",
-        binarize="none",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-        keep_rungs="deprecated",
-        compile="deprecated",
-    ):
+        learning_rate: float = 0.1,
+        batch_size: int = 10,
+        n_iter: int = 10,
+        algorithm: Algorithm = "pcd",
+        n_gibbs_steps: int = 1,
+        n_chains: int | None = None,
+        n_temperatures: int = 10,
+        keep_trajectory: bool = False,
+        centered: bool = True,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        learning_rate_schedule: Schedule = "constant",
+        binarize: Binarize = "none",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+        keep_rungs: bool | Literal["deprecated"] = "deprecated",
+        compile: bool | Literal["deprecated"] = "deprecated",
+    ) -> None:
         self.n_components = n_components
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -345,6 +355,9 @@ class BernoulliRBMGPU(TrainableRBM):
 
     def _valid_states(self, X: Any) -> Any:
         return bits_or_probabilities(X, self.binarize)
+
+    def _torch_preparation(self) -> nn.Module:
+        return Threshold() if self.binarize == "threshold" else nn.Identity()
 
     def _random_states(
         self, shape: tuple[int, int], rng: np.random.RandomState

@@ -1,13 +1,14 @@
 """GaussianRBM: the restricted Boltzmann machine of real-valued data."""
 
 from numbers import Integral, Real
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
 from skgen.base._standardization import (
     LEAST_NOISE,
@@ -15,6 +16,15 @@ from skgen.base._standardization import (
     estimate_units,
     noise_floor,
     sums_of_powers,
+)
+from skgen.base._typing import (
+    Algorithm,
+    AutoSchedule,
+    Callbacks,
+    Device,
+    NoiseVariance,
+    Precision,
+    RandomState,
 )
 from skgen.base._validation import warn
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
@@ -283,32 +293,32 @@ class GaussianRBM(TrainableRBM):
 
     def __init__(
         self,
-        n_components=256,
+        n_components: int = 256,
         *,
-        learning_rate=0.1,
-        batch_size=100,
-        n_iter="auto",
-        noise_variance="per_feature",
-        algorithm="pcd",
-        n_gibbs_steps=1,
-        n_chains=None,
-        n_temperatures=10,
-        keep_trajectory=False,
-        centered=True,
-        momentum=0.0,
-        weight_decay=0.0,
-        learning_rate_schedule="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        learning_rate: float = 0.1,
+        batch_size: int = 100,
+        n_iter: int | Literal["auto"] = "auto",
+        noise_variance: NoiseVariance = "per_feature",
+        algorithm: Algorithm = "pcd",
+        n_gibbs_steps: int = 1,
+        n_chains: int | None = None,
+        n_temperatures: int = 10,
+        keep_trajectory: bool = False,
+        centered: bool = True,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        learning_rate_schedule: AutoSchedule = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -406,6 +416,9 @@ class GaussianRBM(TrainableRBM):
 
     def _in_model_units(self, X: Any) -> Any:
         return self._inference_units.of_rows(row_source(X), bounded=False)
+
+    def _torch_units(self) -> Units:
+        return Units(self._inference_units)
 
     def _in_units_of_data(self, v: np.ndarray) -> np.ndarray:
         return self._inference_units.undo(v)

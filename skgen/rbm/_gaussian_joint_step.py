@@ -1,5 +1,6 @@
 """The training step of an RBM of real visible units, with few operations."""
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -7,7 +8,8 @@ from torch import Tensor, nn
 
 from skgen.rbm._gaussian_model import GaussianBernoulliRBM
 from skgen.rbm._gradient_ascent import InPlaceSGD
-from skgen.rbm._joint_step import JointStep, _ones
+from skgen.rbm._joint_space import Plan, aligned_ones
+from skgen.rbm._joint_step import JointStep
 from skgen.sampling import RandomBits
 
 
@@ -65,11 +67,10 @@ class GaussianJointStep(JointStep):
         self._std, self._precision = self._scales[:, :n_visible]
         self._precisions = self._scales[1]
         # W over the variances, with the biases of the hidden units.
-        self._natural = _ones(self._all, n_hidden, n_visible + 1)
+        self._natural = aligned_ones(self._all, n_hidden, n_visible + 1)
         self._to_hidden = self._natural.T
-        self._of_hidden = self._all[:n_hidden]
         self._visible_bias = self._all[-1, :n_visible]
-        self._gradient = _ones(self._all, *self._all.shape)
+        self._gradient = aligned_ones(self._all, *self._all.shape)
         self._weight_gradient = self._gradient[:n_hidden, :n_visible]
         self._weight_transposed = self._weight.T
 
@@ -79,19 +80,24 @@ class GaussianJointStep(JointStep):
         log_variance, at = self._places[-1]
         return super().holds_parameters and log_variance.data_ptr() == at
 
-    def sample_phases(self, space: Any, bits: RandomBits) -> None:
-        """Run the chains from where they are; the data is in `space` already."""
-        # Of the variances and weights as they are now.
+    def _plan_phases(self, space: Any, bits: RandomBits) -> Plan:
+        # Of the variances and weights as they are then.
+        scaled, natural = self._scales, self._natural
+        plan: Plan = [
+            partial(torch.mul, self._factors, self._log_variances, out=scaled),
+            scaled.exp_,
+            partial(torch.mul, self._of_hidden, self._precisions, out=natural),
+        ]
         if self._is_shared:
-            self._all_of_z.copy_(self._log_variance)
-        torch.mul(self._factors, self._log_variances, out=self._scales).exp_()
-        torch.mul(self._of_hidden, self._precisions, out=self._natural)
-        super().sample_phases(space, bits)
+            plan.insert(0, partial(self._all_of_z.copy_, self._log_variance))
+        return plan + super()._plan_phases(space, bits)
 
-    def _sample_visible(self, space: Any, bits: RandomBits) -> None:
-        mean = space.visible_mean
-        noise = space.noise.normal_(generator=bits.generator)
-        torch.addcmul(mean, noise, self._std, out=space.ends)
+    def _plan_visible(self, space: Any, bits: RandomBits) -> Plan:
+        mean, noise = space.visible_mean, space.noise
+        return [
+            partial(noise.normal_, generator=bits.generator),
+            partial(torch.addcmul, mean, noise, self._std, out=space.ends),
+        ]
 
     def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
         if not self._learns:
@@ -113,11 +119,7 @@ class GaussianJointStep(JointStep):
 
     def _gradient_of_log_variance(self, space: Any) -> Tensor:
         """Return the gradient of z, times the scale of the step and the rate of z."""
-        row_weights, rate, center = (
-            space.row_weights_flat,
-            self._rate,
-            self._visible_bias,
-        )
+        row_weights, rate, center = space.weights, self._rate, self._visible_bias
         if self.offsets is not None:
             center = torch.addmv(center, self._weight_transposed, self.offsets[1])
         torch.mul(space.states, space.states, out=space.squares)
@@ -135,5 +137,4 @@ class GaussianJointStep(JointStep):
             space.squares.T,
             space.states.T,
         )
-        space.row_weights_flat = space.row_weights[:, 0]
         return space

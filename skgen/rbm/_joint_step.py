@@ -1,6 +1,7 @@
 """The training step of a Bernoulli RBM with all parameters in one matrix."""
 
 from collections.abc import Iterable
+from functools import partial
 from operator import is_
 from typing import Any
 
@@ -8,13 +9,10 @@ import torch
 from torch import Tensor
 
 from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
+from skgen.rbm._joint_space import JointSpace, Plan, aligned_ones, joined
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.sampling import RandomBits
 from skgen.training._step import Batch
-
-# Numbers to a multiple of which the rows of a matrix are padded: each begins at a
-# cache line then, as matrix products are slower where it does not.
-_ALIGNMENT = 16
 
 
 class JointStep:
@@ -37,10 +35,15 @@ class JointStep:
               \bar h = \left(h - \lambda,\ 1 - (h - \lambda) \cdot \lambda\right),
 
     with the weights :math:`w_r` of rows, whose sum is 0 over both phases. Expanded,
-    these are the formulas of `ContrastiveDivergence`.
+    these are the formulas of `ContrastiveDivergence`. The running mean :math:`\lambda`
+    is one more column of A, as it moves along another sum of the same factors,
+    :math:`\sum_r (h_r - \lambda)` over the data.
 
-    The parameters of the model, the chains and the velocities of the optimizer move
-    into memory of this object, and go on to be what they were.
+    All tensors of a step stay where they are, so that a step is a list of operations
+    without arguments, which is made once an epoch.
+
+    The parameters of the model, the chains, :math:`\lambda` and the velocities of the
+    optimizer move into memory of this object, and go on to be what they were.
 
     Parameters
     ----------
@@ -77,26 +80,36 @@ class JointStep:
         self.offsets = offsets
         self.offset_rate = offset_rate
         parameters = model.weight, model.hidden_bias, model.visible_bias
-        self._all = _joined(*parameters)
-        self._velocity = _joined(*sgd.velocities[:3]) if sgd.velocities else None
         n_hidden, n_visible = model.weight.shape
+        shape = n_hidden + 1, n_visible + 1 + (offsets is not None)
+        self._all = joined(*parameters, shape)
+        self._velocity: Tensor | None = None
+        if sgd.velocities:
+            weight, hidden, visible = sgd.velocities[:3]
+            self._velocity = joined(weight, hidden, visible, shape)
         self._weight = self._all[:n_hidden, :n_visible]
-        self._to_hidden = self._all[:n_hidden].T
+        self._of_hidden = self._all[:n_hidden, : n_visible + 1]
+        self._to_hidden = self._of_hidden.T
         self._to_visible = self._all[:, :n_visible]
         # The chains, each with a 1.
         self._states: Any = None
         if chains is not None:
-            self._states = _ones(chains, len(chains), n_hidden + 1)
+            self._states = aligned_ones(chains, len(chains), n_hidden + 1)
             self._states[:, :n_hidden] = chains
             chains.data = self._states[:, :n_hidden]
         moved = [*parameters, *sgd.velocities, *([] if chains is None else [chains])]
+        if offsets is not None:
+            lam, column = offsets[1], self._all[:n_hidden, -1]
+            column.copy_(lam)
+            lam.data = column
+            moved.append(lam)
         self._places = [(tensor, tensor.data_ptr()) for tensor in moved]
-        self._spaces: dict[int, _Space] = {}
+        self._spaces: dict[int, JointSpace] = {}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """Give no copy: that of an objective makes one for its own model."""
 
-    def space(self, n_rows: int) -> "_Space":
+    def space(self, n_rows: int) -> JointSpace:
         """Return the tensors for mini-batches of one size.
 
         Those of two sizes are kept: the full mini-batch and the last one of an epoch.
@@ -108,7 +121,7 @@ class JointStep:
 
         Returns
         -------
-        space : _Space
+        space : JointSpace
             The tensors.
         """
         space = self._spaces.get(n_rows)
@@ -118,9 +131,8 @@ class JointStep:
             space = self._spaces[n_rows] = self._new_space(n_rows)
         return space
 
-    def _new_space(self, n_rows: int) -> "_Space":
-        centered = self.offsets is not None
-        return _Space(self._all, n_rows, self._states, centered=centered)
+    def _new_space(self, n_rows: int) -> JointSpace:
+        return JointSpace(self._all, n_rows, self._states, self.offsets)
 
     def run(self, batches: Iterable[Batch], bits: RandomBits, step: Any) -> int:
         """Take a step for each of several mini-batches of bits without weights.
@@ -132,66 +144,107 @@ class JointStep:
         bits : RandomBits
             Source of randomness.
         step : TrainingStep
-            Is given each of them as its `batch`.
+            Is given the last of them as its `batch`.
 
         Returns
         -------
         n_steps : int
             Number of steps.
         """
-        n_steps = 0
+        n_steps = n_rows = 0
+        operations: Plan = []
         for batch in batches:
-            step.batch, x = batch, batch.x
-            space = self.space(x.shape[0])
-            if x is not space.data:
-                space.data.copy_(x)
-            self.sample_phases(space, bits)
-            self.ascend(space, bits)
+            x = batch.x
+            if x.shape[0] != n_rows:
+                n_rows = x.shape[0]
+                space = self.space(n_rows)
+                operations = [*self._phases(space, bits), *self._ascent(space, bits)]
+                data, copy = space.data, space.data.copy_
+            if x is not data:
+                copy(x)
+            for operate in operations:
+                operate()
             n_steps += 1
+        if n_steps:
+            step.batch = batch
         return n_steps
 
-    def sample_phases(self, space: "_Space", bits: RandomBits) -> None:
+    def sample_phases(self, space: JointSpace, bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""
+        for operate in self._phases(space, bits):
+            operate()
+
+    def ascend(self, space: JointSpace, bits: RandomBits) -> None:
+        """Draw the next hidden states, and step along the gradient."""
+        for operate in self._ascent(space, bits):
+            operate()
+
+    def _phases(self, space: JointSpace, bits: RandomBits) -> Plan:
+        """Return the operations of `sample_phases`."""
+        if space.phases is None:
+            space.phases = self._plan_phases(space, bits)
+        return space.phases
+
+    def _ascent(self, space: JointSpace, bits: RandomBits) -> Plan:
+        """Return the operations of `ascend`, with the rate as it is now."""
+        if space.ascent is None:
+            space.ascent = self._plan_ascent(space, bits)
+        if space.scale != self.sgd.scale:
+            rate = self.offset_rate if self._velocity is None else 0.0
+            space.rescale(self.sgd.scale, rate)
+        return space.ascent
+
+    def _plan_phases(self, space: Any, bits: RandomBits) -> Plan:
         mm, to_hidden, to_visible = torch.mm, self._to_hidden, self._to_visible
+        positive, negative = space.positive, space.negative
+        plan: Plan = []
         if self.chains is None:
-            mm(space.data_and_1, to_hidden, out=space.positive).sigmoid_()
-            bits.bernoulli(space.positive, out=space.h)
+            plan += [
+                partial(mm, space.data_and_1, to_hidden, out=positive),
+                positive.sigmoid_,
+                bits.drawing(positive, space.h),
+            ]
         for step in range(self.n_steps):
             if step:
-                mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
-                bits.bernoulli(space.negative, out=space.h)
-            mm(space.h_and_1, to_visible, out=space.visible_mean)
-            self._sample_visible(space, bits)
+                plan += [
+                    partial(mm, space.ends_and_1, to_hidden, out=negative),
+                    negative.sigmoid_,
+                    bits.drawing(negative, space.h),
+                ]
+            plan.append(partial(mm, space.h_and_1, to_visible, out=space.visible_mean))
+            plan += self._plan_visible(space, bits)
+        states, mean = space.right, space.hidden_mean  # of data and chains together
         if self.chains is None:
-            mm(space.ends_and_1, to_hidden, out=space.negative).sigmoid_()
-        else:  # data and chains share one product
-            mm(space.right, to_hidden, out=space.hidden_mean).sigmoid_()
+            states, mean = space.ends_and_1, negative
+        return [*plan, partial(mm, states, to_hidden, out=mean), mean.sigmoid_]
 
-    def _sample_visible(self, space: Any, bits: RandomBits) -> None:
-        """Draw the visible states of the chains, given their total inputs."""
-        bits.bernoulli(space.visible_mean.sigmoid_(), out=space.ends)
+    def _plan_visible(self, space: Any, bits: RandomBits) -> Plan:
+        """Plan to draw the visible states of the chains, given their total inputs."""
+        mean = space.visible_mean
+        return [mean.sigmoid_, bits.drawing(mean, space.ends)]
 
-    def ascend(self, space: "_Space", bits: RandomBits) -> None:
-        """Draw the next hidden states, and step along the gradient."""
+    def _plan_ascent(self, space: Any, bits: RandomBits) -> Plan:
+        plan: Plan = []
         if self.chains is not None:
-            bits.bernoulli(space.negative, out=space.h)
-        scale = self.sgd.scale
-        if scale != space.scale:
-            space.rescale(scale)
+            plan.append(bits.drawing(space.negative, space.h))
+        mean, weights, left = space.hidden_mean, space.row_weights, space.left
         if self.offsets is None:
-            torch.mul(space.hidden_mean, space.row_weights, out=space.left_means)
-            self._move(space, space.left_transposed, space.right)
-            return
-        (mu, lam), rate = self.offsets, self.offset_rate
-        addmv, sub = torch.addmv, torch.sub
-        ones, visible, hidden = space.ones, space.right_means, space.left_means
-        lam.addmv_(space.positive_transposed, space.equal, beta=1 - rate, alpha=rate)
-        sub(space.states, mu, out=visible)
-        addmv(ones, visible, mu, alpha=-1, out=space.right_rest)
-        sub(space.hidden_mean, lam, out=hidden)
-        addmv(ones, hidden, lam, alpha=-1, out=space.left_rest)
-        space.left.mul_(space.row_weights)
-        self._move(space, space.left_transposed, space.centered_right)
+            plan.append(partial(torch.mul, mean, weights, out=space.left_means))
+            return [*plan, partial(self._move, space, left.T, space.right)]
+        (mu, lam), addmv, right = self.offsets, torch.addmv, space.centered_right
+        visible, hidden, out = space.right_means, space.left_means, space.right_rest
+        weighted = space.weighted_mu, space.states, weights
+        plan += [
+            partial(torch.addcmul, *weighted, out=visible),
+            partial(addmv, space.weights, visible, mu, alpha=-1, out=out),
+            partial(torch.sub, mean, lam, out=hidden),
+            partial(addmv, space.ones, hidden, lam, alpha=-1, out=space.left_rest),
+            partial(self._move, space, left.T, right),
+        ]
+        if self._velocity is not None:  # a running mean has none
+            means, rate = (space.positive.T, space.equal), self.offset_rate
+            plan.append(partial(lam.addmv_, *means, beta=1 - rate, alpha=rate))
+        return plan
 
     def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
         """Step along the gradient ``left @ right``."""
@@ -223,6 +276,9 @@ class JointStep:
         )
         if same:
             self.sgd = sgd
+            # Rates and offsets may have been changed.
+            for space in self._spaces.values():
+                space.forget_plans()
         return same
 
     def holds(self, model: RBM, chains: Tensor | None) -> bool:
@@ -242,70 +298,6 @@ class JointStep:
             and hidden.data_ptr() == hidden_at
             and visible.data_ptr() == visible_at
         )
-
-
-class _Space:
-    """Tensors of both phases for mini-batches of one size, and views of them.
-
-    Rows of data come first, then those of chains.
-    """
-
-    def __init__(
-        self, joint: Tensor, n_data: int, chains: Tensor | None, *, centered: bool
-    ):
-        n_hidden, n_visible = joint.shape[0] - 1, joint.shape[1] - 1
-        h = _ones(joint, n_data, n_hidden + 1) if chains is None else chains
-        n_chains = len(h)
-        n_rows = n_data + n_chains
-        self.h_and_1, self.h = h, h[:, :-1]
-        self.right = _ones(joint, n_rows, n_visible + 1)
-        self.states = self.right[:, :-1]
-        self.data, self.ends = self.states[:n_data], self.states[n_data:]
-        self.data_and_1, self.ends_and_1 = self.right[:n_data], self.right[n_data:]
-        self.hidden_mean = joint.new_empty(n_rows, n_hidden)
-        self.positive = self.hidden_mean[:n_data]
-        self.positive_transposed = self.positive.T
-        self.negative = self.hidden_mean[n_data:]
-        self.visible_mean = joint.new_empty(n_chains, n_visible)
-        self.left = _ones(joint, n_rows, n_hidden + 1)
-        self.left_transposed = self.left.T
-        self.left_means, self.left_rest = self.left[:, :-1], self.left[:, -1]
-        # Each phase is a mean over its own rows.
-        self._weights = joint.new_full((n_rows,), 1 / n_data)
-        self._weights[n_data:] = -1 / n_chains
-        self.scale, self.row_weights = 0.0, torch.zeros_like(self._weights)[:, None]
-        self._centered = centered
-        if not centered:
-            return
-        self.equal = self._weights[:n_data]
-        self.ones = joint.new_ones(n_rows)
-        self.centered_right = _ones(joint, n_rows, n_visible + 1)
-        self.right_means = self.centered_right[:, :-1]
-        self.right_rest = self.centered_right[:, -1]
-
-    def rescale(self, scale: float) -> None:
-        """Set the weights of rows, shape (n_rows, 1), to multiples of their own."""
-        self.scale = scale
-        torch.mul(self._weights[:, None], scale, out=self.row_weights)
-        if not self._centered:
-            self.left_rest.copy_(self.row_weights[:, 0])
-
-
-def _joined(weight: Tensor, hidden: Tensor, visible: Tensor) -> Tensor:
-    """Move weights and biases into one matrix, of which they are views afterwards."""
-    n_hidden, n_visible = weight.shape
-    joint = _ones(weight, n_hidden + 1, n_visible + 1).zero_()
-    views = joint[:n_hidden, :n_visible], joint[:n_hidden, -1], joint[-1, :n_visible]
-    for tensor, view in zip((weight, hidden, visible), views, strict=True):
-        view.copy_(tensor.detach())
-        tensor.data = view
-    return joint
-
-
-def _ones(like: Tensor, n_rows: int, n_columns: int) -> Tensor:
-    """Make a matrix of ones, whose rows begin at cache lines."""
-    n_padded = -(-n_columns // _ALIGNMENT) * _ALIGNMENT
-    return like.new_ones(n_rows, n_padded)[:, :n_columns]
 
 
 def may_step_jointly(objective: Any, model: Any, kind: type[RBM]) -> bool:

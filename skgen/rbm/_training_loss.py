@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 # Training steps from one estimate to the next within an epoch.
-_STEPS_AN_ESTIMATE = 512
+STEPS_AN_ESTIMATE = 512
 # Flips of an estimate: so many for each number of each mini-batch since the last one,
 # which is less than 1 % of the time of training, but at least so many.
 _FLIPS_A_NUMBER, _LEAST_FLIPS = 1 / 8000, 100
@@ -74,7 +74,7 @@ class TrainingLoss:
 
     def is_due(self, *, new_epoch: bool) -> bool:
         """Return whether to make an estimate now."""
-        return new_epoch or self.n_steps >= _STEPS_AN_ESTIMATE
+        return new_epoch or self.n_steps >= STEPS_AN_ESTIMATE
 
     def mean(
         self,

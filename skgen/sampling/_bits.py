@@ -1,5 +1,8 @@
 """Random bits, for fewer random numbers than one uniform number for each bit."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -55,8 +58,8 @@ class RandomBits:
             seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
             self._source = np.random.SFC64(int(seed))
         self._u = torch.empty(self._n, dtype=torch.float32)
-        # By where they begin and their shape; with where they end.
-        self._views: dict[tuple[int, tuple[int, ...]], tuple[Tensor, int]] = {}
+        # By their shape and where they begin; with where they end.
+        self._views: dict[tuple[int, ...], dict[int, tuple[Tensor, int]]] = {}
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw bits with ``P(bit = 1) = p``.
@@ -74,10 +77,6 @@ class RandomBits:
         bits : Tensor
             Zeros and ones.
         """
-        known = self._views.get((self._used, p.shape))
-        if known is not None and out is not None:
-            u, self._used = known
-            return torch.lt(u, p, out=out)
         n = p.numel()
         if out is None:
             out = torch.empty_like(p, memory_format=torch.contiguous_format)
@@ -95,29 +94,58 @@ class RandomBits:
         )
         return torch.lt(u, p, out=out)
 
+    def drawing(self, p: Tensor, out: Tensor) -> Callable[[], Any]:
+        """Return what draws bits as `bernoulli` does, at the same place each time.
+
+        Parameters
+        ----------
+        p : Tensor
+            Probabilities, read at each call.
+        out : Tensor
+            Where the bits go, of the shape of `p`.
+
+        Returns
+        -------
+        draw : callable
+            A function without arguments.
+        """
+        n, shape, less = p.numel(), p.shape, torch.lt
+        if n > self._n:
+            return partial(self.bernoulli, p, out=out)
+        known = self._views.setdefault(shape, {})
+
+        def draw() -> None:  # numpydoc ignore=GL08
+            view = known.get(self._used)
+            if view is None:
+                less(self._next(n, shape), p, out=out)
+            else:
+                u, self._used = view
+                less(u, p, out=out)
+
+        return draw
+
     def _next(self, n: int, shape: tuple[int, ...]) -> Tensor:
         """Return the next n uniform numbers, valid until the next call."""
         start = self._used
         if start + n > self._n:
             self._draw()
             start = 0
-        self._used = start + n
-        if (start, shape) not in self._views:
-            if len(self._views) >= _MOST_VIEWS:
-                self._views.clear()
-            view = self._u[start : start + n].view(shape)
-            self._views[start, shape] = view, self._used
-        return self._views[start, shape][0]
+        known = self._views.setdefault(shape, {})
+        if start not in known:
+            if len(known) >= _MOST_VIEWS:
+                known.clear()
+            known[start] = self._u[start : start + n].view(shape), start + n
+        u, self._used = known[start]
+        return u
 
     def _draw(self) -> None:
         # Words of 64 bits: four k each, and after them eight f each.
         n_words = self._n // 4
         words = self._source.random_raw(n_words + -(-self._n_fractions // 8))
-        k = torch.from_numpy(words[:n_words].view(np.uint16))
-        f = torch.from_numpy(words[n_words:].view(np.uint8)[: self._n_fractions])
-        self._u.copy_(k)
-        by_fraction = self._u.view(-1, _SHARE_A_FRACTION)
-        by_fraction.add_(f[:, None], alpha=2.0**-8).mul_(2.0**-16)
+        k, f = words[:n_words].view(np.uint16), words[n_words:].view(np.uint8)
+        fractions = f[: self._n_fractions, None] * np.float32(2.0**-24)
+        u = self._u.copy_(torch.from_numpy(k)).view(-1, _SHARE_A_FRACTION)
+        torch.add(torch.from_numpy(fractions), u, alpha=2.0**-16, out=u)
         self._used = 0
 
 

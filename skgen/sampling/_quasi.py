@@ -31,7 +31,7 @@ def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
     points : Tensor of shape (n_points, n_dims)
         Points, float64, on the CPU.
     """
-    half = _whitened(_sobol_normal(n_points // 2, n_dims, seed))
+    half = _whitened(sobol_normal(n_points // 2, n_dims, seed))
     return torch.cat([half, -half])
 
 
@@ -55,12 +55,27 @@ def few_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
     points : Tensor of shape (n_points, n_dims)
         Points, float64, on the CPU.
     """
-    points = _sobol_normal(n_points, n_dims, seed)
+    points = sobol_normal(n_points, n_dims, seed)
     return _whitened(points - points.mean(0))
 
 
-def _sobol_normal(n_points: int, n_dims: int, seed: int) -> Tensor:
-    """Standard normal numbers from scrambled Sobol points, float64."""
+def sobol_normal(n_points: int, n_dims: int, seed: int) -> Tensor:
+    r"""Make standard normal numbers :math:`\Phi^{-1}` of scrambled Sobol points.
+
+    Parameters
+    ----------
+    n_points : int
+        Number of points; a power of 2 serves best.
+    n_dims : int
+        Dimensions.
+    seed : int
+        Seed of the scrambling. No other random state is used or changed.
+
+    Returns
+    -------
+    points : Tensor of shape (n_points, n_dims)
+        Points, float64, on the CPU.
+    """
     engine = SobolEngine(n_dims, scramble=True, seed=seed)
     # In the middle of their cells of size 2^-30, away from 0, where the inverse
     # is infinite; 1 is not reached.

@@ -10,7 +10,13 @@ from torch import Tensor
 from torch.utils.data import Dataset as AnyDataset
 from torch.utils.data import Subset
 
-from skgen.training._rows import Index, TensorRows, row_source, spread_index
+from skgen.training._rows import (
+    Index,
+    RowSource,
+    TensorRows,
+    row_source,
+    spread_index,
+)
 from skgen.training._step import Batch
 
 # Numbers of a table that is shuffled as a whole: a copy that stays in the cache takes
@@ -66,7 +72,7 @@ class DeviceBatches:
     buffer : callable or None
         If set, ``buffer(n_rows)`` returns memory on the device in which rows are
         gathered where that saves a copy, or None for that of the iterator. A
-        mini-batch is then overwritten by one of the next.
+        mini-batch is then overwritten by one of the next, or of the next pass.
     """
 
     buffer: Callable[[int], Tensor | None] | None = None
@@ -96,6 +102,7 @@ class DeviceBatches:
         joins = join_single_row and self.n_rows > batch_size
         self._joins = joins and self.n_rows % batch_size == 1
         self._own_buffer: Tensor | None = None
+        self._copy: tuple[Tensor, list[Batch]] | None = None
 
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size) - self._joins
@@ -106,8 +113,7 @@ class DeviceBatches:
         y, weight = self.y, self.weight
         direct = isinstance(rows, TensorRows)
         if direct and y is None and weight is None and self._is_small:
-            order: Any = self._order()
-            yield from map(Batch, self._split(rows.gather(order)))
+            yield from self._shuffled(rows)
             return
         for index in self._indices():
             out = None
@@ -123,6 +129,19 @@ class DeviceBatches:
     def _is_small(self) -> bool:
         n_numbers = self.n_rows * self.rows.shape[1]
         return self.generator is not None and 0 < n_numbers <= _SHUFFLED_AT_ONCE
+
+    def _shuffled(self, rows: RowSource) -> list[Batch]:
+        """Return all mini-batches of a small table, parts of one shuffled copy."""
+        order: Any = self._order()
+        if self.buffer is None:
+            return list(map(Batch, self._split(rows.gather(order))))
+        if self._copy is None:
+            shape = len(order), rows.shape[1]
+            table = torch.empty(shape, dtype=rows.dtype, device=self.device)
+            self._copy = table, list(map(Batch, self._split(table)))
+        table, batches = self._copy
+        rows.gather(order, out=table)
+        return batches
 
     def _split(self, rows: Tensor) -> Iterator[Tensor]:
         """Split rows into mini-batches."""

@@ -23,10 +23,8 @@ from skgen.training._snapshot import Snapshot
 from skgen.training._step import Batch, NamedParameters, TrainingStep
 from skgen.training._torch_state import plain_torch
 
-# Mini-batches from one to the next of which more is recorded.
-_BATCHES_A_RECORD = 16
 # Mini-batches between two checks that the parameters are still finite.
-_BATCHES_A_CHECK = 6 * _BATCHES_A_RECORD
+_BATCHES_A_CHECK = 96
 # Rows that are scored at a time.
 _ROWS_A_SCORE = 1024
 # Callbacks that belong to an epoch: without what they record it is not whole.
@@ -338,12 +336,13 @@ class GenerativeNet(CheckpointedNet):
         """Train on each mini-batch, with what is to be done between two of them."""
         objective, model, moves = self.criterion_, self.module_, self._moves_in_an_epoch
         n_trained, n_batches = self._n_trained, len(batches)
+        every = objective.n_steps_a_record
         for count, batch in enumerate(batches):
             if moves:
                 self._move_on(n_trained + count / n_batches)
             if listens:
                 self._notify_begin(batch, training=True)
-            step.batch, step.records = batch, count % _BATCHES_A_RECORD == 0
+            step.batch, step.records = batch, count % every == 0
             objective.training_step(model, batch, step)
             objective.after_step(model)
             if listens:
@@ -359,14 +358,14 @@ class GenerativeNet(CheckpointedNet):
     ) -> None:
         """Train on mini-batches, between which nothing else is to be done."""
         train, model = self.criterion_.training_steps, self.module_
-        coming = iter(batches)
-        for count in range(0, len(batches), _BATCHES_A_RECORD):
-            if count and count % _BATCHES_A_CHECK == 0:
+        every, coming = self.criterion_.n_steps_a_record, iter(batches)
+        for count in range(0, len(batches), every):
+            if count and count % _BATCHES_A_CHECK < every:
                 self._check_finite(parameters)
             step.records = True
             train(model, islice(coming, 1), step)
             step.records = False
-            train(model, islice(coming, _BATCHES_A_RECORD - 1), step)
+            train(model, islice(coming, every - 1), step)
 
     def _training_step(self, named_parameters: NamedParameters) -> TrainingStep:
         return TrainingStep(

@@ -29,6 +29,9 @@ class Objective(nn.Module):
     loss_tells_convergence : bool
         Whether ``train_loss`` is what is minimised, or close to it, so that a fit may
         warn where it still falls or has risen.
+    n_steps_a_record : int
+        Number of steps from one that `TrainingStep.records` to the next, of which the
+        first of an epoch is one.
     n_warmup : int
         Number of epochs in which the objective still changes. Early stopping begins
         after them.
@@ -43,6 +46,7 @@ class Objective(nn.Module):
     differentiates = True
     loss_tells_convergence = False
     n_epochs: int | None = None
+    n_steps_a_record = 16
     n_warmup = 0
     epoch = 0.0
 

@@ -62,7 +62,7 @@ class TrainingStep:
         The mini-batch of the step.
     records : bool
         Whether an objective should `record` what takes time to compute: at the first
-        mini-batch of an epoch, and at every 16th after it.
+        mini-batch of an epoch, and after each `Objective.n_steps_a_record`.
     callbacks_between : bool
         Whether callbacks are called between the steps of this epoch. If not, nothing
         but the objective changes the model until its end.

@@ -15,6 +15,7 @@ from skgen.nn._networks import (
     check_network,
     reset_parameters,
     shrink_log_variances,
+    with_memory,
 )
 from skgen.nn._seeding import DrawFrom
 
@@ -165,7 +166,7 @@ class Architecture:
             network.insert(0, Standardize(n_in, scaled=self.scaled))
         if self.shortcut:
             network = WithShortcut(network)
-        return _with_memory(network)
+        return with_memory(network)
 
     def _built_in_decoder(self, n_in: int, n_out: int) -> nn.Module:
         sizes = (n_in, *reversed(self.hidden_layer_sizes))
@@ -180,20 +181,7 @@ class Architecture:
             network.append(Unstandardize(n_out, scaled=self.scaled))
         if self.shortcut:
             network = WithShortcut(network)
-        return _with_memory(network)
-
-
-def _with_memory(network: nn.Module) -> nn.Module:
-    """Give parameters on the device "meta" memory, uninitialised, in float64.
-
-    `nn.Module.to_empty` does so, too, but imports sympy, which takes half a second.
-    """
-    for module in network.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            if parameter.is_meta:
-                memory = torch.empty(parameter.shape, dtype=torch.float64, device="cpu")
-                setattr(module, name, nn.Parameter(memory))
-    return network.double()
+        return with_memory(network)
 
 
 def _make(

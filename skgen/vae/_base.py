@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from skgen.base import (
     BaseGenerator,
     EncoderMixin,
+    ExportMixin,
     LikelihoodMixin,
     Phase,
     load_arrays,
@@ -33,6 +34,7 @@ from skgen.training._rows import spread_index
 from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
 from skgen.vae._architecture import Architecture
+from skgen.vae._export import ConditionalMean, PosteriorMean
 from skgen.vae._fill import LinearFill
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._importance_objective import ImportanceWeightedELBO
@@ -54,7 +56,7 @@ _SHARE_AN_EPOCH, _LEAST_SHARE, _LEAST_ROWS = 0.05, 0.2, 256
 _EPOCHS_FOR_ALL_POINTS = 110
 
 
-class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
+class BaseVAE(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
     """Base of the variational autoencoders.
 
     A subclass says what the output of a decoder means, `_build_observation`, and what
@@ -433,6 +435,12 @@ class BaseVAE(EncoderMixin, LikelihoodMixin, BaseGenerator):
             if getattr(architecture, name) is not None:
                 draw_from(getattr(model, name), 0)
         return model
+
+    def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+        # Those of a user as they are, without what seeds those that draw.
+        model = self._build_model(self._state()).to(dtype)
+        decoder = ConditionalMean(model.decoder, model.observation)
+        return PosteriorMean(model.encoder), decoder
 
     def _read_state(self, state: State, phase: Phase) -> State:
         model: Any = phase.model

@@ -1,10 +1,22 @@
 """BernoulliVAE: a variational autoencoder of binary data."""
 
+from collections.abc import Sequence
 from numbers import Integral
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from sklearn.utils._param_validation import Interval
 
+from skgen.base._typing import (
+    Activation,
+    Binarize,
+    Callbacks,
+    Device,
+    LayerSizes,
+    Network,
+    Precision,
+    RandomState,
+    Schedule,
+)
 from skgen.vae._bernoulli_base import BaseBernoulliVAE
 from skgen.vae._imputation import ImputingVAE
 
@@ -204,35 +216,35 @@ class BernoulliVAE(ImputingVAE, BaseBernoulliVAE):
 
     def __init__(
         self,
-        n_components=16,
+        n_components: int = 16,
         *,
-        hidden_layer_sizes=(256,),
-        activation="relu",
-        architecture="mlp",
-        image_shape=None,
-        encoder=None,
-        decoder=None,
-        binarize="none",
-        beta=1.0,
-        n_importance_samples=1,
-        n_warmup_iter=0,
-        learning_rate=1e-3,
-        batch_size=128,
-        n_iter="auto",
-        weight_decay=0.0,
-        learning_rate_schedule="constant",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        compile=False,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        hidden_layer_sizes: LayerSizes = (256,),
+        activation: Activation = "relu",
+        architecture: Literal["mlp", "conv"] = "mlp",
+        image_shape: Sequence[int] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        binarize: Binarize = "none",
+        beta: float = 1.0,
+        n_importance_samples: int = 1,
+        n_warmup_iter: int = 0,
+        learning_rate: float = 1e-3,
+        batch_size: int = 128,
+        n_iter: int | Literal["auto"] = "auto",
+        weight_decay: float = 0.0,
+        learning_rate_schedule: Schedule = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        compile: bool = False,
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation

@@ -5,7 +5,9 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils._param_validation import StrOptions
+from torch import nn
 
+from skgen.base._export import Threshold
 from skgen.base._fitting import State
 from skgen.base._validation import bits_or_probabilities
 from skgen.nn import BernoulliObservation
@@ -60,6 +62,9 @@ class BaseBernoulliVAE(BaseVAE):
     ) -> tuple[Any, np.ndarray | None]:
         X, _ = super()._validate_training_data(X, y, reset=reset)
         return bits_or_probabilities(X, self.binarize), None
+
+    def _torch_preparation(self) -> nn.Module:
+        return Threshold() if self.binarize == "threshold" else nn.Identity()
 
     def _validate_data(self, X: Any) -> Any:
         return bits_or_probabilities(super()._validate_data(X), self.binarize)

@@ -24,11 +24,15 @@ from skgen.vae._conditional_model import (
     marginal_bound,
 )
 from skgen.vae._conditions import ConditionLaw, Conditions
+from skgen.vae._export import EncodedConditions
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._model import VAE, elbo
 
 
-class BaseConditionalVAE(BayesRuleMixin, ConditionalMixin, BaseVAE):
+# Its `fit` requires y, and those of the other models do not.
+class BaseConditionalVAE(  # type: ignore[misc]
+    BayesRuleMixin, ConditionalMixin, BaseVAE
+):
     """Base of the conditional variational autoencoders.
 
     It comes before the class of the unconditional model among the base classes.
@@ -318,6 +322,13 @@ class BaseConditionalVAE(BayesRuleMixin, ConditionalMixin, BaseVAE):
     @property
     def _n_conditions(self) -> int:
         return self._conditions.width
+
+    @property
+    def _n_columns_of_y(self) -> int:
+        return len(self._conditions.columns)
+
+    def _torch_conditions(self) -> EncodedConditions:
+        return self._conditions.as_torch()
 
     def _prior_conditions(self, n_points: int) -> np.ndarray:
         drawn = self._law.sample(n_points, np.random.RandomState(0))

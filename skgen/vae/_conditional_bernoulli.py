@@ -1,12 +1,26 @@
 """ConditionalBernoulliVAE: an autoencoder of binary data given labels or values."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
+from skgen.base._typing import (
+    Activation,
+    Binarize,
+    Callbacks,
+    Device,
+    LayerSizes,
+    Network,
+    Precision,
+    RandomState,
+    Schedule,
+)
 from skgen.vae._bernoulli_base import BaseBernoulliVAE
 from skgen.vae._conditional_base import BaseConditionalVAE
 
 
-class ConditionalBernoulliVAE(BaseConditionalVAE, BaseBernoulliVAE):
+class ConditionalBernoulliVAE(  # type: ignore[misc]  # see BaseConditionalVAE
+    BaseConditionalVAE, BaseBernoulliVAE
+):
     r"""Variational autoencoder of binary data given labels or values.
 
     A latent variable model of p(x | y) with a neural network f, the decoder, whose
@@ -152,35 +166,35 @@ class ConditionalBernoulliVAE(BaseConditionalVAE, BaseBernoulliVAE):
 
     def __init__(
         self,
-        n_components=16,
+        n_components: int = 16,
         *,
-        y_kind="auto",
-        hidden_layer_sizes=(256,),
-        activation="relu",
-        architecture="mlp",
-        image_shape=None,
-        encoder=None,
-        decoder=None,
-        binarize="none",
-        beta=1.0,
-        n_warmup_iter=0,
-        learning_rate=1e-3,
-        batch_size=128,
-        n_iter="auto",
-        weight_decay=0.0,
-        learning_rate_schedule="constant",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        compile=False,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        y_kind: Literal["auto", "labels", "values"] = "auto",
+        hidden_layer_sizes: LayerSizes = (256,),
+        activation: Activation = "relu",
+        architecture: Literal["mlp", "conv"] = "mlp",
+        image_shape: Sequence[int] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        binarize: Binarize = "none",
+        beta: float = 1.0,
+        n_warmup_iter: int = 0,
+        learning_rate: float = 1e-3,
+        batch_size: int = 128,
+        n_iter: int | Literal["auto"] = "auto",
+        weight_decay: float = 0.0,
+        learning_rate_schedule: Schedule = "constant",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        compile: bool = False,
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.y_kind = y_kind
         self.hidden_layer_sizes = hidden_layer_sizes

@@ -1,12 +1,26 @@
 """ConditionalGaussianVAE: an autoencoder of real-valued data given labels or values."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Literal
 
+from skgen.base._typing import (
+    Activation,
+    AutoSchedule,
+    Callbacks,
+    Device,
+    LayerSizes,
+    Network,
+    NoiseVariance,
+    Precision,
+    RandomState,
+)
 from skgen.vae._conditional_base import BaseConditionalVAE
 from skgen.vae._gaussian_base import BaseGaussianVAE
 
 
-class ConditionalGaussianVAE(BaseConditionalVAE, BaseGaussianVAE):
+class ConditionalGaussianVAE(  # type: ignore[misc]  # see BaseConditionalVAE
+    BaseConditionalVAE, BaseGaussianVAE
+):
     r"""Variational autoencoder of real-valued data given labels or values.
 
     A latent variable model of p(x | y) with a neural network f, the decoder,
@@ -185,35 +199,35 @@ class ConditionalGaussianVAE(BaseConditionalVAE, BaseGaussianVAE):
 
     def __init__(
         self,
-        n_components=16,
+        n_components: int = 16,
         *,
-        y_kind="auto",
-        hidden_layer_sizes=(128, 128),
-        activation="relu",
-        architecture="shortcut",
-        image_shape=None,
-        encoder=None,
-        decoder=None,
-        noise_variance="per_feature",
-        beta=1.0,
-        n_warmup_iter="auto",
-        learning_rate=3e-3,
-        batch_size=256,
-        n_iter="auto",
-        weight_decay="auto",
-        learning_rate_schedule="auto",
-        early_stopping=False,
-        validation_fraction=0.1,
-        n_iter_no_change=10,
-        tol=1e-4,
-        callbacks=None,
-        device="auto",
-        precision="float32",
-        compile=False,
-        warm_start=False,
-        verbose=0,
-        random_state=None,
-    ):
+        y_kind: Literal["auto", "labels", "values"] = "auto",
+        hidden_layer_sizes: LayerSizes = (128, 128),
+        activation: Activation = "relu",
+        architecture: Literal["shortcut", "mlp", "conv"] = "shortcut",
+        image_shape: Sequence[int] | None = None,
+        encoder: Network = None,
+        decoder: Network = None,
+        noise_variance: NoiseVariance = "per_feature",
+        beta: float = 1.0,
+        n_warmup_iter: int | Literal["auto"] = "auto",
+        learning_rate: float = 3e-3,
+        batch_size: int = 256,
+        n_iter: int | Literal["auto"] = "auto",
+        weight_decay: float | Literal["auto"] = "auto",
+        learning_rate_schedule: AutoSchedule = "auto",
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10,
+        tol: float = 1e-4,
+        callbacks: Callbacks = None,
+        device: Device = "auto",
+        precision: Precision = "float32",
+        compile: bool = False,
+        warm_start: bool = False,
+        verbose: bool | int = 0,
+        random_state: RandomState = None,
+    ) -> None:
         self.n_components = n_components
         self.y_kind = y_kind
         self.hidden_layer_sizes = hidden_layer_sizes

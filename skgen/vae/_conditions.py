@@ -4,10 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_array
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 
+from skgen.base._intake import taken_in
 from skgen.base._validation import warn
+from skgen.vae._export import EncodedConditions, OneHot, Scaled
 
 # Integers of up to so many distinct values are labels, unless the user says otherwise.
 _MOST_LABELS = 30
@@ -58,6 +61,12 @@ class Labels:
         """Return one bit for each class, shape (n_samples, n_classes)."""
         return (numbers[:, None] == np.arange(self.width)).astype(np.float64)
 
+    def as_torch(self) -> OneHot:
+        """Make a module of it: labels that are numbers, or else their indices."""
+        are_numbers = self.classes.dtype.kind in "iufb"
+        numbers = self.classes if are_numbers else np.arange(self.width)
+        return OneHot(torch.from_numpy(numbers.astype(np.float64)))
+
 
 @dataclass(frozen=True)
 class Values:
@@ -99,6 +108,10 @@ class Values:
     def encoded(self, numbers: np.ndarray) -> np.ndarray:
         """Return the standardised values, shape (n_samples, 1)."""
         return ((numbers - self.location) / self.scale)[:, None]
+
+    def as_torch(self) -> Scaled:
+        """Make a module of it."""
+        return Scaled(self.location, self.scale)
 
 
 @dataclass(frozen=True)
@@ -209,6 +222,10 @@ class Conditions:
         pairs = zip(self.columns, numbers.T, strict=True)
         return np.hstack([column.encoded(values) for column, values in pairs])
 
+    def as_torch(self) -> EncodedConditions:
+        """Make a module that encodes numbers as `encoded` does."""
+        return EncodedConditions([column.as_torch() for column in self.columns])
+
 
 @dataclass(frozen=True)
 class ConditionLaw:
@@ -269,6 +286,7 @@ class ConditionLaw:
 
 def _columns(y: Any) -> tuple[list[Any], bool]:
     """Split y into columns; and whether it is a vector."""
+    y = taken_in(y, name="y")
     if hasattr(y, "iloc") and np.ndim(y) == 2:  # a DataFrame: each has its own dtype
         columns, one_dimensional = [y.iloc[:, i] for i in range(y.shape[1])], False
     else:

@@ -5,18 +5,18 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from skgen.base import Phase
+from skgen.base._export import Units
 from skgen.base._fitting import State
 from skgen.base._standardization import Standardization, estimate_units
+from skgen.base._standardized import StandardizedMixin
 from skgen.nn import GaussianObservation
 from skgen.sampling import balanced_normal
 from skgen.training import RowSource
-from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
 from skgen.vae._answers import squared_error_of_observed
 from skgen.vae._architecture import Architecture
@@ -42,7 +42,7 @@ _LEAST_SPREAD = 0.7
 _LEAST_PRIOR_POINTS = 512
 
 
-class BaseGaussianVAE(BaseVAE):
+class BaseGaussianVAE(StandardizedMixin, BaseVAE):
     """Base of the variational autoencoders of real-valued data, given y or not."""
 
     _parameter_constraints: ClassVar[dict] = {
@@ -71,7 +71,6 @@ class BaseGaussianVAE(BaseVAE):
     )
     # The data is standardised outside of the networks.
     _scaled: ClassVar[bool | None] = None
-    _units: Standardization | None = None
 
     def _describe(self, rows: RowSource) -> State:
         names = getattr(self, "feature_names_in_", None)
@@ -116,34 +115,8 @@ class BaseGaussianVAE(BaseVAE):
     def _per_feature(self) -> bool:
         return self.noise_variance == "per_feature"
 
-    @property
-    def _data_dtype(self) -> Any:
-        # It is centered before it is rounded.
-        return [np.float64, np.float32]
-
-    def _training_rows(self, X: Any, state: State) -> Any:
-        X = super()._training_rows(X, state)
-        rows, units = row_source(X), state.get("_units")
-        if units is None:
-            return X
-        dtype = getattr(torch, str(self._dtype))
-        if sp.issparse(X) or isinstance(X, np.memmap):
-            return units.of_rows(rows, bounded=True, dtype=dtype)
-        return units.of_array(rows, dtype)
-
-    def _validate_data(self, X: Any) -> Any:
-        rows = row_source(super()._validate_data(X))
-        return rows if self._units is None else self._units.of_rows(rows, bounded=False)
-
-    @property
-    def _sample_dtype(self) -> np.dtype:
-        return self._dtype if self._units is None else np.dtype(self._units.dtype)
-
-    def _in_units_of_data(self, x: np.ndarray) -> np.ndarray:
-        return x if self._units is None else self._units.undo(x)
-
-    def _log_scale_of(self, X: Any) -> float | np.ndarray:
-        return 0.0 if self._units is None else self._units.log_scale_of(X.source)
+    def _torch_units(self) -> Units:
+        return Units(self._units)
 
     def _build_observation(self, state: State) -> GaussianObservation:
         variance = _in_units(state["noise_variance_"], state.get("_units"), -1)

@@ -129,7 +129,6 @@ ROWS = {
     "infinite": with_value(np.inf),
     "both infinities": with_value(np.inf) - with_value(np.inf)[::-1],
     "one dimension": BITS[0],
-    "three dimensions": BITS[None],
     "no rows": BITS[:0],
     "no columns": BITS[:, :0],
     "too narrow": BITS[:, :2],

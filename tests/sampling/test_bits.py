@@ -152,6 +152,23 @@ def test_draws_into_a_tensor(generator):
     assert (out[0] == 9).all()
 
 
+@pytest.mark.parametrize("most", [1, 10_000])
+def test_a_drawing_is_bernoulli_at_one_place(most):
+    """Two of them take turns, as probabilities change, past the numbers of a draw."""
+    p, q = torch.rand(7, 3), torch.rand(40, 20).T
+    into, other = torch.empty(7, 4)[:, 1:], torch.empty(20, 40)
+    sources = [
+        RandomBits(torch.Generator().manual_seed(3), most=most) for _ in range(2)
+    ]
+    first, second = (sources[0].drawing(*pair) for pair in ((p, into), (q, other)))
+    for _ in range(40):
+        first()
+        assert torch.equal(into, sources[1].bernoulli(p))
+        second()
+        assert torch.equal(other, sources[1].bernoulli(q))
+        p.copy_(p.roll(1))
+
+
 def test_probabilities_need_not_be_contiguous(generator):
     p = torch.tensor([[0.0, 1.0]]).repeat(2**18, 1).T
     assert torch.equal(bernoulli(p, generator=generator), p)

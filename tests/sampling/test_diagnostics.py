@@ -23,7 +23,7 @@ def autoregressive(phi, shape, seed=0):
 CHAINS = {
     "independent": RNG(0).normal(size=(500, 4)),
     "odd": autoregressive(0.3, (301, 3)),
-    "slow": autoregressive(0.95, (400, 4)),
+    "mixing slowly": autoregressive(0.95, (400, 4)),
     "alternating": autoregressive(-0.7, (400, 4)),
     "apart": autoregressive(0.5, (200, 4)) + np.eye(4)[3],
     "spreads": autoregressive(0.5, (200, 4)) * [1, 1, 1, 3],
@@ -122,7 +122,7 @@ def test_chains_that_have_not_mixed_are_seen():
 
 
 def test_monotone_maps_change_nothing():
-    x = CHAINS["slow"]
+    x = CHAINS["mixing slowly"]
     assert effective_sample_size(np.exp(x)) == effective_sample_size(x)
 
 

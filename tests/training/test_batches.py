@@ -66,6 +66,29 @@ def test_batches_are_gathered_in_memory_that_is_kept(theirs, monkeypatch):
     assert theirs is None or seen[0][0] == theirs.data_ptr()
 
 
+@pytest.mark.parametrize("indices", [None, [6, 0, 2, 4]])
+def test_a_small_table_is_shuffled_in_memory_that_is_kept(indices):
+    """The same mini-batches in each pass as without a buffer."""
+
+    def passes(buffer):
+        dataset = Dataset(torch.tensor(X))
+        batches = DeviceBatches(
+            dataset if indices is None else Subset(dataset, indices),
+            3,
+            device=CPU,
+            generator=torch.Generator().manual_seed(0),
+        )
+        batches.buffer = buffer
+        return [[(x.data_ptr(), x.clone()) for x, *_ in batches] for _ in range(3)]
+
+    kept, anew = passes(lambda n: None), passes(None)
+    for one, other in zip(kept, anew, strict=True):
+        for (_, x), (_, y) in zip(one, other, strict=True):
+            np.testing.assert_array_equal(x, y)
+    if _batches._SHUFFLED_AT_ONCE:
+        assert [where for where, _ in kept[0]] == [where for where, _ in kept[2]]
+
+
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_follows_subsets(dataset, shuffle, generator):
     inner = Subset(dataset, [6, 0, 2, 4])

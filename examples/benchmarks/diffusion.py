@@ -1,0 +1,228 @@
+"""Diffusion models: held-out likelihood, samples and speed.
+
+``python examples/benchmarks/diffusion.py [part ...]`` with the parts digits, cancer,
+moons, ring, samples, plateau, speed and file. Everything runs on one thread, and times
+are seconds of the processor. Part "file" takes ``--train`` and ``--test``, files of
+numpy with the rows of a table such as POWER or MINIBOONE, which have to be downloaded
+and standardised before.
+"""
+
+import argparse
+import time
+import warnings
+from functools import partial
+
+import numpy as np
+import torch
+from sklearn.datasets import load_breast_cancer, load_digits, load_wine, make_moons
+from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import train_test_split
+
+from skgen import DiffusionModel, GaussianVAE
+from skgen.metrics import (
+    classifier_two_sample_test,
+    energy_distance,
+    null_distribution,
+    precision_recall,
+)
+
+CENTERS = 2 * np.stack(
+    [np.cos(np.arange(8) * np.pi / 4), np.sin(np.arange(8) * np.pi / 4)], 1
+)
+
+
+def ring(n_rows, seed, spread=0.1):
+    """A ring of 8 Gaussians."""
+    rng = np.random.RandomState(seed)
+    means = CENTERS[rng.randint(8, size=n_rows)]
+    return means + spread * rng.standard_normal((n_rows, 2))
+
+
+def ring_log_density(x, spread=0.1):
+    square = np.square(x[:, None] - CENTERS).sum(2) / (2 * spread**2)
+    return np.log(np.exp(-square).mean(1)) - np.log(2 * np.pi * spread**2)
+
+
+def digits():
+    """The digits with uniform noise of the width of a grey level."""
+    rng = np.random.RandomState(0)
+    X = load_digits().data
+    X = (X + rng.uniform(size=X.shape))[rng.permutation(len(X))]
+    return X[:1437], X[1437:]
+
+
+def standardised(X):
+    train, test = train_test_split(X, test_size=0.2, random_state=0)
+    mean, std = train.mean(0), train.std(0)
+    return (train - mean) / std, (test - mean) / std
+
+
+def cancer():
+    return standardised(load_breast_cancer().data)
+
+
+def moons():
+    return tuple(make_moons(10_000, noise=0.1, random_state=seed)[0] for seed in (0, 1))
+
+
+DATA = {
+    "digits": digits,
+    "cancer": cancer,
+    "moons": moons,
+    "ring": lambda: (ring(10_000, 0), ring(10_000, 1)),
+}
+
+
+def timed(function):
+    start = time.process_time()
+    result = function()
+    return result, time.process_time() - start
+
+
+def likelihood(name, train, test, n_steps=None):
+    """Held-out nats by the flow and by the bound, with the defaults."""
+    model = DiffusionModel(random_state=0)
+    _, seconds = timed(lambda: model.fit(train))
+    (log_p, error), of_flow = timed(
+        lambda: model.log_likelihood(test, n_steps=n_steps, return_error=True)
+    )
+    bound, of_bound = timed(lambda: model.score_samples(test))
+    print(
+        f"{name}: flow {log_p.mean():.3f} +- {log_p.std() / len(test) ** 0.5:.3f}, "
+        f"error of its solver {error.mean():.4f} (largest {error.max():.3f}), "
+        f"bound {bound.mean():.3f}; fit {seconds:.1f} s, {model.n_iter_} epochs, "
+        f"flow {of_flow:.1f} s, bound {of_bound:.1f} s",
+        flush=True,
+    )
+    return model
+
+
+def report_likelihood(name):
+    train, test = DATA[name]()
+    model = likelihood(name, train, test)
+    if name == "ring":
+        print(f"  truth {ring_log_density(test).mean():.3f}")
+        x = model.sample(10_000, n_steps=50, random_state=0)
+        nearest = np.linalg.norm(x[:, None] - CENTERS, axis=2)
+        counts = np.bincount(nearest.argmin(1), minlength=8)
+        print(
+            f"  samples at 50 steps: {(counts > 0).sum()} modes with {counts} rows, "
+            f"within 3 sd {(nearest.min(1) < 0.3).mean():.4f} (ideal 0.9889)"
+        )
+
+
+def samples():
+    """Measures of samples of two tables, beside those of other models."""
+    for name, X in (("cancer", load_breast_cancer().data), ("wine", load_wine().data)):
+        train, test = standardised(X)
+        models = {
+            "diffusion": DiffusionModel(random_state=0),
+            "mixture": GaussianMixture(4 if name == "cancer" else 2, random_state=0),
+            "GaussianVAE": GaussianVAE(8, random_state=0),
+        }
+        for kind, model in models.items():
+            model.fit(train)
+            if kind == "mixture":
+                drawn = model.sample(len(test))[0]
+            else:
+                drawn = model.sample(len(test), random_state=0)
+            print_measures(f"{name}, {kind}", test, drawn)
+        both = np.concatenate([train, test])
+        for measure in (energy_distance, auc, precision_recall):
+            null = null_distribution(
+                partial(of_as_many_rows, measure=measure, n_rows=len(test)),
+                both,
+                random_state=0,
+            )
+            print(f"{name}, real against real: {measure.__name__} {null.mean(0)}")
+
+
+def of_as_many_rows(X, Y, *, measure, n_rows):
+    return measure(X[:n_rows], Y[:n_rows])
+
+
+def auc(X, Y):
+    return classifier_two_sample_test(X, Y, random_state=0)
+
+
+def print_measures(name, test, drawn):
+    near = precision_recall(test, drawn)
+    print(
+        f"{name}: energy distance {energy_distance(test, drawn):.3f}, "
+        f"AUC {auc(test, drawn):.3f}, precision {near.precision:.2f}, "
+        f"recall {near.recall:.2f}",
+        flush=True,
+    )
+
+
+def plateau():
+    """The bound of the ring after 500 steps, at three seeds; a Gaussian has -3.54."""
+    X = ring(10_000, 0)
+    for seed in range(3):
+        model = DiffusionModel(
+            n_iter=13, early_stopping=False, random_state=seed
+        )  # 40 mini-batches an epoch
+        model.fit(X)
+        flow = model.log_likelihood(ring(1000, 1)).mean()
+        print(f"seed {seed}: flow {flow:.2f} after 520 steps", flush=True)
+
+
+def speed():
+    """A training step against a plain loop, and 10,000 samples of two features."""
+    X = digits()[0].astype(np.float32)
+    n_iter = 20
+    model = DiffusionModel(n_iter=n_iter, early_stopping=False, random_state=0)
+    _, ours = timed(lambda: model.fit(X))
+    net, objective = model.net_.module_, model.net_.criterion_
+    network = net.network.train()
+    optimizer = torch.optim.AdamW(network.parameters(), fused=True)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.from_numpy((X - X.mean(0)) / X.std(0))
+
+    def plain():
+        for _ in range(n_iter):
+            for rows in x[torch.randperm(len(x))].split(256):
+                n = len(rows)
+                t = torch.rand(n, 1) * np.pi / 2
+                z = torch.randn_like(rows)
+                u, target = t.cos() * rows + t.sin() * z, t.sin() * rows - t.cos() * z
+                f = network(u, t[:, 0] / (np.pi / 2), generator=generator)
+                loss = (f - target).square().sum(1).mean()
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                optimizer.step()
+                average = list(objective.average.network.parameters())
+                with torch.no_grad():
+                    torch._foreach_lerp_(average, list(network.parameters()), 1e-3)
+
+    _, theirs = timed(plain)
+    print(
+        f"fit of the digits {ours:.2f} s, plain loop {theirs:.2f} s, "
+        f"ratio {theirs / ours:.2f}"
+    )
+    small = DiffusionModel(n_iter=1, early_stopping=False).fit(ring(1000, 0))
+    _, seconds = timed(lambda: small.sample(10_000, n_steps=18))
+    print(f"10,000 samples of two features in 18 steps: {seconds:.2f} s")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = [*DATA, "samples", "plateau", "speed", "file"]
+    parser.add_argument("parts", nargs="*", default=parts[:-1], choices=parts)
+    parser.add_argument("--train")
+    parser.add_argument("--test")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore", UserWarning)
+    others = {"samples": samples, "plateau": plateau, "speed": speed}
+    for part in options.parts:
+        if part in DATA:
+            report_likelihood(part)
+        elif part == "file":
+            likelihood("file", np.load(options.train), np.load(options.test))
+        else:
+            others[part]()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,21 @@
+"""Diffusion models."""
+
+from skgen.diffusion._bound import elbo
+from skgen.diffusion._estimator import DiffusionModel
+from skgen.diffusion._flow import flow_log_density, flow_to_data, flow_to_noise
+from skgen.diffusion._model import DiffusionNet
+from skgen.diffusion._network import TimeMLP
+from skgen.diffusion._objective import DenoisingObjective
+from skgen.diffusion._process import NoiseProcess
+
+__all__ = [
+    "DenoisingObjective",
+    "DiffusionModel",
+    "DiffusionNet",
+    "NoiseProcess",
+    "TimeMLP",
+    "elbo",
+    "flow_log_density",
+    "flow_to_data",
+    "flow_to_noise",
+]

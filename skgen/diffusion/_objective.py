@@ -1,0 +1,139 @@
+"""What a diffusion model minimises in training."""
+
+import copy
+from math import ceil
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skgen.diffusion._bound import elbo, gaussian_elbo, phase_range
+from skgen.diffusion._model import DiffusionNet, corrupt
+from skgen.training._objective import Objective
+from skgen.training._step import Batch, TrainingStep
+
+# Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
+_LEAST_DRAWS = 256
+# Points of the bound of each row that is watched.
+_N_WATCHED_POINTS = 16
+
+
+class DenoisingObjective(Objective):
+    r"""The mean squared error of g, and the average of the weights that it leads to.
+
+    .. math:: L = \sum_i \left\langle \int \left(g_i(y) - g_i\right)^2 d\theta_i
+              \right\rangle_{x, z}
+
+    where all angles count alike. The bound has the weight :math:`\cot \theta_i`, which
+    the noise of draws at small angles would dominate (Ho et al., 2020; Karras et al.,
+    2022). Times are drawn evenly in the mean angle, one in each of as many parts of
+    the range as there are rows.
+
+    The average follows the weights w after each step n as
+
+    .. math:: \bar{w} \leftarrow d_n \bar{w} + (1 - d_n) w, \quad
+              d_n = \min\left(d, \frac{n + 1}{n + 10}\right).
+
+    Parameters
+    ----------
+    model : DiffusionNet
+        The model before training, of which the averaged one is a copy.
+    decay : float
+        Decay d of the average.
+    n_averaged : int
+        Number of steps n before.
+    log_scale : float
+        What losses that are watched are more by, in nats.
+    """
+
+    n_averaged: Tensor
+
+    def __init__(
+        self,
+        model: DiffusionNet,
+        *,
+        decay: float,
+        n_averaged: int = 0,
+        log_scale: float = 0.0,
+    ):
+        super().__init__()
+        self.average = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay = decay
+        self.log_scale = log_scale
+        self.register_buffer("n_averaged", torch.tensor(n_averaged))
+
+    def loss(
+        self, model: DiffusionNet, batch: Batch, *, generator: torch.Generator
+    ) -> Tensor:
+        """Loss of each row, shape (batch,)."""
+        return self._losses(model, batch, generator, with_bound=False)[0]
+
+    def training_step(
+        self, model: DiffusionNet, batch: Batch, step: TrainingStep
+    ) -> None:
+        """Take a step along the gradient of the mean of `loss`."""
+        with step.rounding():
+            loss, bound = self._losses(
+                model, batch, step.generator, with_bound=step.records
+            )
+        if bound is not None:
+            self._record(bound, batch.weight, step)
+        step.minimize(loss, weight=batch.weight)
+
+    @torch.no_grad()
+    def after_step(self, model: DiffusionNet) -> None:
+        """Move the average."""
+        self.n_averaged += 1
+        n = int(self.n_averaged)
+        share = 1 - min(self.decay, (n + 1) / (n + 10))
+        average: list[Tensor] = list(self.average.network.parameters())
+        now: list[Tensor] = list(model.network.parameters())
+        torch._foreach_lerp_(average, now, share)
+
+    @torch.no_grad()
+    def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:
+        """Negative evidence lower bound of each row, in nats."""
+        return self.log_scale - elbo(model, batch.x, _N_WATCHED_POINTS)
+
+    def inference_model(self, model: DiffusionNet) -> DiffusionNet:  # noqa: ARG002
+        """Return the model with averaged weights."""
+        return self.average
+
+    def _losses(
+        self,
+        model: DiffusionNet,
+        batch: Batch,
+        generator: torch.Generator,
+        *,
+        with_bound: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Loss of each row, and its bound by the same draws."""
+        process, x = model.process, batch.x
+        n_rows, n_each = len(x), ceil(_LEAST_DRAWS / len(x))
+        white = process.whiten(x)
+        xi = white.repeat(n_each, 1)
+        options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
+        n_draws = len(xi)
+        order = torch.randperm(n_draws, device=x.device, generator=generator)
+        share = (order + torch.rand(1, **options)) / n_draws
+        now = process.at(process.times(share))
+        y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
+        g = model.g(y, now, generator=generator)
+        loss = (now.weight * (g - target).square()).sum(1)
+        bound = None
+        if with_bound:
+            with torch.no_grad():
+                factor = now.weight * now.cos / now.sin
+                terms = (factor * g * (g - 2 * target)).sum(1)
+                mean = terms.view(n_each, n_rows).mean(0) * phase_range(process)
+                bound = gaussian_elbo(process, white) - mean
+        return loss.view(n_each, n_rows).mean(0), bound
+
+    def _record(self, bound: Tensor, weight: Tensor | None, step: TrainingStep) -> None:
+        """Note minus the bound, by the draws of the step."""
+        loss = self.log_scale - bound
+        if weight is None:
+            step.record(len(loss), loss=loss.mean())
+        else:
+            total = weight.sum()
+            step.record(total, loss=(weight * loss).sum() / total)

@@ -1,0 +1,158 @@
+"""The noise process: rows turn into noise by an angle along each direction."""
+
+from math import pi
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+# Points of the table by which times are found from phases.
+_TABLE = 2049
+_RIGHT = pi / 2
+# Angle below which g vanishes in proportion to the angle.
+_SMALL = 0.05
+
+
+class Instant(NamedTuple):
+    """The process at one time or at several.
+
+    Attributes
+    ----------
+    t : Tensor of shape (n_times,)
+        Times.
+    angle : Tensor of shape (n_times, n_features)
+        Angle of each direction.
+    cos, sin : Tensor of shape (n_times, n_features)
+        Shares of data and noise in y.
+    phase : Tensor of shape (n_times,)
+        Mean angle of the directions as a share of a right one.
+    weight : Tensor of shape (n_times, n_features)
+        Speed of each angle over the mean of all.
+    norm : Tensor of shape (n_times, n_features)
+        Standard deviation of u in each direction.
+    gain : Tensor of shape (n_times, n_features)
+        What the output of a network is multiplied by.
+    """
+
+    t: Tensor
+    angle: Tensor
+    cos: Tensor
+    sin: Tensor
+    phase: Tensor
+    weight: Tensor
+    norm: Tensor
+    gain: Tensor
+
+
+class NoiseProcess(nn.Module):
+    r"""Rows that turn into noise, :math:`u_t = \cos t\, x + \sin t\, z`.
+
+    The noise z is standard normal, and the rows are of mean 0. In an
+    orthonormal basis of directions in which their standard deviations are :math:`a_i`,
+    let :math:`\xi_i = x_i / a_i` and :math:`y_i = u_i / \sqrt{a_i^2 \cos^2 t + \sin^2
+    t}`. Then each direction turns by an angle of its own,
+
+    .. math:: y_i = \cos \theta_i\, \xi_i + \sin \theta_i\, z_i, \quad
+              \tan \theta_i = \tan t / a_i,
+
+    and y has variance 1 at all times. What a network has to know is the mean of
+    :math:`g_i = \sin \theta_i\, \xi_i - \cos \theta_i\, z_i` given y (the
+    parametrisation of Lu & Song, 2025, "TrigFlow"), by which
+
+    .. math:: \langle \xi \mid y \rangle = \cos \theta\, y + \sin \theta\, g, \quad
+              \langle z \mid y \rangle = \sin \theta\, y - \cos \theta\, g, \quad
+              \frac{dy_i}{d\theta_i} = -g_i.
+
+    The last is the probability flow. For Gaussian rows with these directions and
+    standard deviations, g = 0.
+
+    Parameters
+    ----------
+    spread : Tensor of shape (n_features,)
+        Standard deviations :math:`a_i`.
+    basis : Tensor of shape (n_features, n_features) or None
+        The directions, in columns; None means those of the features.
+    t_min : float
+        The time from which on there is noise: what is smaller than its tangent is not
+        resolved.
+    """
+
+    spread: Tensor
+    basis: Tensor | None
+
+    def __init__(self, spread: Tensor, basis: Tensor | None, *, t_min: float):
+        super().__init__()
+        self.register_buffer("spread", spread)
+        self.register_buffer("basis", basis)
+        self.t_min = t_min
+        self._table: Tensor | None = None
+
+    def whiten(self, x: Tensor) -> Tensor:
+        """Express rows by directions, each divided by its standard deviation."""
+        return (x if self.basis is None else x @ self.basis) / self.spread
+
+    def unwhiten(self, xi: Tensor) -> Tensor:
+        """Undo `whiten`."""
+        x = xi * self.spread
+        return x if self.basis is None else x @ self.basis.T
+
+    def at(self, t: Tensor) -> Instant:
+        """Describe the process at times, shape (n_times,)."""
+        signal, noise = self.spread * t.cos()[:, None], t.sin()[:, None]
+        angle = torch.atan2(noise, signal)
+        norm = torch.hypot(signal, noise)
+        speed = self.spread / norm.square()
+        sin = noise / norm
+        return Instant(
+            t=t,
+            angle=angle,
+            cos=signal / norm,
+            sin=sin,
+            phase=angle.mean(1) / _RIGHT,
+            weight=speed / speed.mean(1, keepdim=True),
+            norm=norm,
+            gain=sin / torch.hypot(sin, torch.full_like(sin, _SMALL)),
+        )
+
+    @property
+    def start(self) -> Instant:
+        """The process at `t_min`."""
+        return self.at(self.spread.new_tensor([self.t_min]))
+
+    def times(self, share: Tensor) -> Tensor:
+        """Find times by the share that the mean angle has of its range, (n,).
+
+        Parameters
+        ----------
+        share : Tensor of shape (n_times,)
+            Shares between 0, at `t_min`, and 1, at a right angle.
+
+        Returns
+        -------
+        t : Tensor of shape (n_times,)
+            Times, to the precision of a table.
+        """
+        t, phases = self._tabulated(share)
+        phase = phases[0] + share * (phases[-1] - phases[0])
+        above = torch.searchsorted(phases, phase).clamp(1, len(phases) - 1)
+        low, high = phases[above - 1], phases[above]
+        part = ((phase - low) / (high - low)).clamp(0, 1)
+        return torch.lerp(t[above - 1], t[above], part)
+
+    def _tabulated(self, like: Tensor) -> Any:
+        """Times and their phases, both increasing."""
+        if self._table is None or self._table.device != like.device:
+            # Evenly in the angle of a direction of typical spread, and in that of the
+            # features, so that no part of the range is without points.
+            even = torch.linspace(0, _RIGHT, _TABLE, dtype=torch.float64)[1:]
+            spread = self.spread.double().cpu()
+            some = spread.log().mean().exp(), spread.min(), spread.max()
+            parts = [torch.atan2(a * even.sin(), even.cos()) for a in some]
+            t = torch.cat([even, *parts]).clamp(self.t_min, _RIGHT)
+            t = torch.cat([t, t.new_tensor([self.t_min, _RIGHT])]).unique()
+            process = NoiseProcess(spread, None, t_min=self.t_min)
+            phases = process.at(t).phase
+            rising = torch.ones(len(t), dtype=torch.bool)
+            rising[1:] = phases.diff() > 0
+            self._table = torch.stack([t[rising], phases[rising]]).to(like.device)
+        return self._table.to(like.dtype)

@@ -1,0 +1,71 @@
+"""The noise process against the definition of its angles."""
+
+import numpy as np
+import pytest
+import torch
+from diffusion_helpers import correlated
+
+from skgen.diffusion import NoiseProcess
+from skgen.diffusion._model import corrupt
+
+T = torch.tensor([2e-3, 0.1, 0.7, 1.5, np.pi / 2], dtype=torch.float64)
+
+
+@pytest.fixture
+def process():
+    variance, basis = np.linalg.eigh(correlated(4))
+    return NoiseProcess(
+        torch.from_numpy(np.sqrt(variance)), torch.from_numpy(basis), t_min=2e-3
+    )
+
+
+def test_white_rows(process):
+    x = torch.from_numpy(np.random.RandomState(0).standard_normal((6, 4)))
+    xi = process.whiten(x)
+    torch.testing.assert_close(process.unwhiten(xi), x)
+    root = torch.linalg.cholesky(torch.from_numpy(correlated(4)))
+    white = process.whiten(root.T)
+    torch.testing.assert_close(white.T @ white, torch.eye(4, dtype=torch.float64))
+
+
+def test_rotation_by_angles_is_noise_of_one_size(process, generator):
+    """y of the angles is u = cos t x + sin t z, divided by its standard deviations."""
+    x, z = torch.randn(2, len(T), 4, generator=generator, dtype=torch.float64)
+    now = process.at(T)
+    u = T.cos()[:, None] * x + T.sin()[:, None] * z
+    variances = T.cos()[:, None] ** 2 * process.spread**2 + T.sin()[:, None] ** 2
+    y, target = corrupt(process.whiten(x), z @ process.basis, now)
+    torch.testing.assert_close(y, u @ process.basis / variances.sqrt())
+    torch.testing.assert_close(now.norm, variances.sqrt())
+    # Of y and g follow both data and noise.
+    xi = now.cos * y + now.sin * target
+    torch.testing.assert_close(xi, process.whiten(x))
+    torch.testing.assert_close(now.sin * y - now.cos * target, z @ process.basis)
+
+
+def test_weights_are_speeds_of_the_angles(process):
+    step = 1e-6
+    now, near = process.at(T[1:4]), process.at(T[1:4] + step)
+    speed = (near.angle - now.angle) / step
+    expected = speed / speed.mean(1, keepdim=True)
+    torch.testing.assert_close(now.weight, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(now.phase, 2 / np.pi * now.angle.mean(1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_times_are_even_in_the_mean_angle(process, dtype):
+    process = process.to(dtype)
+    share = torch.linspace(0, 1, 300, dtype=dtype)
+    t = process.times(share)
+    assert t.dtype == dtype
+    assert t[0] == pytest.approx(2e-3, rel=1e-5)
+    assert t[-1] == pytest.approx(np.pi / 2, rel=1e-6)
+    phase = process.at(t).phase
+    got = (phase - phase[0]) / (phase[-1] - phase[0])
+    torch.testing.assert_close(got, share, rtol=0, atol=1e-5)
+
+
+def test_gain_is_the_angle_when_small_and_one_when_large(process):
+    now = process.at(torch.tensor([1e-7, 1.57], dtype=torch.float64))
+    torch.testing.assert_close(now.gain[0], now.sin[0] / 0.05)
+    torch.testing.assert_close(now.gain[1], torch.ones(4).double(), rtol=2e-3, atol=0)
