@@ -11,6 +11,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.base._standardized import StandardizedMixin
 from skgen.base._validation import warn
@@ -317,7 +318,7 @@ class BaseDiffusionModel(
         check_is_fitted(self)
         return validate_data(
             self,
-            X,
+            taken_in(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
             reset=False,

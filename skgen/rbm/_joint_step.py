@@ -109,6 +109,10 @@ class JointStep:
     def __deepcopy__(self, memo: dict[int, Any]) -> None:
         """Give no copy: that of an objective makes one for its own model."""
 
+    def __reduce__(self) -> Any:
+        """Give no copy to a pickle, likewise."""
+        return type(None), ()
+
     def space(self, n_rows: int) -> JointSpace:
         """Return the tensors for mini-batches of one size.
 

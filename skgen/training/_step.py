@@ -166,7 +166,8 @@ class TrainingStep:
             loss = loss * weight
         self.zero_gradients(optimizer)
         mean = loss.mean()
-        self.backward([mean], None, optimizer=optimizer)
+        if mean.requires_grad:  # a callback may have frozen all parameters
+            self.backward([mean], None, optimizer=optimizer)
         self.apply_gradients(optimizer)
         return mean.detach()
 
