@@ -185,7 +185,8 @@ def test_a_freezer_and_an_unfreezer(make):
     fit(make(callbacks=callbacks, **in_one_phase(make)), *FEW)
     assert same(ends[0], begins[0])
     assert same(ends[1], begins[0])
-    assert not any(torch.equal(ends[2][k], begins[0][k]) for k in begins[0])
+    # All learn again, but for what a layer of zeros keeps from a gradient at first.
+    assert not same(ends[2], begins[0])
 
 
 @pytest.mark.filterwarnings("ignore:Training of:sklearn.exceptions.ConvergenceWarning")
