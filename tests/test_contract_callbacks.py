@@ -185,7 +185,7 @@ def test_a_freezer_and_an_unfreezer(make):
     fit(make(callbacks=callbacks, **in_one_phase(make)), *FEW)
     assert same(ends[0], begins[0])
     assert same(ends[1], begins[0])
-    # Not each must: where a last layer starts at 0, those before it stay for a step.
+    # All learn again, but for what a layer of zeros keeps from a gradient at first.
     assert not same(ends[2], begins[0])
 
 

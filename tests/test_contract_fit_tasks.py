@@ -26,7 +26,7 @@ from test_contract import (  # noqa: F401
     pytest_generate_tests,
 )
 
-from skgen import BernoulliRBMGPU, DeepBeliefNetwork
+from skgen import BernoulliRBMGPU, DeepBeliefNetwork, GaussianRBM
 from skgen.base import BaseGenerator
 
 HAS_CALLBACKS = hasattr(BaseGenerator, "set_callbacks")
@@ -114,6 +114,14 @@ def test_a_fit_is_followed(make):
     assert len(follows.told) == 2 * n_told
     fit(model.set_callbacks(), *FEW).partial_fit(*args(model, *FEW))
     assert len(follows.told) == 2 * n_told
+
+
+@with_callbacks
+def test_a_look_at_an_average_does_not_move_the_training():
+    """A GaussianRBM averages its last epochs, also for those that look at it."""
+    params = {"n_iter": 9, "random_state": 0, "device": "cpu"}
+    model = GaussianRBM(4, **params).set_callbacks(Follows(scores=True)).fit(FEW[0])
+    assert_same_state(model, GaussianRBM(4, **params).fit(FEW[0]))
 
 
 @with_callbacks

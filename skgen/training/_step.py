@@ -166,8 +166,7 @@ class TrainingStep:
             loss = loss * weight
         self.zero_gradients(optimizer)
         mean = loss.mean()
-        if mean.requires_grad:  # a callback may have frozen all parameters
-            self.backward([mean], None, optimizer=optimizer)
+        self.backward([mean], None, optimizer=optimizer)
         self.apply_gradients(optimizer)
         return mean.detach()
 
@@ -193,9 +192,10 @@ class TrainingStep:
         optimizer : str
             Name of the optimizer.
         """
-        inputs = None
-        if len(self.optimizers) > 1:
-            inputs = [p for _, p in self._named_parameters[optimizer]]
+        own = [p for _, p in self._named_parameters[optimizer]]
+        if not any(p.requires_grad for p in own):  # all are frozen
+            return
+        inputs = own if len(self.optimizers) > 1 else None
         if gradients:  # a user's networks may all be frozen
             outputs = [_GivenGradients.apply(gradients, *outputs)]
         # Each layer is differentiated in the dtype in which it was evaluated.
