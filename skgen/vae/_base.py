@@ -1,7 +1,7 @@
 """BaseVAE: what the variational autoencoders share."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial as partial_function
 from numbers import Integral, Real
@@ -33,6 +33,7 @@ from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
+from skgen.vae._answers import given, weighted_sum
 from skgen.vae._architecture import Architecture
 from skgen.vae._export import ConditionalMean, PosteriorMean
 from skgen.vae._fill import LinearFill
@@ -527,15 +528,3 @@ class BaseVAE(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
     def _set_statistics(self, means: np.ndarray, *, partial: bool) -> None:
         """Set attributes from the means of `_statistics` over the rows."""
         self.active_units_ = means[: self._n_features_out] > _ACTIVE
-
-
-def given(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make ``function(model, x)`` one of a model that is given y, which may be None."""
-    return lambda model, x, y: function(model.given(y), x)
-
-
-def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:
-    """Sum rows times their weights in double precision, shape (1, ...)."""
-    if weight is not None:
-        values = values * weight
-    return values.sum(0, keepdim=True, dtype=torch.float64)

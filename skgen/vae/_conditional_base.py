@@ -15,7 +15,8 @@ from skgen.base._fitting import State
 from skgen.base._python_scalars import python_arguments
 from skgen.training import RowSource
 from skgen.vae import _answers
-from skgen.vae._base import BaseVAE, given
+from skgen.vae._answers import given
+from skgen.vae._base import BaseVAE
 from skgen.vae._bayes_rule import BayesRuleMixin
 from skgen.vae._conditional_model import (
     ConditionalVAE,

@@ -18,9 +18,9 @@ from skgen.nn import GaussianObservation
 from skgen.sampling import balanced_normal
 from skgen.training import RowSource
 from skgen.training._schedules import SCHEDULES
-from skgen.vae._answers import squared_error_of_observed
+from skgen.vae._answers import given, squared_error_of_observed, weighted_sum
 from skgen.vae._architecture import Architecture
-from skgen.vae._base import BaseVAE, given, weighted_sum
+from skgen.vae._base import BaseVAE
 from skgen.vae._gaussian_start import start_of
 from skgen.vae._importance_objective import ImportanceWeightedELBO
 from skgen.vae._incomplete_start import factors_of_incomplete, fill_of
