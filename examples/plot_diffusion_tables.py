@@ -26,7 +26,7 @@ from skgen.metrics import energy_distance, null_distribution
 X = make_moons(4000, noise=0.1, random_state=0)[0]
 train, test = X[:2000], X[2000:]
 model = DiffusionModel(
-    hidden_layer_sizes=(128, 128, 128), n_iter=300, random_state=0
+    hidden_layer_sizes=(128, 128, 128), n_iter=200, random_state=0
 ).fit(train)
 
 # %%
@@ -58,7 +58,7 @@ print(f"   of data from data {null.min():.4f} to {null.max():.4f}")
 # `transform` follows the flow from data to noise. Colours are those of the ends.
 
 noise = model.transform(test)
-axis = np.linspace(-1.7, 2.7, 60), np.linspace(-1.2, 1.7, 60)
+axis = np.linspace(-1.7, 2.7, 40), np.linspace(-1.2, 1.7, 40)
 grid = np.stack(np.meshgrid(*axis), -1)
 density = np.exp(model.log_likelihood(grid.reshape(-1, 2))).reshape(grid.shape[:2])
 
