@@ -85,6 +85,8 @@ def test_a_fit_is_followed(make):
     follows = Follows(scores=True)
     model, twin = fit(make().set_callbacks(follows), *FEW), fit(make(), *FEW)
     assert_same_state(model, twin)
+    names = [[name for name, _ in m.net_.callbacks_] for m in (model, twin)]
+    assert names[0] == names[1]  # the net of the next warm start is told of nothing
     assert model.history_[:, "epoch"] == twin.history_[:, "epoch"]
     phases = n_phases(model)
     assert follows.told[:2] == ["setup", ("begin", "fit", 0)]
