@@ -80,7 +80,7 @@ class DiffusionModel(TrainableDiffusionModel):
         bound has not increased by `tol` for `n_iter_no_change` epochs, and for 200
         mini-batches at least. The weights of the best epoch are restored. A network
         learns small tables by heart within seconds. "auto" means to do so in `fit` of
-        at least 40 rows, and not in `partial_fit`.
+        40 to 5000 rows, and not in `partial_fit`.
     validation_fraction : float, default=0.1
         Fraction of the rows that is held out, with `early_stopping` or if one of
         `callbacks` uses held-out rows.

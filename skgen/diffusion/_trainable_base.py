@@ -27,6 +27,9 @@ _STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 300, 10_000
 _FEW_FEATURES, _NARROW, _WIDE, _N_LAYERS = 16, 128, 256, 4
 # Rows from which on early_stopping="auto" holds some out.
 _ROWS_TO_HOLD_OUT = 40
+# Rows up to which it does: large tables are not learnt by heart, and gain most at the
+# end of the schedule.
+_MOST_ROWS_TO_STOP_EARLY = 5000
 
 
 class TrainableDiffusionModel(BaseDiffusionModel):
@@ -146,7 +149,9 @@ class TrainableDiffusionModel(BaseDiffusionModel):
     def _stops_early(self, n_rows: int | None) -> bool:
         if self.early_stopping != "auto":
             return bool(self.early_stopping)
-        return n_rows is not None and n_rows >= _ROWS_TO_HOLD_OUT
+        if n_rows is None:
+            return False
+        return _ROWS_TO_HOLD_OUT <= n_rows <= _MOST_ROWS_TO_STOP_EARLY
 
     @property
     def _schedule(self) -> str:

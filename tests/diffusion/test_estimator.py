@@ -86,6 +86,8 @@ def test_units_of_the_features_do_not_matter():
 def test_rows_are_held_out_of_tables_that_are_not_tiny():
     assert "valid_loss" in small().fit(X).history_[-1]
     assert "valid_loss" not in small().fit(X[:39]).history_[-1]
+    assert not DiffusionModel()._stops_early(5001)
+    assert DiffusionModel()._stops_early(5000)
     assert "valid_loss" in small(early_stopping=True).fit(X[:20]).history_[-1]
     assert "valid_loss" not in small(early_stopping=False).fit(X).history_[-1]
 
