@@ -287,9 +287,15 @@ def failing(method, at):
     return fail
 
 
+def failing_later(monkeypatch, owner):
+    """In the second step, or where steps run together, before they do."""
+    for method in ("training_step", "training_steps"):
+        failing(method, 2)(monkeypatch, owner)
+
+
 FAILURES = {
     "in the first step": ("objective", failing("training_step", 1)),
-    "in a later step": ("objective", failing("training_step", 2)),
+    "in a later step": ("objective", failing_later),
     "in the start": ("estimator", failing("_initial_state", 1)),
     "when it is read": ("estimator", failing("_read_state", 1)),
     "at the end": ("estimator", failing("_finalise", 1)),
@@ -349,7 +355,7 @@ def test_a_warm_fit_that_fails_has_never_been(make, monkeypatch):
     failed, twin = (fit(make(warm_start=True)) for _ in range(2))
     before = pickle.dumps(failed)
     with monkeypatch.context() as patch:
-        failing("training_step", 4)(patch, type(failed.net_.criterion_))
+        failing_later(patch, type(failed.net_.criterion_))
         with pytest.raises(Raises):
             fit(failed)
     assert_as_if_nothing_had_been(failed, twin, before)
