@@ -42,9 +42,10 @@ class DiffusionModel(TrainableDiffusionModel):
     activation : str, default="silu"
         Activation of the hidden layers: "silu", "gelu", "relu", "elu", "tanh",
         "logistic", "softplus" or "identity".
-    dropout : float, default=0.1
+    dropout : float or "auto", default="auto"
         Probability with which a hidden unit is dropped in training, in [0, 1); rounded
-        to a multiple of 1/256.
+        to a multiple of 1/256. "auto" means 0.1, or 0 if the first table has at least
+        1000 rows for each feature.
     covariance_type : {"full", "diag"}, default="full"
         Covariance of the Gaussian that the model starts from: that of the features,
         shrunk towards a multiple of the identity, or the identity for standardised
@@ -65,11 +66,10 @@ class DiffusionModel(TrainableDiffusionModel):
         each time with other noise.
     n_iter : int or "auto", default="auto"
         Number of passes over the training data (epochs). "auto" counts steps, that is
-        mini-batches: 2 for each row, but
-        at least 300 and at most 10,000.
-    weight_decay : float, default=0.3
+        mini-batches: 2 for each row, but at least 300 and at most 10,000.
+    weight_decay : float or "auto", default="auto"
         Decoupled weight decay: each step subtracts ``learning_rate * weight_decay``
-        times the weights.
+        times the weights. "auto" means 0.3, or 0 where `dropout` is 0 by itself.
     learning_rate_schedule : str, default="auto"
         "constant", "linear", "one_cycle" or "auto". With "linear" the learning rate
         falls to zero over `n_iter` epochs; with "one_cycle" it rises during the first
@@ -195,13 +195,13 @@ class DiffusionModel(TrainableDiffusionModel):
             StrOptions({"auto"}),
         ],
         "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
         "covariance_type": [StrOptions({"full", "diag"})],
         "t_min": [Interval(Real, 0, 0.5, closed="neither")],
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "n_steps": [Interval(Integral, 2, None, closed="left")],
         "n_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
         "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
         "early_stopping": ["boolean", StrOptions({"auto"})],
     }
@@ -211,7 +211,7 @@ class DiffusionModel(TrainableDiffusionModel):
         *,
         hidden_layer_sizes: LayerSizes | Literal["auto"] = "auto",
         activation: Activation = "silu",
-        dropout: float = 0.1,
+        dropout: float | Literal["auto"] = "auto",
         covariance_type: Literal["full", "diag"] = "full",
         t_min: float = 2e-3,
         ema_decay: float = 0.999,
@@ -219,7 +219,7 @@ class DiffusionModel(TrainableDiffusionModel):
         learning_rate: float = 2e-3,
         batch_size: int = 256,
         n_iter: int | Literal["auto"] = "auto",
-        weight_decay: float = 0.3,
+        weight_decay: float | Literal["auto"] = "auto",
         learning_rate_schedule: AutoSchedule = "auto",
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,

@@ -30,6 +30,9 @@ _ROWS_TO_HOLD_OUT = 40
 # Rows up to which it does: large tables are not learnt by heart, and gain most at the
 # end of the schedule.
 _MOST_ROWS_TO_STOP_EARLY = 5000
+# What dropout="auto" and weight_decay="auto" mean, but for tables of so many rows for
+# each feature, where both are 0.
+_DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 1000
 
 
 class TrainableDiffusionModel(BaseDiffusionModel):
@@ -43,16 +46,17 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         "_units",
         "_spread",
         "_basis",
+        "_is_ample",
     )
 
     # What the constructor stores.
     hidden_layer_sizes: Any
     activation: str
-    dropout: float
+    dropout: float | str
     covariance_type: str
     t_min: float
     ema_decay: float
-    weight_decay: float
+    weight_decay: float | str
 
     def _initial_state(
         self,
@@ -75,7 +79,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         spread, basis = directions_of(
             standard, correlated=self.covariance_type == "full"
         )
-        network = self._built(architecture, rows.shape[1])
+        network = self._built(architecture, rows.shape[1], dropout=0.0)
         generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
         reset_time_mlp(network, generator)
         weights = to_arrays(network)
@@ -87,6 +91,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             "_units": units,
             "_spread": spread,
             "_basis": basis,
+            "_is_ample": len(rows) >= _AMPLE_ROWS * rows.shape[1],
         }
 
     def _build_model(self, state: State) -> DiffusionNet:
@@ -97,7 +102,8 @@ class TrainableDiffusionModel(BaseDiffusionModel):
 
     def _network_of(self, state: State, name: str) -> DiffusionNet:
         architecture, basis = state["_architecture"], state["_basis"]
-        network = self._built(architecture, len(state["_spread"]))
+        dropout = _strength(self.dropout, _DROPOUT, state)
+        network = self._built(architecture, len(state["_spread"]), dropout=dropout)
         process = NoiseProcess(
             torch.tensor(state["_spread"]),
             None if basis is None else torch.tensor(basis),
@@ -105,13 +111,15 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         )
         return DiffusionNet(load_arrays(network, state[name]), process)
 
-    def _built(self, architecture: dict[str, Any], n_features: int) -> TimeMLP:
+    def _built(
+        self, architecture: dict[str, Any], n_features: int, *, dropout: float
+    ) -> TimeMLP:
         """Make the network, whose parameters are still to be set, float64."""
         network = TimeMLP(
             n_features,
             architecture["hidden_layer_sizes"],
             architecture["activation"],
-            dropout=float(self.dropout),
+            dropout=dropout,
             device="meta",
         )
         return cast(TimeMLP, with_memory(network))
@@ -133,10 +141,11 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             "_n_averaged": int(objective.n_averaged),
         }
 
-    def _optimizer_arguments(self, state: State) -> dict[str, Any]:  # noqa: ARG002
+    def _optimizer_arguments(self, state: State) -> dict[str, Any]:
+        decay = _strength(self.weight_decay, _WEIGHT_DECAY, state)
         return {
             "optimizer": AdamW,
-            "optimizer__weight_decay": float(self.weight_decay),
+            "optimizer__weight_decay": decay,
             "optimizer__fused": True,
         }
 
@@ -158,6 +167,13 @@ class TrainableDiffusionModel(BaseDiffusionModel):
         if self.learning_rate_schedule != "auto":
             return self.learning_rate_schedule
         return "constant" if has_scheduler(self.callbacks) else "linear"
+
+
+def _strength(value: float | str, auto: float, state: State) -> float:
+    """Return how strongly a network is regularised, if "auto" by the first table."""
+    if value == "auto":
+        return 0.0 if state["_is_ample"] else auto
+    return float(value)
 
 
 def _sizes_of(sizes: Any, n_features: int) -> tuple[int, ...]:
