@@ -169,7 +169,7 @@ import skgen
 
 kind, X, y = getattr(skgen, sys.argv[1]), np.eye(12), np.arange(12) % 2
 before = set(sys.modules)
-model = kind(2, n_iter=2, early_stopping=True, random_state=0, device="cpu").fit(X, y)
+model = kind(n_iter=2, early_stopping=True, random_state=0, device="cpu").fit(X, y)
 model.set_params(early_stopping=False).partial_fit(X, y)
 model.score(X)
 model.sample(3)
