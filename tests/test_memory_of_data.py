@@ -48,6 +48,8 @@ sizes = {"hidden_layer_sizes": (8, 4)} if "Belief" in cls.__name__ else {}
 sizes = sizes or {"n_components": 4}
 if "VAE" in cls.__name__:
     sizes["hidden_layer_sizes"] = (8,)
+if "Diffusion" in cls.__name__:
+    sizes = {"hidden_layer_sizes": (8,)}
 
 
 def memory(key):
@@ -86,11 +88,11 @@ def peaks(kind, n_rows):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", skgen.__all__)
 def test_no_form_takes_more_than_the_array(kind):
-    """Of 64,000 rows of float32, 48 MB; a copy of them in float64 has 96."""
+    """Of 64,000 rows of float32, 48 MB; a copy of them in float64 has 96 MB."""
     found = peaks(kind, 64_000)
     print(kind, {name: round(peak) for name, peak in found.items()})  # noqa: T201
     dense = found.pop("array")
     if kind == "BernoulliRBMGPU":  # others compute more than a training
         assert dense < 24
     for name, peak in found.items():
-        assert peak < dense + 36, name
+        assert peak < dense + 44, name
