@@ -17,7 +17,7 @@ from skgen.base import BaseGenerator, EncoderMixin, ExportMixin, LikelihoodMixin
 from skgen.base._export import Units
 from skgen.base._python_scalars import python_arguments
 from skgen.dbn._bound import importance_weighted_bound, variational_bound
-from skgen.dbn._export import UpwardMeans, downward_means
+from skgen.dbn._export import downward_means
 from skgen.dbn._model import DeepBeliefNet
 from skgen.dbn._state import Layer
 from skgen.likelihood import LogPartition
@@ -298,7 +298,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
 
     def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
         network = copy.deepcopy(self._model(dtype, torch.device("cpu")))
-        return UpwardMeans(network), downward_means(network)
+        return network, downward_means(network)
 
     def _torch_preparation(self) -> nn.Module:
         return self._lowest._torch_preparation()

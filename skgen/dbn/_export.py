@@ -1,27 +1,9 @@
-"""Both directions of a deep belief network, without branches on data."""
+"""The way down through a deep belief network, without branches on data."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from skgen.dbn._model import DeepBeliefNet
 from skgen.rbm._export import VisibleMeans
-
-
-class UpwardMeans(nn.Module):
-    """Means of the highest layer given data, each layer given that below it.
-
-    Parameters
-    ----------
-    network : DeepBeliefNet
-        The network.
-    """
-
-    def __init__(self, network: DeepBeliefNet):
-        super().__init__()
-        self.network = network
-
-    def forward(self, v: Tensor) -> Tensor:
-        """Compute the means, (batch, n_top), of v, (batch, n_visible)."""
-        return self.network.up(v)
 
 
 def downward_means(network: DeepBeliefNet) -> nn.Sequential:
