@@ -115,6 +115,7 @@ class FitTasks:
     def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any):
         self.root: Any = None
         self.phase: Any = None
+        self._has_phases = False
         if not hasattr(estimator, "_init_callback_context"):
             return
         context = estimator._init_callback_context(max_subtasks=None)
@@ -133,14 +134,15 @@ class FitTasks:
 
     def begin(self, n_phases: int, n_epochs: int) -> None:
         """Tell that a fit begins, with the number of phases, or of epochs of one."""
+        self._has_phases = n_phases > 1
         if self.root is not None:
-            self.root.max_subtasks = n_phases if n_phases > 1 else n_epochs
+            self.root.max_subtasks = n_phases if self._has_phases else n_epochs
             self._tell_begin(self.root)
 
     def begin_phase(self, name: str, n_epochs: int) -> None:
         """Tell that a phase begins, if there are several."""
         self.phase = self.root
-        if self.root is not None and name:
+        if self.root is not None and self._has_phases:
             self.phase = self.root.subcontext(name, max_subtasks=n_epochs)
             self._tell_begin(self.phase)
 

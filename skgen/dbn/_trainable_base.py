@@ -158,7 +158,8 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
 
     def _count_phases(self, state: State) -> int:
         layers = state["layers_"]
-        n_machines = 0 if is_fine_tuned(layers) else len(layers)
+        n_kept = getattr(state, "n_kept", 0)
+        n_machines = 0 if is_fine_tuned(layers) else len(layers) - n_kept
         return n_machines + self._fine_tunes(layers)
 
     def _phases(self, state: State) -> Iterator[Phase]:

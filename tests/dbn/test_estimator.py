@@ -13,6 +13,7 @@ from skorch.callbacks import Callback
 
 from skgen import BernoulliRBMGPU, DeepBeliefNetwork, GaussianRBM
 from skgen.dbn._fine_tuning import FineTuning
+from skgen.dbn._trainable_base import FitState
 from skgen.likelihood import LogPartition
 from skgen.rbm._average import ParameterAverage
 
@@ -217,6 +218,9 @@ def test_layers_are_added_to_a_fit(n_fitted, visible):
         for name, values in old.items():
             np.testing.assert_array_equal(layer[name], values)
     new = [f"layer {k + 1}" for k in range(n_fitted, 3)]
+    added = FitState(layers_=[*before, *([{}] * len(new))])
+    added.n_kept = n_fitted
+    assert model._count_phases(added) == len(new)
     rows = list(model.history_)[2 * n_fitted :]
     assert [row["phase"] for row in rows] == [name for name in new for _ in range(2)]
     # They are trained.
