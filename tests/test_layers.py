@@ -114,6 +114,8 @@ def test_import_has_no_side_effect():
         "after = torch.get_rng_state(), torch.get_default_dtype(),"
         " torch.get_num_threads(), np.random.get_state()[1].tolist();"
         "assert torch.equal(before[0], after[0]) and before[1:] == after[1:];"
+        "assert 'skgen.plotting' not in sys.modules;"
+        "import skgen.plotting;"
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 
 import matplotlib as mpl
@@ -200,16 +199,6 @@ def test_from_components_of_an_estimator_without_them():
         ImageGridDisplay.from_components(BernoulliRBMGPU())
     with pytest.raises(TypeError, match=r"Got a Other without components_.*from_array"):
         ImageGridDisplay.from_components(Other().fit([[0]]))
-
-
-def test_import_leaves_matplotlib_out():
-    code = (
-        "import sys, skgen\n"
-        "assert 'skgen.plotting' not in sys.modules\n"
-        "import skgen.plotting\n"
-        "assert 'matplotlib' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_without_matplotlib_the_error_says_what_to_install(images, monkeypatch):
