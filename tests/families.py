@@ -73,6 +73,8 @@ def sized(make, n):
         return {"hidden_layer_sizes": sizes, "n_steps": 4, "early_stopping": False}
     if isinstance(make(), DeepBeliefNetwork):
         return {"hidden_layer_sizes": (n + 4, n)}
+    if "hidden_layer_sizes" in make().get_params():
+        return {"n_components": n, "hidden_layer_sizes": (16,)}
     return {"n_components": n}
 
 

@@ -380,8 +380,9 @@ def test_auto_device(make, device, monkeypatch):
 def test_grid_search_without_scoring(make):
     model = make(**enough_to_learn(make))
     default = model.learning_rate
+    sent = reloaded(model)  # as it gets to the workers of a search
     search = GridSearchCV(
-        model, {"learning_rate": [1e-6, default]}, cv=2, n_jobs=2, error_score="raise"
+        sent, {"learning_rate": [1e-6, default]}, cv=2, error_score="raise"
     )
     search.fit(*args(make()))
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
@@ -398,9 +399,8 @@ def test_grid_search_of_a_pipeline(make):
         make_pipeline(
             make(**sized(make, 32), n_iter=10), LogisticRegression(max_iter=1000)
         ),
-        {"logisticregression__C": [1.0, 100.0]},
+        {"logisticregression__C": [100.0]},
         cv=2,
-        n_jobs=2,
         error_score="raise",
     ).fit(X, y)
     # Chance is 0.1. The features of a conditional model are what y does not say.
