@@ -110,7 +110,7 @@ def test_import_has_no_side_effect():
         "import random, sys, numpy as np, torch;"
         "before = torch.get_rng_state(), torch.get_default_dtype(),"
         " torch.get_num_threads(), np.random.get_state()[1].tolist();"
-        "import skgen;"
+        "from skgen import *;"
         "after = torch.get_rng_state(), torch.get_default_dtype(),"
         " torch.get_num_threads(), np.random.get_state()[1].tolist();"
         "assert torch.equal(before[0], after[0]) and before[1:] == after[1:];"
@@ -119,3 +119,28 @@ def test_import_has_no_side_effect():
         "assert 'matplotlib' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_family_is_imported_when_its_name_is_asked_for():
+    code = (
+        "import sys, skgen;"
+        "loaded = {name for name in sys.modules if name.startswith('skgen')};"
+        "assert loaded == {'skgen'} and 'torch' not in sys.modules, loaded;"
+        "assert set(skgen.__all__) < set(dir(skgen));"
+        "skgen.GaussianRBM; assert 'skgen.rbm' in sys.modules;"
+        "assert 'skgen.vae' not in sys.modules;"
+        "skgen.callbacks.FreeEnergyGap"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_and_submodules_are_found():
+    assert set(skgen._FAMILIES) == set(skgen.__all__)
+    for name, family in skgen._FAMILIES.items():
+        assert getattr(skgen, name).__module__.startswith(family)
+    places = {path.stem for path in Path(skgen.__file__).parent.glob("[!_]*")}
+    for name in skgen._SUBMODULES:
+        assert getattr(skgen, name).__name__ == f"skgen.{name}"
+    assert places - {"modules", "py"} == set(skgen._SUBMODULES)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        skgen.nothing  # noqa: B018
