@@ -148,7 +148,8 @@ def test_a_single_row_of_any_strides(dtype, cpu):
     x, table = torch.randn(300, 2, dtype=dtype).T, torch.randn(200, 300, dtype=dtype).T
     exact = x[:1].numpy().astype(np.longdouble) @ table.numpy().astype(np.longdouble)
     product = multiply(x[:1], table)
-    assert product.dtype == dtype and product.shape == (1, 200)
+    assert product.dtype == dtype
+    assert product.shape == (1, 200)
     tol = {"rtol": 0, "atol": 400 * float(torch.finfo(dtype).eps)}
     np.testing.assert_allclose(product.numpy(), exact.astype(float), **tol)
     table.requires_grad_()
