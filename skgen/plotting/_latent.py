@@ -141,11 +141,15 @@ class LatentDisplay:
                 "grid in the plane. Use LatentDisplay.from_decoder."
             )
         low, high = self.limits
-        half = (high - low) / (n_steps - 1) / 2 if n_steps > 1 else 0.5
-        extent = (low - half, high + half, low - half, high + half)
-        grid = tile(images, shape, n_steps, gap=0)
-        # An image may be wider than high; the plane is square all the same.
-        return ax.imshow(grid, cmap=cmap or "gray_r", extent=extent, aspect="auto")
+        step = (high - low) / (n_steps - 1) if n_steps > 1 else 1.0
+        grid = tile(images, shape, n_steps)
+        # The centers of the images are where their latent variables are, and a line of
+        # one pixel is between them.
+        y_half, x_half = (0.5 * step * side / (side + 1) for side in shape[:2])
+        extent = (low - x_half, high + x_half, low - y_half, high + y_half)
+        im = ax.imshow(grid, cmap=cmap or "gray_r", extent=extent, aspect="auto")
+        ax.set_facecolor("lightgray")
+        return im
 
     def _draw_points(self, ax: Any, points: np.ndarray, params: dict[str, Any]) -> None:
         y = None if self.y is None else np.asarray(self.y)

@@ -131,11 +131,11 @@ class TrainingDisplay:
         ax = new_axes(self, ax)
         self.lines_ = []
         for (name, values), look in zip(curves.items(), line_looks(), strict=False):
-            label = name
+            label, is_sparse = name, np.isfinite(values).sum() < 30
             for _, part in parts:
                 # Points that are measured every tenth epoch are joined as well.
                 seen = part[~np.isnan(values[part])]
-                params = look | {"marker": "." if len(seen) < 30 else ""}
+                params = look | {"marker": "." if is_sparse else ""}
                 params |= {"label": label} | (line_kw or {})
                 self.lines_ += ax.plot(epochs[seen], values[seen], **params)
                 label = "_nolegend_"  # one entry a curve, not one a phase

@@ -84,10 +84,21 @@ def test_the_plane_of_the_decoder(model):
     # z1 increases to the right and z2 upwards; z0 is that of the origin.
     z1, z2 = np.meshgrid([-1, 0, 1], [1, 0, -1])
     drawn = np.ma.filled(display.im_.get_array(), np.nan)
-    np.testing.assert_array_equal(drawn, 0.5 + 100 * z1 + 10_000 * z2)
-    # The center of the first image is at (-1, 1), where limits say.
-    assert display.im_.get_extent() == [-1.5, 1.5, -1.5, 1.5]
+    np.testing.assert_array_equal(drawn[::2, ::2], 0.5 + 100 * z1 + 10_000 * z2)
+    # Five pixels, of which the first and the last have their centers at the limits.
+    np.testing.assert_allclose(display.im_.get_extent(), [-1.25, 1.25, -1.25, 1.25])
     assert display.ax_.get_xlabel() == "latent variable 1"
+
+
+def test_centers_of_wide_images():
+    images = np.ones((4, 6))
+    display = LatentDisplay(images=images, image_shape=(2, 3), limits=(0, 1)).plot()
+    height, width = np.ma.getdata(display.im_.get_array()).shape
+    assert (height, width) == (5, 7)
+    left, right, bottom, top = display.im_.get_extent()
+    pixel = (right - left) / width, (top - bottom) / height
+    np.testing.assert_allclose([left + 1.5 * pixel[0], right - 1.5 * pixel[0]], [0, 1])
+    np.testing.assert_allclose([bottom + pixel[1], top - pixel[1]], [0, 1])
 
 
 def test_the_condition_of_all_images(model):
