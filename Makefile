@@ -49,6 +49,7 @@ lint: .venv/.lint
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "The site is docs/_build/html/index.html"
 
 # The peers that skgen is measured beside; they fit into its environment. rbms asks for

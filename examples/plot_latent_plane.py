@@ -64,7 +64,12 @@ LatentDisplay.from_estimator(
     vae, X_test, y_test, title="Held-out digits by the encoder", ax=axes[0]
 )
 LatentDisplay.from_decoder(
-    vae, n_steps=15, title="The same plane by the decoder", ax=axes[1]
+    vae,
+    n_steps=15,
+    vmin=0,
+    vmax=16,
+    title="The same plane by the decoder",
+    ax=axes[1],
 )
 
 # %%

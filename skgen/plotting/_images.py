@@ -100,26 +100,19 @@ class ImageGridDisplay:
         ImageGridDisplay
             This display, which now has `im_`, `ax_` and `figure_`.
         """
-        images, image_shape = _pixels(self.images, self.image_shape)
+        images, image_shape = pixels_of(self.images, self.image_shape)
         if n_columns is None:
             n_columns = ceil(sqrt(len(images)))
-        _check_positive("n_columns", n_columns, "None for a grid that is about square")
+        check_positive("n_columns", n_columns, "None for a grid that is about square")
         if symmetric:
             limit = np.nanmax(np.abs(images)) or 1.0  # all zero: any limit will do
             vmin = -limit if vmin is None else vmin
             vmax = limit if vmax is None else vmax
-        else:
-            vmin = np.nanmin(images) if vmin is None else vmin
-            vmax = np.nanmax(images) if vmax is None else vmax
+        vmin, vmax = limits_of(images, vmin, vmax)
         if cmap is None:
             cmap = "RdBu_r" if symmetric else "gray_r"
         ax = new_axes(self, ax)
-        grid = tile(images, image_shape, n_columns)
-        if grid.ndim == 3:  # matplotlib scales no colours
-            grid = np.clip((grid - vmin) / ((vmax - vmin) or 1.0), 0, 1)
-            gap = np.isnan(grid).any(axis=-1, keepdims=True)
-            # The fourth number is the opacity: nothing is drawn between images.
-            grid = np.concatenate([np.where(gap, 0.0, grid), ~gap], axis=-1)
+        grid = paint(tile(images, image_shape, n_columns), vmin, vmax)
         self.im_ = ax.imshow(grid, cmap=cmap, vmin=vmin, vmax=vmax)
         # The lines between the images, and the places that none fills.
         ax.set_facecolor("lightgray")
@@ -200,7 +193,7 @@ class ImageGridDisplay:
             )
         components = np.asarray(estimator.components_)
         if n_images is not None:
-            _check_positive("n_images", n_images, "None for all filters")
+            check_positive("n_images", n_images, "None for all filters")
             norm = np.linalg.norm(components, axis=1)
             components = components[np.argsort(-norm, kind="stable")[:n_images]]
         return cls.from_array(
@@ -259,14 +252,15 @@ class ImageGridDisplay:
             again = estimator.inverse_transform(H, *given)
         if n_columns is None:
             n_columns = 10
-        _check_positive("n_columns", n_columns, "None for at most 10")
+        check_positive("n_columns", n_columns, "None for at most 10")
         n_columns = min(n_columns, len(X))
         images = _in_pairs_of_rows(X, np.asarray(again), n_columns)
         display = cls(images, image_shape=image_shape or square_of(X))
         return display.plot(n_columns=n_columns, **plot_params)
 
 
-def _check_positive(name: str, value: Any, alternative: str = "") -> None:
+def check_positive(name: str, value: Any, alternative: str = "") -> None:
+    """Raise an error if a number of things is not a positive integer."""
     if not isinstance(value, Integral) or value < 1:
         raise ValueError(
             f"Got {name}={value!r}, but expected an integer of at least 1"
@@ -297,7 +291,7 @@ def square_of(images: np.ndarray) -> tuple[int, int]:
     return side, side
 
 
-def _pixels(images: Any, image_shape: Any) -> tuple[np.ndarray, tuple[int, ...]]:
+def pixels_of(images: Any, image_shape: Any) -> tuple[np.ndarray, tuple[int, ...]]:
     """Return images as rows of (height, width) or (height, width, 3) numbers."""
     images = np.asarray(images, dtype=float)
     if images.ndim != 2 or 0 in images.shape:
@@ -345,3 +339,23 @@ def tile(
         top, left = row * (height + gap), column * (width + gap)
         grid[top : top + height, left : left + width] = image.reshape(image_shape)
     return grid[: shape[0] - gap, : shape[1] - gap]
+
+
+def limits_of(
+    images: np.ndarray, vmin: float | None, vmax: float | None
+) -> tuple[float, float]:
+    """Return the limits of the colours, by default those of the pixels."""
+    return (
+        np.nanmin(images) if vmin is None else vmin,
+        np.nanmax(images) if vmax is None else vmax,
+    )
+
+
+def paint(grid: np.ndarray, vmin: float, vmax: float) -> np.ndarray:
+    """Scale colours, which matplotlib does not do; NaN becomes transparent."""
+    if grid.ndim == 2:
+        return grid
+    grid = np.clip((grid - vmin) / ((vmax - vmin) or 1.0), 0, 1)
+    gap = np.isnan(grid).any(axis=-1, keepdims=True)
+    # The fourth number is the opacity.
+    return np.concatenate([np.where(gap, 0.0, grid), ~gap], axis=-1)

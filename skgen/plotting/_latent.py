@@ -7,7 +7,14 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_consistent_length
 
 from skgen.plotting._common import COLOURS, MARKERS, check_fitted_with, new_axes
-from skgen.plotting._images import _check_positive, _pixels, square_of, tile
+from skgen.plotting._images import (
+    check_positive,
+    limits_of,
+    paint,
+    pixels_of,
+    square_of,
+    tile,
+)
 
 # Limits of the decoder's plane: 98 % of a standard normal prior, in each variable.
 _LIMITS = (-2.33, 2.33)
@@ -91,6 +98,8 @@ class LatentDisplay:
         self,
         *,
         cmap: Any = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
         title: str | None = None,
         scatter_kw: Any = None,
         ax: Any = None,
@@ -102,6 +111,9 @@ class LatentDisplay:
         cmap : str, matplotlib Colormap or None, default=None
             Colours of the images, or of the points if there are no images and y has
             real values. None means "gray_r" for images and "viridis" for points.
+        vmin, vmax : float or None, default=None
+            Limits of the colour scale of images; None means the least and the
+            greatest of all pixels.
         title : str or None, default=None
             Title of the axes.
         scatter_kw : dict or None, default=None
@@ -121,7 +133,9 @@ class LatentDisplay:
             )
         points = None if self.points is None else _checked(self.points, self.y)
         ax = new_axes(self, ax)
-        self.im_ = None if self.images is None else self._draw_images(ax, cmap)
+        self.im_ = (
+            None if self.images is None else self._draw_images(ax, cmap, vmin, vmax)
+        )
         self.points_: list[Any] = []
         if points is not None:
             point_cmap = (None if self.images is not None else cmap) or "viridis"
@@ -132,8 +146,8 @@ class LatentDisplay:
         self.ax_, self.figure_ = ax, ax.figure
         return self
 
-    def _draw_images(self, ax: Any, cmap: Any) -> Any:
-        images, shape = _pixels(self.images, self.image_shape)
+    def _draw_images(self, ax: Any, cmap: Any, vmin: Any, vmax: Any) -> Any:
+        images, shape = pixels_of(self.images, self.image_shape)
         n_steps = round(len(images) ** 0.5)
         if n_steps**2 != len(images):
             raise ValueError(
@@ -142,12 +156,14 @@ class LatentDisplay:
             )
         low, high = self.limits
         step = (high - low) / (n_steps - 1) if n_steps > 1 else 1.0
-        grid = tile(images, shape, n_steps)
+        vmin, vmax = limits_of(images, vmin, vmax)
+        grid = paint(tile(images, shape, n_steps), vmin, vmax)
         # The centers of the images are where their latent variables are, and a line of
         # one pixel is between them.
         y_half, x_half = (0.5 * step * side / (side + 1) for side in shape[:2])
         extent = (low - x_half, high + x_half, low - y_half, high + y_half)
-        im = ax.imshow(grid, cmap=cmap or "gray_r", extent=extent, aspect="auto")
+        scale = {"cmap": cmap or "gray_r", "vmin": vmin, "vmax": vmax}
+        im = ax.imshow(grid, extent=extent, aspect="auto", **scale)
         ax.set_facecolor("lightgray")
         return im
 
@@ -264,7 +280,7 @@ class LatentDisplay:
             The display, drawn.
         """
         check_fitted_with(estimator, "inverse_transform")
-        _check_positive("n_steps", n_steps)
+        check_positive("n_steps", n_steps)
         low, high = _check_limits(limits)
         origin = _origin(estimator, origin)
         i, j = _check_components(components, len(origin))

@@ -101,6 +101,16 @@ def test_centers_of_wide_images():
     np.testing.assert_allclose([bottom + pixel[1], top - pixel[1]], [0, 1])
 
 
+def test_the_plane_in_colour():
+    images = np.array([[0, 2, 4.0]] * 4)
+    display = LatentDisplay(images=images, image_shape=(1, 1, 3)).plot(vmin=0, vmax=4)
+    drawn = np.ma.getdata(display.im_.get_array())
+    np.testing.assert_array_equal(drawn[0, 0], [0, 0.5, 1, 1])
+    assert drawn[1, 1, 3] == 0  # the gap
+    grey = LatentDisplay(images=images[:, :1], image_shape=(1, 1)).plot(vmin=-1, vmax=3)
+    assert grey.im_.get_clim() == (-1, 3)
+
+
 def test_the_condition_of_all_images(model):
     plain = LatentDisplay.from_decoder(model, n_steps=2).images
     for condition, shift in [(5, 5), ([5, 6], 11)]:
