@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 import sklearn
-from families import X, Y, args, draw, fit, in_one_phase, n_phases
+from families import N_FEATURES, X, Y, args, draw, fit, in_one_phase, n_phases
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -152,7 +152,7 @@ def test_a_callback_stops_a_fit_after_a_phase():
     model = DeepBeliefNetwork((5, 4), n_iter=2, random_state=0, device="cpu")
     model.set_callbacks(Follows(stop_at=("layer 1", 0))).fit(FEW[0])
     assert model.history_[:, "phase"] == ["layer 1"] * 2
-    assert model.sample(3).shape == (3, 64)
+    assert model.sample(3).shape == (3, N_FEATURES)
 
 
 class Ends(Callback):
@@ -302,7 +302,7 @@ def test_nothing_stays_open_after_a_fit_that_fails(make, monkeypatch, after_regr
     assert (opened_since(before) <= after_regression).all()
     assert follows.told[-1] == "teardown"
     with pytest.raises(ValueError, match=r"NaN|inf"):
-        fit(model, np.full((9, 64), np.inf), Y[:9])
+        fit(model, np.full((9, N_FEATURES), np.inf), Y[:9])
     assert (opened_since(before) <= 2 * after_regression).all()
 
 
