@@ -6,6 +6,7 @@ from sklearn.impute import MissingIndicator
 
 import skgen
 import skgen.impute
+from skgen.base._conditions import ConditionLaw, Conditions, Labels, Values
 from skgen.base._container import read_container
 from skgen.base._saving import FORMAT
 from skgen.base._standardization import Standardization
@@ -14,7 +15,6 @@ from skgen.impute._bits import BitCode
 from skgen.impute._columns import Column
 from skgen.likelihood import LogPartition
 from skgen.vae._architecture import Architecture
-from skgen.vae._conditions import ConditionLaw, Conditions, Labels, Values
 
 __all__ = ["load"]
 

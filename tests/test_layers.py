@@ -47,7 +47,7 @@ ESTIMATORS = {
     "diffusion/_covariance.py",  # tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
-    *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),
+    "vae/_conditional_base.py",
 }
 MATHEMATICS = {"sampling", "nn", "likelihood"} | FAMILIES
 # What an objective needs of training, which is plain torch itself.

@@ -23,6 +23,7 @@ from skgen.base import (
     to_arrays,
 )
 from skgen.base._fitting import State, draw_seed
+from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
@@ -33,7 +34,7 @@ from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
-from skgen.vae._answers import given, weighted_sum
+from skgen.vae._answers import weighted_sum
 from skgen.vae._architecture import Architecture
 from skgen.vae._export import ConditionalMean, PosteriorMean
 from skgen.vae._fill import LinearFill
