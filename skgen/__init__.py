@@ -1,7 +1,7 @@
 """Generative models for scikit-learn."""
 
 from skgen.dbn import DeepBeliefNetwork
-from skgen.diffusion import DiffusionModel
+from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
 from skgen.rbm import BernoulliRBMGPU, GaussianRBM
 from skgen.vae import (
     BernoulliVAE,
@@ -14,6 +14,7 @@ __all__ = [
     "BernoulliRBMGPU",
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
+    "ConditionalDiffusionModel",
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
     "DiffusionModel",

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 
-def given(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def given(function: Callable[..., Tensor], **options: Any) -> Callable[..., Tensor]:
     """Make ``function(model, x)`` one of a model that is given y, which may be None."""
-    return lambda model, x, y: function(model.given(y), x)
+    return lambda model, x, y: function(model.given(y, **options), x)
 
 
 def joint_bounds(

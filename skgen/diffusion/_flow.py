@@ -48,7 +48,7 @@ def instants(process: NoiseProcess, n_steps: int, *, like: Tensor) -> list[Insta
 def flow_to_noise(model: DiffusionNet, x: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from rows to noise, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=x)
-    y = grid[0].cos * model.process.whiten(x)
+    y = grid[0].cos * model.whiten(x)
     for now, then in pairwise(grid):
         y = _heun(model.g, y, now, then)
     return y
@@ -59,7 +59,7 @@ def flow_to_data(model: DiffusionNet, y: Tensor, n_steps: int) -> Tensor:
     grid = instants(model.process, n_steps, like=y)[::-1]
     for now, then in pairwise(grid):
         y = _heun(model.g, y, now, then)
-    return model.process.unwhiten(y / grid[-1].cos)
+    return model.unwhiten(y / grid[-1].cos)
 
 
 def flow_log_density(
@@ -93,8 +93,8 @@ def flow_log_density(
     grid = instants(model.process, n_steps, like=x)
     n_directions = x.shape[1] if probes is None else len(probes)
     n_rows = max(1, _BLOCK // (n_directions * max(x.shape[1], _width(model))))
-    xi = model.process.whiten(x)
-    parts = [_log_density(model, block, grid, probes) for block in xi.split(n_rows)]
+    xi = model.whiten(x)
+    parts = [_log_density(*block, grid, probes) for block in model.blocks(xi, n_rows)]
     stretch = (grid[0].cos / model.process.spread).log().sum()
     return torch.cat(parts) + stretch
 

@@ -93,6 +93,7 @@ class DenoisingObjective(Objective):
     @torch.no_grad()
     def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:
         """Negative evidence lower bound of each row, in nats."""
+        model = model.given(batch.y)
         return self.log_scale - elbo(model, batch.x, _N_WATCHED_POINTS)
 
     def inference_model(self, model: DiffusionNet) -> DiffusionNet:  # noqa: ARG002
@@ -108,10 +109,11 @@ class DenoisingObjective(Objective):
         with_bound: bool,
     ) -> tuple[Tensor, Tensor | None]:
         """Loss of each row, and its bound by the same draws."""
-        process, x = model.process, batch.x
+        x, model = batch.x, model.for_training(batch.y, generator)
+        process = model.process
         n_rows, n_each = len(x), ceil(_LEAST_DRAWS / len(x))
-        white = process.whiten(x)
-        xi = white.repeat(n_each, 1)
+        white = model.whiten(x)
+        xi = white.repeat_interleave(n_each, 0) if n_each > 1 else white
         options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
         n_draws = len(xi)
         order = torch.randperm(n_draws, device=x.device, generator=generator)
@@ -125,9 +127,9 @@ class DenoisingObjective(Objective):
             with torch.no_grad():
                 factor = now.weight * now.cos / now.sin
                 terms = (factor * g * (g - 2 * target)).sum(1)
-                mean = terms.view(n_each, n_rows).mean(0) * phase_range(process)
+                mean = terms.view(n_rows, n_each).mean(1) * phase_range(process)
                 bound = gaussian_elbo(process, white) - mean
-        return loss.view(n_each, n_rows).mean(0), bound
+        return loss.view(n_rows, n_each).mean(1), bound
 
     def _record(self, bound: Tensor, weight: Tensor | None, step: TrainingStep) -> None:
         """Note minus the bound, by the draws of the step."""

@@ -35,7 +35,7 @@ class Scaled(torch.nn.Module):
         super().__init__()
         self.network, self.factor = network, factor
 
-    def forward(self, y, phase, generator=None):
+    def forward(self, y, phase, condition=None, generator=None):
         return self.factor * self.network(y, phase)
 
 

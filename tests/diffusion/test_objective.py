@@ -38,7 +38,7 @@ def test_loss_is_least_at_the_exact_network(rows):
     class Other(ExactGaussian):
         factor = 1.0
 
-        def forward(self, y, phase, generator=None):
+        def forward(self, y, phase, condition=None, generator=None):
             return self.factor * super().forward(y, phase)
 
     other = Other(correlated(2))
