@@ -10,7 +10,13 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base import (
+    BaseGenerator,
+    EncoderMixin,
+    ExportMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+)
 from skgen.base._intake import taken_in
 from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
@@ -37,7 +43,12 @@ STEPS = [Interval(Integral, 2, None, closed="left"), None]
 
 
 class BaseDiffusionModel(
-    StandardizedMixin, ImputerMixin, EncoderMixin, LikelihoodMixin, BaseGenerator
+    StandardizedMixin,
+    ImputerMixin,
+    EncoderMixin,
+    ExportMixin,
+    LikelihoodMixin,
+    BaseGenerator,
 ):
     """The methods of a fitted diffusion model. A subclass says how it is trained."""
 

@@ -91,7 +91,8 @@ class ConditionalDiffusionNet(DiffusionNet):
         self, y: Tensor | None, generator: torch.Generator
     ) -> "ConditionalDiffusionNet":
         """Return the view of a mini-batch, which may be that of x alone."""
-        draw = torch.rand((), device=generator.device, generator=generator)
+        options: Any = {"dtype": torch.float32, "device": generator.device}
+        draw = torch.rand((), generator=generator, **options)
         return self.given(None if draw < self.dropped else y)
 
     def of_rows(self, rows: slice) -> "ConditionalDiffusionNet":

@@ -90,8 +90,9 @@ def directions_of(
             return np.ones(n_features), None
         return np.sqrt(np.maximum(_variances(rows, offsets), _LEAST_VARIANCE)), None
     variance, basis = np.linalg.eigh(shrunk_covariance(rows, offsets))
-    # A direction has two signs.
-    largest = np.abs(basis).argmax(axis=0)
+    # A direction has two signs. Entries may be equal but for rounding, as they are for
+    # two features.
+    largest = np.abs(basis).round(6).argmax(axis=0)
     basis = basis * np.sign(basis[largest, np.arange(n_features)])
     return np.sqrt(np.maximum(variance, _LEAST_VARIANCE)), basis
 

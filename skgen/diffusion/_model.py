@@ -41,10 +41,11 @@ class DiffusionNet(nn.Module):
         self.process = process
         self.by_features = by_features and process.basis is not None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Take rows for half noise, and return the means of the data given them."""
-        now = self.process.at(self.process.times(x.new_tensor([_HALF])))
-        return self.unwhiten(self.denoise(self.whiten(x), now))
+        model = self.given(y)
+        now = model.process.at(model.process.times(x.new_tensor([_HALF])))
+        return model.unwhiten(model.denoise(model.whiten(x), now))
 
     def given(self, y: Tensor | None) -> "DiffusionNet":  # noqa: ARG002
         """Return the model as it is: x does not depend on anything."""

@@ -12,12 +12,14 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
+from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
 from skgen.base._portable_networks import with_networks, with_portable_networks
 from skgen.base._standardization import estimate_units
 from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.diffusion._base import BaseDiffusionModel
 from skgen.diffusion._covariance import directions_of
+from skgen.diffusion._export import Flow
 from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._objective import DenoisingObjective
 from skgen.diffusion._process import NoiseProcess
@@ -172,6 +174,17 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             network = model.network.to(memory_format=torch.channels_last)
             model.network = InPrecision(network, least)
         return model
+
+    def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+        # The network of a user as it is, without what seeds one that draws.
+        model = self._network_of(self._state(), "weights_").to(dtype).eval()
+        encode, decode = (
+            Flow(model, self._n_steps, to_data=to_data) for to_data in (False, True)
+        )
+        return encode, decode
+
+    def _torch_units(self) -> Units:
+        return Units(self._units)
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the network of a user as arrays, too."""
