@@ -27,6 +27,7 @@ gallery: demo
 	$(BIN)/python examples/plot_conditional_digits.py
 	$(BIN)/python examples/plot_gaussian_rbm_digits.py
 	$(BIN)/python examples/plot_diffusion_tables.py
+	$(BIN)/python examples/plot_diffusion_digits.py
 	$(BIN)/python examples/plot_multimodal_regression.py
 	$(BIN)/python examples/plot_missing_values.py
 

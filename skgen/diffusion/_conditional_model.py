@@ -115,6 +115,20 @@ class ConditionalDiffusionNet(DiffusionNet):
         :math:`g + w (g - g_0)`, with :math:`g_0` of the mean of the data by the model
         of x alone, in the units of the other:
         :math:`\xi_0 = \cos\theta\, y + \sin\theta\, g_0`.
+
+        Parameters
+        ----------
+        y : Tensor of shape (batch, n_features)
+            Points.
+        now : Instant
+            One time, or one for each row.
+        **options : dict
+            Those of the network.
+
+        Returns
+        -------
+        g : Tensor of shape (batch, n_features)
+            The estimate.
         """
         g = super().g(y, now, **options)
         if not self.guidance:
