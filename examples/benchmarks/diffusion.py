@@ -128,6 +128,13 @@ def samples():
             else:
                 drawn = model.sample(len(test), random_state=0)
             print_measures(f"{name}, {kind}", test, drawn)
+        for kind, draw in PEERS.items():
+            try:
+                drawn = draw(train, len(test))
+            except ImportError as error:
+                print(f"{name}, {kind}: not measured ({error})")
+            else:
+                print_measures(f"{name}, {kind}", test, drawn)
         both = np.concatenate([train, test])
         for measure in (energy_distance, auc, precision_recall):
             null = null_distribution(
@@ -136,6 +143,28 @@ def samples():
                 random_state=0,
             )
             print(f"{name}, real against real: {measure.__name__} {null.mean(0)}")
+
+
+def forest_diffusion(train, n_samples):
+    from ForestDiffusion import ForestDiffusionModel
+
+    np.random.seed(0)
+    model = ForestDiffusionModel(train, n_t=20, duplicate_K=20, n_jobs=1)
+    return model.generate(batch_size=n_samples)
+
+
+def tvae(train, n_samples):
+    import pandas as pd
+    from ctgan import TVAE
+
+    model = TVAE(epochs=300, cuda=False)
+    model.set_random_state(0)
+    model.fit(pd.DataFrame(train, columns=[f"x{i}" for i in range(train.shape[1])]))
+    return model.sample(n_samples).to_numpy()
+
+
+# Of other packages, if they are installed: forestdiffusion and ctgan.
+PEERS = {"ForestDiffusion": forest_diffusion, "TVAE": tvae}
 
 
 def of_as_many_rows(X, Y, *, measure, n_rows):
