@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skgen.dbn import DeepBeliefNetwork
-    from skgen.diffusion import DiffusionModel
+    from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
     from skgen.rbm import BernoulliRBMGPU, GaussianRBM
     from skgen.vae import (
         BernoulliVAE,
@@ -18,6 +18,7 @@ __all__ = [
     "BernoulliRBMGPU",
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
+    "ConditionalDiffusionModel",
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
     "DiffusionModel",
@@ -32,6 +33,7 @@ _FAMILIES = {
     "BernoulliRBMGPU": "skgen.rbm",
     "BernoulliVAE": "skgen.vae",
     "ConditionalBernoulliVAE": "skgen.vae",
+    "ConditionalDiffusionModel": "skgen.diffusion",
     "ConditionalGaussianVAE": "skgen.vae",
     "DeepBeliefNetwork": "skgen.dbn",
     "DiffusionModel": "skgen.diffusion",

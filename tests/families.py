@@ -11,8 +11,9 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
-from skgen import DeepBeliefNetwork, DiffusionModel
+from skgen import DeepBeliefNetwork
 from skgen.base import ConditionalMixin, EncoderMixin
+from skgen.diffusion._base import BaseDiffusionModel
 
 TOYS: list[str] = [
     "toys.linear_conditional:LinearConditional",
@@ -68,7 +69,7 @@ def those_with(*needs):
 
 def sized(make, n):
     """Parameters with which an estimator has n features, if they are free, and few."""
-    if isinstance(make(), DiffusionModel):
+    if isinstance(make(), BaseDiffusionModel):
         sizes = (n, n)
         return {"hidden_layer_sizes": sizes, "n_steps": 4, "early_stopping": False}
     if isinstance(make(), DeepBeliefNetwork):
@@ -83,14 +84,14 @@ def enough_to_learn(make):
 
     That of a diffusion model is the Gaussian of the data, which takes long to improve.
     """
-    if isinstance(make(), DiffusionModel):
+    if isinstance(make(), BaseDiffusionModel):
         return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
     return {}
 
 
 def code_width(make, n):
     """Number of features that `transform` returns with these parameters."""
-    return X.shape[1] if isinstance(make(), DiffusionModel) else n
+    return X.shape[1] if isinstance(make(), BaseDiffusionModel) else n
 
 
 def in_one_phase(make):

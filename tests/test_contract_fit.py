@@ -456,6 +456,7 @@ PARAMETERS = {
     "covariance_type": ["diag"],
     "t_min": [0.125],
     "ema_decay": [0.5],
+    "condition_dropout": [0.5],
     "n_steps": [3],
 }
 

@@ -43,11 +43,12 @@ ESTIMATORS = {
     "dbn/_trainable_base.py",
     *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
     *("diffusion/__init__.py", "diffusion/_estimator.py", "diffusion/_base.py"),
-    "diffusion/_trainable_base.py",
+    *("diffusion/_trainable_base.py", "diffusion/_conditional_base.py"),
+    "diffusion/_conditional_estimator.py",
     "diffusion/_covariance.py",  # tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
-    *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),
+    "vae/_conditional_base.py",
 }
 MATHEMATICS = {"sampling", "nn", "likelihood"} | FAMILIES
 # What an objective needs of training, which is plain torch itself.

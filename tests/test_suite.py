@@ -18,7 +18,7 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
-    "test_memory_of_data.py::test_no_form_takes_more_than_the_array": [
+    "test_memory_of_data.py::test_a_fit_holds_no_copy": [
         "base/test_intake.py::test_a_tensor_is_not_copied",
         "test_contract_data.py::test_valid_data_are_the_memory_of_the_user",
     ],
