@@ -23,14 +23,14 @@ class Runs(NamedTuple):
     n: int
     n_chains: int
     n_temperatures: int
-    n_path_steps: int | None
+    n_path_steps: int
     # Brackets narrowed by this factor hold the exact value too rarely.
     too_narrow: float
     width: float
     sample_size: float
 
 
-FIFTY = Runs(50, 100, 200, None, too_narrow=1 / 5, width=0.4, sample_size=10)
+FIFTY = Runs(50, 100, 200, 300, too_narrow=1 / 5, width=0.4, sample_size=10)
 FEW = Runs(24, 50, 100, 100, too_narrow=1 / 10, width=0.8, sample_size=5)
 
 
