@@ -183,7 +183,7 @@ def test_at_most_64_are_kept(oracle, generator):
     blocks = [0, 1]  # what stands for the chains of the models and of the last one
     seen = 0
     with torch.no_grad():
-        for step in range(1, 400):
+        for step in range(1, 160):
             now = scaled(oracle, 3.0 if step % 2 else -3.0)
             parents = trajectory.follow(
                 module_of(now), draws(now, 50), generator=generator
