@@ -22,14 +22,10 @@ demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py
 	$(BIN)/python examples/plot_vae_digits.py
 
-gallery: demo
-	$(BIN)/python examples/plot_ising.py
-	$(BIN)/python examples/plot_conditional_digits.py
-	$(BIN)/python examples/plot_gaussian_rbm_digits.py
-	$(BIN)/python examples/plot_diffusion_tables.py
-	$(BIN)/python examples/plot_diffusion_digits.py
-	$(BIN)/python examples/plot_multimodal_regression.py
-	$(BIN)/python examples/plot_missing_values.py
+# Every example, each of which may take a minute on two idle cores. NAMES="plot_ising" and
+# the like choose some.
+gallery: .venv/.plot
+	$(BIN)/python examples/benchmarks/gallery_times.py $(NAMES)
 
 # One worker process per core; the tests of a file stay together, as they share fitted
 # models. Plain `pytest` runs in one process and deselects nothing, so that a test named
@@ -53,6 +49,7 @@ lint: .venv/.lint
 
 docs: .venv/.docs
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
 	@echo "The site is docs/_build/html/index.html"
 
 # The peers that skgen is measured beside; they fit into its environment. rbms asks for

@@ -1,6 +1,15 @@
-"""Sphinx configuration. The site builds offline: no inventory is downloaded."""
+"""Sphinx configuration.
 
+The site builds and is read offline: no inventory is downloaded, and MathJax is a part
+of it.
+"""
+
+import os
 import re
+from importlib.metadata import distribution
+
+# sphinx-gallery looks up what an example imports; this name exists on request only.
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 
 import skgen
 
@@ -15,6 +24,8 @@ extensions = [
     "sphinx.ext.mathjax",
     "sphinx.ext.viewcode",
     "numpydoc",
+    "sphinx_copybutton",
+    "sphinx_design",
     "sphinx_gallery.gen_gallery",
 ]
 templates_path = ["_templates"]
@@ -22,6 +33,10 @@ templates_path = ["_templates"]
 # pages.
 exclude_patterns = ["_build", "_templates", "benchmarks/*"]
 default_role = "literal"
+# A link that leads nowhere is a warning, and fails the build.
+nitpicky = True
+# Types in docstrings of skorch and scikit-learn, and words of numpydoc, are no links.
+nitpick_ignore_regex = [("py:.*", r"(?!skgen\.).*")]
 toc_object_entries_show_parents = "hide"
 
 autodoc_typehints = "none"
@@ -41,6 +56,18 @@ sphinx_gallery_conf = {
     "write_computation_times": False,
 }
 
+# Of MathJax one file, which draws formulas as SVG and needs no fonts.
+_mathjax = distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline")
+html_static_path = ["_static", str(_mathjax / "static" / "mathjax" / "tex-svg.js")]
+html_css_files = ["skgen.css"]
+mathjax_path = "tex-svg.js"
+# Explanations for screen readers would be loaded from files that are not there.
+mathjax3_config = {"options": {"enableMenu": False, "enableAssistiveMml": True}}
+
+# Prompts and outputs are not copied.
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 html_theme = "pydata_sphinx_theme"
 html_title = "scikit-generative"
 html_show_sourcelink = False
@@ -49,9 +76,29 @@ html_theme_options = {
     "navigation_with_keys": False,
     "footer_start": ["copyright"],
     "footer_end": [],
+    "header_links_before_dropdown": 6,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
 }
+# Where versions stand side by side, a menu changes between them.
+if os.environ.get("READTHEDOCS"):
+    html_theme_options["switcher"] = {
+        "json_url": "https://scikit-generative.readthedocs.io/en/latest/_static/"
+        "switcher.json",
+        "version_match": os.environ.get("READTHEDOCS_VERSION", version),
+    }
+    html_theme_options["check_switcher"] = False
+    html_theme_options["navbar_end"] = [
+        *("version-switcher", "theme-switcher", "navbar-icon-links")
+    ]
 # A page that has no pages under it needs no empty column on its left.
-html_sidebars = {name: [] for name in ("index", "api", "design", "changelog")}
+html_sidebars = {
+    name: []
+    for name in (
+        *("index", "install", "api", "building_blocks", "comparison", "design"),
+        *("adding_a_family", "policy", "changelog"),
+    )
+}
 
 
 def _unlink_scikit_learn(*args):

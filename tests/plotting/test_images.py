@@ -1,24 +1,14 @@
-import subprocess
-import sys
-
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.decomposition import PCA
 from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LinearRegression
 
 from skgen import BernoulliRBMGPU
 from skgen.plotting import ImageGridDisplay
-
-mpl.use("Agg")
-import matplotlib.pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
@@ -36,7 +26,7 @@ def rendered(display):
     """The colour on the canvas at the centre of each pixel of the grid."""
     display.figure_.canvas.draw()
     canvas = np.asarray(display.figure_.canvas.buffer_rgba())
-    rows, columns = drawn(display).shape
+    rows, columns = drawn(display).shape[:2]
     centres = [(c, r) for r in range(rows) for c in range(columns)]
     x, y = display.ax_.transData.transform(centres).T.astype(int)
     return canvas[len(canvas) - 1 - y, x].reshape(rows, columns, 4)
@@ -202,18 +192,85 @@ def test_from_components_of_an_estimator_without_them():
         ImageGridDisplay.from_components(Other().fit([[0]]))
 
 
-def test_import_leaves_matplotlib_out():
-    code = (
-        "import sys, skgen\n"
-        "assert 'skgen.plotting' not in sys.modules\n"
-        "import skgen.plotting\n"
-        "assert 'matplotlib' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+@pytest.mark.parametrize("last", [False, True])
+def test_colours_come_first_or_last(last):
+    shape = (2, 4, 3) if last else (3, 2, 4)
+    X = np.arange(48.0).reshape(2, 24)
+    display = ImageGridDisplay.from_array(X, image_shape=shape, n_columns=1)
+    colours = rendered(display)[..., :3]
+    for image, top in zip(X, (0, 3), strict=True):
+        image = (
+            image.reshape(shape) if last else image.reshape(shape).transpose(1, 2, 0)
+        )
+        np.testing.assert_allclose(colours[top : top + 2], image / 47 * 255, atol=1)
+    gap = mpl.colors.to_rgba_array("lightgray")[0, :3] * 255
+    np.testing.assert_allclose(colours[2], np.tile(gap, (4, 1)), atol=1)
 
 
-def test_without_matplotlib_the_error_says_what_to_install(images, monkeypatch):
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    display = ImageGridDisplay(images, image_shape=(2, 3))
-    with pytest.raises(ImportError, match=r"ImageGridDisplay\.plot.*pip install"):
-        display.plot()
+def test_limits_of_colours():
+    X = np.array([[0.0, 0.5, 1.0, -1.0, 2.0, 0.25]])
+    display = ImageGridDisplay.from_array(X, image_shape=(1, 2, 3), vmin=0, vmax=1)
+    expected = np.array([[[0, 0.5, 1], [0, 1, 0.25]]]) * 255
+    np.testing.assert_allclose(rendered(display)[..., :3], expected, atol=1)
+
+
+def test_one_channel_is_no_colour():
+    X = np.arange(4.0)[np.newaxis]
+    for shape in [(1, 2, 2), (2, 2, 1)]:
+        display = ImageGridDisplay.from_array(X, image_shape=shape)
+        np.testing.assert_array_equal(drawn(display), [[0, 1], [2, 3]])
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (1, 1, 1, 8), (3, 2, 3), (8, -1, -1)])
+def test_bad_shapes_in_colour(shape):
+    with pytest.raises(ValueError, match=r"image_shape=.*product is 8.*for colours"):
+        ImageGridDisplay.from_array(np.ones((1, 8)), image_shape=shape)
+
+
+class Half(BaseEstimator):
+    """Its reconstructions are half the images."""
+
+    def fit(self, X, y=None):
+        self.fitted_ = True
+        return self
+
+    def transform(self, X):
+        return X / 4
+
+    def inverse_transform(self, H):
+        return 2 * H
+
+
+class Reconstructs(Half):
+    def reconstruct(self, X, y=0):
+        return X + y
+
+
+def test_a_reconstruction_is_below_its_image():
+    X = np.arange(1.0, 6.0)[:, np.newaxis]
+    model = Half().fit(X)
+    display = ImageGridDisplay.from_reconstructions(model, X, n_columns=3)
+    nan = np.nan
+    expected = [[1, 2, 3], [0.5, 1, 1.5], [4, 5, nan], [2, 2.5, nan]]
+    np.testing.assert_array_equal(drawn(display)[::2, ::2], expected)
+    assert display.im_.get_clim() == (0.5, 5)
+    one = ImageGridDisplay.from_reconstructions(model, X[:2])
+    np.testing.assert_array_equal(drawn(one)[::2, ::2], [[1, 2], [0.5, 1]])
+    many = ImageGridDisplay.from_reconstructions(model, np.ones((12, 1)))
+    assert drawn(many).shape == (7, 19)
+
+
+def test_reconstruct_comes_before_transform_and_takes_conditions():
+    X = np.array([[1.0], [2.0]])
+    model = Reconstructs().fit(X)
+    display = ImageGridDisplay.from_reconstructions(model, X, 10)
+    np.testing.assert_array_equal(drawn(display)[::2, ::2], [[1, 2], [11, 12]])
+
+
+def test_reconstructions_of_what_cannot_reconstruct():
+    with pytest.raises(NotFittedError):
+        ImageGridDisplay.from_reconstructions(PCA(), np.ones((2, 4)))
+    with pytest.raises(TypeError, match=r"Got a LinearRegression.*method transform"):
+        ImageGridDisplay.from_reconstructions(LinearRegression(), np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"n_columns=0.*at least 1, or None"):
+        ImageGridDisplay.from_reconstructions(Half().fit(0), [[1.0]], n_columns=0)
