@@ -30,17 +30,11 @@ SIDE = 4
 X = make_bars_and_stripes(SIDE, n_samples=2000, random_state=0)
 X_test = make_bars_and_stripes(SIDE, n_samples=1000, random_state=1)
 best = -3.3791  # nats a row: minus the entropy of the patterns
-settings = {
-    "learning_rate": 0.2,
-    "learning_rate_schedule": "linear",
-    "batch_size": 20,
-    "n_chains": 100,
-    "random_state": 0,
-}
+settings = {"learning_rate": 0.1, "batch_size": 20, "n_chains": 100, "random_state": 0}
 layers = (12, 12)
 
-rbm = BernoulliRBMGPU(layers[0], n_iter=25, **settings).fit(X)
-network = DeepBeliefNetwork(layers, n_iter=25, warm_start=True, **settings).fit(X)
+rbm = BernoulliRBMGPU(layers[0], n_iter=30, **settings).fit(X)
+network = DeepBeliefNetwork(layers, n_iter=30, warm_start=True, **settings).fit(X)
 scores = {
     "RBM of 12 units": rbm.log_likelihood(X_test).mean(),
     "network, layer by layer": network.score(X_test),

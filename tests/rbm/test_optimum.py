@@ -160,7 +160,7 @@ def test_ising_from_fewer_samples(roughly_ising):
 @pytest.mark.parametrize("sampler", ["gibbs", "tempering"])
 def test_observables_of_fewer_samples_of_ising(roughly_ising, sampler):
     """Within 4 standard errors of 1000 samples, and not those of T = 2.6."""
-    samples = roughly_ising.sample(1000, sampler=sampler)
+    samples = roughly_ising.sample(1000, sampler=sampler, random_state=1)
     check_observables(samples, n_parts=20, not_of=2.6)
 
 

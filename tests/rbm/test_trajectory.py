@@ -203,12 +203,14 @@ def test_at_most_64_are_kept(oracle, generator):
 @pytest.mark.parametrize("kind", [BernoulliRBMGPU, GaussianRBM])
 def test_a_checkpoint_of_tensors_alone_holds_the_models_kept(kind, tmp_path):
     """With safetensors, which has no lists; skorch does not say what it left out."""
-    X = np.random.default_rng(0).normal(size=(60, 8)) > 0.5
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.random((60, 1)) > 0.5, 8, axis=1) ^ (rng.random((60, 8)) < 0.05)
     saves = Checkpoint(
         monitor=None, dirname=str(tmp_path), f_optimizer=None, use_safetensors=True
     )
     params = {"keep_trajectory": True, "random_state": 0, "device": "cpu"}
-    model = kind(4, n_iter=40, learning_rate=0.5, callbacks=[saves], **params).fit(X)
+    params |= {"learning_rate": 0.3, "batch_size": 10}
+    model = kind(4, n_iter=40, callbacks=[saves], **params).fit(X)
     kept = model.net_.criterion_.trajectory.models
     assert len(kept) > 2
     assert set(load_file(tmp_path / "criterion.pt")) > {"trajectory.0.weight", "chains"}

@@ -1,0 +1,51 @@
+"""What a release tells about itself."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import skgen
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_the_citation_is_that_of_the_version():
+    (version,) = re.findall(
+        r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE
+    )
+    assert version == skgen.__version__
+
+
+def links(text):
+    return re.findall(r"\]\((.+?)\)", text)
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md"])
+def test_links_of_the_repository_lead_to_files(page):
+    for link in links((ROOT / page).read_text()):
+        if not link.startswith("https://"):
+            assert (ROOT / link).exists(), link
+
+
+def test_links_of_the_wheel_lead_to_pages_of_the_site():
+    """The substitutions of pyproject.toml leave no link to a file of the repository."""
+    text = README.read_text()
+    hook = PROJECT["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]
+    for rule in hook["substitutions"]:
+        text, n_replaced = re.subn(rule["pattern"], rule["replacement"], text)
+        assert n_replaced, f"{rule['pattern']} is not needed"
+    site = PROJECT["project"]["urls"]["Documentation"] + "/en/stable/"
+    assert links(text)
+    for link in links(text):
+        page = link.removeprefix(site)
+        assert page != link, link
+        sources = [
+            ROOT / "docs" / page,
+            (ROOT / "docs" / page).with_suffix(".rst"),
+            (ROOT / "examples" / Path(page).name).with_suffix(".py"),
+        ]
+        assert any(source.exists() for source in sources), link
