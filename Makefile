@@ -35,10 +35,11 @@ PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile
 test: .venv/.test
 	$(PYTEST) -m "not slow"
 
-test-slow: .venv/.test
+# The slow tests make ONNX files, and read them by the package onnx itself.
+test-slow: .venv/.test .venv/.onnx
 	$(PYTEST) -m slow
 
-test-all: .venv/.test
+test-all: .venv/.test .venv/.onnx
 	$(PYTEST)
 
 lint: .venv/.lint

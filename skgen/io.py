@@ -6,26 +6,29 @@ from sklearn.impute import MissingIndicator
 
 import skgen
 import skgen.impute
+from skgen.base._conditions import ConditionLaw, Conditions, Labels, Values
 from skgen.base._container import read_container
 from skgen.base._saving import FORMAT
 from skgen.base._standardization import Standardization
 from skgen.base._tree import Decoder
+from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.impute._bits import BitCode
 from skgen.impute._columns import Column
 from skgen.likelihood import LogPartition
 from skgen.vae._architecture import Architecture
-from skgen.vae._conditions import ConditionLaw, Conditions, Labels, Values
 
 __all__ = ["load"]
 
 # What attributes of estimators may be, besides arrays and plain Python.
 _RECORDS = (
     *(Standardization, LogPartition, Architecture, Conditions, ConditionLaw),
-    *(Labels, Values, Column, BitCode, MissingIndicator),
+    *(Labels, Values, DiffusionArchitecture, Column, BitCode, MissingIndicator),
 )
 
 
-def load(path: Any, *, encoder: Any = None, decoder: Any = None) -> Any:
+def load(
+    path: Any, *, encoder: Any = None, decoder: Any = None, network: Any = None
+) -> Any:
     """Read an estimator from a file that its method `save` wrote.
 
     Nothing in the file is run or imported: it makes estimators of this package alone,
@@ -35,7 +38,7 @@ def load(path: Any, *, encoder: Any = None, decoder: Any = None) -> Any:
     ----------
     path : str or path-like
         The file.
-    encoder, decoder : Module, callable or None, default=None
+    encoder, decoder, network : Module, callable or None, default=None
         For an estimator with networks of your own, what the parameters of these names
         were. Their weights come from the file, if it has been fitted.
 
@@ -75,7 +78,7 @@ def load(path: Any, *, encoder: Any = None, decoder: Any = None) -> Any:
     estimators = [getattr(skgen, name) for name in skgen.__all__]
     estimators += [getattr(skgen.impute, name) for name in skgen.impute.__all__]
     classes = {cls.__name__: cls for cls in (*estimators, *_RECORDS)}
-    given = {"encoder": encoder, "decoder": decoder}
+    given = {"encoder": encoder, "decoder": decoder, "network": network}
     decoder_of_file = Decoder(arrays, classes=classes, given=given)
     try:
         return decoder_of_file.decode(header["content"])

@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 
 # The models here are tiny: two threads would mostly wait for each other, and with
 # pytest-xdist each core has a worker process of its own. The BLAS of NumPy and SciPy
@@ -20,13 +21,41 @@ def pytest_addoption(parser):
     )
 
 
-def pytest_collection_modifyitems(items):
+# The tests that were found, before options like -m leave some out; and which are slow.
+COLLECTED = pytest.StashKey[dict[str, bool]]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    config.stash[COLLECTED] = {item.nodeid: "slow" in item.keywords for item in items}
     if torch.cuda.is_available():
         return
     skip = pytest.mark.skip(reason="needs a CUDA device")
     for item in items:
         if "cuda" in item.keywords:
             item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what a long run was for: seconds by function, summed over its parameters."""
+    seconds, number = Counter(), Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                name = report.nodeid.partition("[")[0]
+                seconds[name] += report.duration
+                number[name] += report.when == "call"
+    if seconds.total() < 60:
+        return
+    terminalreporter.section(f"longest of {seconds.total():.0f} s in tests")
+    for name, duration in seconds.most_common(10):
+        terminalreporter.line(f"{duration:6.1f} s  {number[name]:4d} of {name}")
+
+
+@pytest.fixture(scope="session")
+def collected(request):
+    """Whether a test is slow, by name, of all that were found."""
+    return request.config.stash[COLLECTED]
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class ExactMixture(nn.Module):
             torch.ones(self.means.shape[1], dtype=torch.float64), None, t_min=T_MIN
         ).at
 
-    def forward(self, y, phase, generator=None):
+    def forward(self, y, phase, condition=None, generator=None):
         now = self.at(phase * pi / 2)
         c, s = now.cos[:, :1], now.sin[:, :1]
         eye = torch.eye(y.shape[1], dtype=y.dtype)
@@ -70,13 +70,13 @@ class ExactGaussian(nn.Module):
             torch.zeros(len(covariance)).double(), torch.from_numpy(covariance)
         )
 
-    def forward(self, y, phase, generator=None):
+    def forward(self, y, phase, condition=None, generator=None):
         t = phase[:, None] * pi / 2
         c, s = t.cos(), t.sin()
         factor = (self.variance - 1) * s * c / (self.variance * c**2 + s**2)
         return (factor * (y @ self.basis)) @ self.basis.T * torch.hypot(s, SMALL) / s
 
-    def with_diagonal(self, y, phase, probes=None):
+    def with_diagonal(self, y, phase, condition=None, probes=None):
         """The Jacobian is that of a linear map."""
         assert probes is None
         rows = torch.eye(y.shape[1], dtype=y.dtype)

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from families import X, Y, args, fit, in_one_phase, n_phases
+from families import X, Y, args, fit, in_one_phase, n_phases, net_args
 from skorch.callbacks import (
     BatchScoring,
     Callback,
@@ -323,6 +323,23 @@ def test_what_is_loaded_into_the_net_of_an_estimator_is_refused(make):
         next(net.module_.parameters()).fill_(3.0)
     net.load_params(f_params=file)
     assert same(parameters(net), parameters(model.net_))
+
+
+def test_what_the_net_of_an_estimator_learns_on_its_own_is_refused(make):
+    model = fit(make(**in_one_phase(make)), *FEW)
+    learned = parameters(model.net_)
+    for method in (model.net_.partial_fit, model.net_.fit):
+        with pytest.raises(TypeError, match=r"would be undone. Call fit with warm_st"):
+            method(*net_args(model))
+    assert same(parameters(model.net_), learned)
+    net = pickle.loads(pickle.dumps(model.net_))  # it is of nobody
+    net.max_epochs = 1
+    net.partial_fit(*net_args(model))
+    assert not same(parameters(net), learned)
+    twin = fit(make(**in_one_phase(make)), *FEW)
+    for each in (model, twin):
+        each.partial_fit(*args(each, *FEW))
+    assert_same_state(model, twin)
 
 
 BAD = {

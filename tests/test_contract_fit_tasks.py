@@ -12,7 +12,7 @@ import threading
 import numpy as np
 import pytest
 import sklearn
-from families import X, Y, args, draw, fit, n_phases
+from families import N_FEATURES, X, Y, args, draw, fit, in_one_phase, n_phases
 from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
@@ -152,7 +152,7 @@ def test_a_callback_stops_a_fit_after_a_phase():
     model = DeepBeliefNetwork((5, 4), n_iter=2, random_state=0, device="cpu")
     model.set_callbacks(Follows(stop_at=("layer 1", 0))).fit(FEW[0])
     assert model.history_[:, "phase"] == ["layer 1"] * 2
-    assert model.sample(3).shape == (3, 64)
+    assert model.sample(3).shape == (3, N_FEATURES)
 
 
 class Ends(Callback):
@@ -219,6 +219,76 @@ def test_nothing_stays_open_after_a_fit_that_ends_early(make, error, after_regre
 
 
 @with_callbacks
+@needs("callbacks", "learning_rate")
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_nothing_stays_open_after_a_fit_that_diverges(make, after_regression):
+    """By its numbers: what was learned before stays, and the next fit is followed."""
+    follows = Bars()
+    model = make().set_callbacks(follows)
+    fit(model, *FEW)
+    learned, n_told, before = copy.copy(model), len(follows.told), open_ends()
+    model.set_params(learning_rate=1e38)
+    with pytest.raises(ValueError, match=r"Training diverged in epoch \d"):
+        fit(model, *FEW)
+    assert (opened_since(before) <= after_regression).all()
+    assert follows.told[n_told] == "setup"
+    assert follows.told[-1] == "teardown"
+    assert ("end", "fit", 0) not in follows.told[n_told:]
+    assert_same_state(model, learned)
+    left = [name for name in vars(model) if "callback" in name]
+    assert left == ["callbacks", "_skl_callbacks"]
+    model.set_params(learning_rate=learned.learning_rate)
+    assert_same_state(fit(model, *FEW), learned)
+    assert follows.told[-2:] == [("end", "fit", 0), "teardown"]
+
+
+class Interrupts(Bars):
+    """Is interrupted from the keyboard while it is told of something."""
+
+    def __init__(self, *event):
+        super().__init__()
+        self.event = event
+
+    def on_fit_task_begin(self, estimator, context):
+        super().on_fit_task_begin(estimator, context)
+        self.interrupt()
+
+    def on_fit_task_end(self, estimator, context, **kwargs):
+        super().on_fit_task_end(estimator, context, **kwargs)
+        self.interrupt()
+
+    def interrupt(self):
+        if self.told[-1] == self.event:
+            raise KeyboardInterrupt
+
+
+@with_callbacks
+@pytest.mark.parametrize(
+    ("event", "n_epochs"),
+    [
+        (("begin", "fit", 0), 0),
+        (("begin", "epoch", 0), 0),
+        (("begin", "epoch", 2), 2),
+        (("end", "epoch", 1), 2),
+        (("end", "fit", 0), None),
+    ],
+    ids=str,
+)
+def test_a_callback_that_is_interrupted(make, event, n_epochs, after_regression):
+    """Epochs that are whole are learned from; without one, nothing has happened."""
+    follows, before = Interrupts(*event), open_ends()
+    model = make(**in_one_phase(make)).set_callbacks(follows)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, *FEW)
+    assert (opened_since(before) <= after_regression).all()
+    assert follows.told[-1] == "teardown"
+    assert not {"_callback_fit_ctx", "_skl_callbacks_to_teardown"} & vars(model).keys()
+    assert model.__sklearn_is_fitted__() == bool(n_epochs)
+    if n_epochs:
+        assert len(model.history_) == model.n_iter_ == n_epochs
+
+
+@with_callbacks
 def test_nothing_stays_open_after_a_fit_that_fails(make, monkeypatch, after_regression):
     def diverges(*args):
         raise ValueError("Training diverged")
@@ -232,7 +302,7 @@ def test_nothing_stays_open_after_a_fit_that_fails(make, monkeypatch, after_regr
     assert (opened_since(before) <= after_regression).all()
     assert follows.told[-1] == "teardown"
     with pytest.raises(ValueError, match=r"NaN|inf"):
-        fit(model, np.full((9, 64), np.inf), Y[:9])
+        fit(model, np.full((9, N_FEATURES), np.inf), Y[:9])
     assert (opened_since(before) <= 2 * after_regression).all()
 
 

@@ -30,6 +30,27 @@ from skgen.base import LikelihoodMixin
 from skgen.training import GenerativeNet
 from skgen.training._batches import DeviceBatches
 
+
+@pytest.fixture(scope="module")
+def quick_fits():
+    """One fit of an epoch to some rows, per class."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def twice_fits():
+    """One fit that was gone on with by a second one, per class."""
+    return {}
+
+
+def shared(models, make, train):
+    """The model of a class that is trained once and only looked at."""
+    kind = type(make())
+    if kind not in models:
+        models[kind] = train()
+    return models[kind]
+
+
 # The history
 
 
@@ -76,7 +97,6 @@ class CtrlC(Callback):
 
 EVENTS = [
     ("on_epoch_begin", 3),
-    ("on_batch_begin", 3),
     ("on_grad_computed", 3),
     ("on_batch_end", 3),
     ("on_epoch_end", 2),
@@ -239,26 +259,37 @@ WAYS = {
 }
 
 
+# Each parameter with a live model, and each way of having one with a parameter.
+CELLS = {
+    **{f"live, {name}": (WAYS["live"], params) for name, params in HARMLESS.items()},
+    **{
+        f"{name}, seed": (way, HARMLESS["seed"])
+        for name, way in WAYS.items()
+        if name != "live"
+    },
+    "pickle, callbacks": (WAYS["pickle"], HARMLESS["callbacks"]),
+}
+
+
 @needs("warm_start")
-@pytest.mark.parametrize("params", HARMLESS.values(), ids=HARMLESS)
-@pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(("way", "params"), CELLS.values(), ids=CELLS)
 def test_parameters_that_training_does_not_read_change_nothing(
-    make, params, way, capsys
+    make, twice_fits, params, way, capsys
 ):
-    model, twin = (
-        fit(constant(make, n_iter=2, batch_size=50, warm_start=True)) for _ in range(2)
-    )
-    model = way(model).set_params(**params)
-    assert_same_state(fit(model), fit(twin))
+    def once():
+        return fit(constant(make, n_iter=2, batch_size=50, warm_start=True))
+
+    twin = shared(twice_fits, make, lambda: fit(once()))
+    model = way(once()).set_params(**params)
+    assert_same_state(fit(model), twin)
     assert model.n_iter_ == 4 * n_phases(model)
 
 
 @needs("warm_start", "n_warmup_iter")
-@pytest.mark.parametrize("params", HARMLESS.values(), ids=HARMLESS)
-def test_two_epochs_and_three_are_five(make, params, capsys):
+def test_two_epochs_and_three_are_five(make, capsys):
     """To the bit; an RBM starts its source of random bits anew in each fit."""
     model = fit(constant(make, n_iter=2, batch_size=50, warm_start=True))
-    model.set_params(n_iter=3, **params)
+    model.set_params(n_iter=3, **HARMLESS["seed"])
     assert_same_state(fit(model), fit(constant(make, n_iter=5, batch_size=50)))
     assert model.n_iter_ == 5
 
@@ -363,14 +394,21 @@ def test_copies_keep_callbacks(make, way):
     assert "net_" in dir(copy.copy(model))
 
 
-@pytest.mark.parametrize("way", [copy.copy, copy.deepcopy])
-@pytest.mark.parametrize("seed", [lambda: 0, lambda: np.random.RandomState(0)])
+@pytest.mark.parametrize(
+    ("way", "seed"),
+    [
+        (copy.copy, lambda: 0),
+        (copy.copy, lambda: np.random.RandomState(0)),
+        (copy.deepcopy, lambda: np.random.RandomState(0)),
+    ],
+    ids=["copy", "copy with a source", "deepcopy with a source"],
+)
 def test_a_copy_is_trained_alone(make, way, seed):
-    model, twin = (fit(make(random_state=seed())) for _ in range(2))
+    model, twin = (fit(make(n_iter=1, random_state=seed())) for _ in range(2))
     copied = way(model)
     copied.partial_fit(*args(copied))
     fit(copied)
-    assert model.n_iter_ == len(model.history_) == 3 * n_phases(twin)
+    assert model.n_iter_ == len(model.history_) == n_phases(twin)
     assert_same_state(model, twin)
     assert_same_state(model.partial_fit(*args(model)), twin.partial_fit(*args(twin)))
     assert_same_state(fit(model), fit(twin))
@@ -478,13 +516,19 @@ STREAMS = {"none": lambda: None, "closed": closed, "bare": NoTerminal, "broken":
 
 @needs("verbose", "callbacks")
 @pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
-@pytest.mark.parametrize("names", [["stderr"], ["stdout"], ["stderr", "stdout"]])
-@pytest.mark.parametrize("verbose", [0, 1])
-def test_progress_never_ends_a_fit(make, fitted, monkeypatch, stream, names, verbose):
-    for name in names:
-        monkeypatch.setattr(sys, name, stream())
-    model = make(verbose=verbose, callbacks=[PrintLog()])
-    assert_same_state(fit(model), fitted)
+def test_progress_never_ends_a_fit(make, quick_fits, monkeypatch, stream):
+    silent = shared(quick_fits, make, lambda: fit(make(n_iter=1), X[:60]))
+    for names, verbose in [
+        (["stderr"], 1),
+        (["stdout"], 1),
+        (["stderr", "stdout"], 1),
+        (["stderr", "stdout"], 0),
+    ]:
+        with monkeypatch.context() as patch:
+            for name in names:
+                patch.setattr(sys, name, stream())
+            model = fit(make(n_iter=1, verbose=verbose, callbacks=[PrintLog()]), X[:60])
+        assert_same_state(model, silent)
 
 
 @needs("verbose", "callbacks", LikelihoodMixin)

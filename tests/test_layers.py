@@ -43,11 +43,12 @@ ESTIMATORS = {
     "dbn/_trainable_base.py",
     *("dbn/_state.py", "dbn/_rows.py"),  # scipy, tables
     *("diffusion/__init__.py", "diffusion/_estimator.py", "diffusion/_base.py"),
-    "diffusion/_trainable_base.py",
+    *("diffusion/_trainable_base.py", "diffusion/_conditional_base.py"),
+    "diffusion/_conditional_estimator.py",
     "diffusion/_covariance.py",  # tables
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
-    *("vae/_conditional_base.py", "vae/_conditions.py", "vae/_bayes_rule.py"),
+    "vae/_conditional_base.py",
 }
 MATHEMATICS = {"sampling", "nn", "likelihood"} | FAMILIES
 # What an objective needs of training, which is plain torch itself.
@@ -105,15 +106,51 @@ def test_only_training_runs_autograd(path):
         assert ".backward()" not in (ROOT / path).read_text()
 
 
-def test_import_has_no_side_effect():
-    code = (
-        "import random, sys, numpy as np, torch;"
-        "before = torch.get_rng_state(), torch.get_default_dtype(),"
-        " torch.get_num_threads(), np.random.get_state()[1].tolist();"
-        "import skgen;"
-        "after = torch.get_rng_state(), torch.get_default_dtype(),"
-        " torch.get_num_threads(), np.random.get_state()[1].tolist();"
-        "assert torch.equal(before[0], after[0]) and before[1:] == after[1:];"
-        "assert 'matplotlib' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+IMPORTS = """
+import sys
+
+import skgen
+
+# A family is imported when its name is asked for.
+loaded = {name for name in sys.modules if name.startswith("skgen")}
+assert loaded == {"skgen"} and "torch" not in sys.modules, loaded
+assert set(skgen.__all__) < set(dir(skgen))
+
+import numpy as np
+import torch
+
+
+def state():
+    numbers = torch.get_rng_state().tolist(), np.random.get_state()[1].tolist()
+    return numbers, torch.get_default_dtype(), torch.get_num_threads()
+
+
+before = state()
+skgen.GaussianRBM
+assert "skgen.rbm" in sys.modules
+assert "skgen.vae" not in sys.modules
+skgen.callbacks.FreeEnergyGap
+from skgen import *
+
+assert state() == before
+assert "skgen.plotting" not in sys.modules
+import skgen.plotting
+
+assert "matplotlib" not in sys.modules
+"""
+
+
+def test_what_is_imported_when_and_without_side_effects():
+    subprocess.run([sys.executable, "-c", IMPORTS], check=True)
+
+
+def test_public_names_and_submodules_are_found():
+    assert set(skgen._FAMILIES) == set(skgen.__all__)
+    for name, family in skgen._FAMILIES.items():
+        assert getattr(skgen, name).__module__.startswith(family)
+    places = {path.stem for path in Path(skgen.__file__).parent.glob("[!_]*")}
+    for name in skgen._SUBMODULES:
+        assert getattr(skgen, name).__name__ == f"skgen.{name}"
+    assert places - {"modules", "py"} == set(skgen._SUBMODULES)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        skgen.nothing  # noqa: B018

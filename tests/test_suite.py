@@ -18,7 +18,7 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
-    "test_memory_of_data.py::test_no_form_takes_more_than_the_array": [
+    "test_memory_of_data.py::test_a_fit_holds_no_copy": [
         "base/test_intake.py::test_a_tensor_is_not_copied",
         "test_contract_data.py::test_valid_data_are_the_memory_of_the_user",
     ],
@@ -154,11 +154,6 @@ TWINS = {
         *("uniforms-1e-06", "uniforms-1e-05", f"uniforms-{2.0**-17}"),
     ),
     **smaller("test_datasets.py::test_ising_energy", 8, 5, 1.5, 2.269185, 4.0),
-    **smaller(
-        "test_resources.py::test_a_fit_takes_the_data_once",
-        *(2000, 40000),
-        *("BernoulliRBMGPU", "BernoulliVAE"),
-    ),
 }
 
 COLLECT = """
@@ -175,27 +170,39 @@ class Found:
         Path(sys.argv[1]).write_text(json.dumps(names))
 
 
-options = ["--collect-only", "-qq", "-p", "no:cacheprovider", *sys.argv[2:]]
+# Nothing runs: assertions need not be rewritten.
+options = ["--collect-only", "-qq", "-p", "no:cacheprovider", "--assert=plain"]
+options += sys.argv[2:]
 sys.exit(pytest.main(options, plugins=[Found()]))
 """
 
 
+def has_all_files(config, collected):
+    """Whether a run found the tests of each file of this folder, and all of a file."""
+    files = {path.relative_to(TESTS.parent) for path in TESTS.rglob("test_*.py")}
+    found = {Path(name.partition("::")[0]) for name in collected}
+    return files <= found and not any("::" in arg for arg in config.args)
+
+
 @pytest.fixture(scope="module")
-def is_slow(tmp_path_factory):
+def is_slow(request, collected, tmp_path_factory):
     """All tests of this folder by name, those with their parameters left out as well.
 
-    A process of its own collects them, as this run may be of a part of them.
+    If this run is of a part of them, a process of its own collects them.
     """
-    found = tmp_path_factory.mktemp("suite") / "found.json"
-    subprocess.run(
-        [sys.executable, "-c", COLLECT, str(found), str(TESTS)],
-        check=True,
-        cwd=TESTS.parent,
-        stdout=subprocess.DEVNULL,
-    )
+    if not has_all_files(request.config, collected):
+        found = tmp_path_factory.mktemp("suite") / "found.json"
+        subprocess.run(
+            [sys.executable, "-c", COLLECT, str(found), str(TESTS)],
+            check=True,
+            cwd=TESTS.parent,
+            stdout=subprocess.DEVNULL,
+        )
+        collected = json.loads(found.read_text())
     whole = {
         name.removeprefix("tests/"): slow
-        for name, slow in json.loads(found.read_text()).items()
+        for name, slow in collected.items()
+        if name.startswith("tests/")
     }
     functions = {}
     for name, slow in whole.items():

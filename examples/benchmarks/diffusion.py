@@ -1,10 +1,11 @@
 """Diffusion models: held-out likelihood, samples and speed.
 
 ``python examples/benchmarks/diffusion.py [part ...]`` with the parts digits, cancer,
-moons, ring, samples, plateau, speed and file. Everything runs on one thread, and times
-are seconds of the processor. Part "file" takes ``--train`` and ``--test``, files of
-numpy with the rows of a table such as POWER or MINIBOONE, which have to be downloaded
-and standardised before.
+moons, ring, samples, plateau, speed, mnist and file. Everything runs on one thread, and
+times are seconds of the processor. Part "mnist" takes ``--data``, a file of numpy with
+arrays X_train and X_test of grey levels from 0 to 255. Part "file" takes ``--train``
+and ``--test``, files of numpy with the rows of a table such as POWER or MINIBOONE,
+which have to be downloaded and standardised before.
 """
 
 import argparse
@@ -127,6 +128,13 @@ def samples():
             else:
                 drawn = model.sample(len(test), random_state=0)
             print_measures(f"{name}, {kind}", test, drawn)
+        for kind, draw in PEERS.items():
+            try:
+                drawn = draw(train, len(test))
+            except ImportError as error:
+                print(f"{name}, {kind}: not measured ({error})")
+            else:
+                print_measures(f"{name}, {kind}", test, drawn)
         both = np.concatenate([train, test])
         for measure in (energy_distance, auc, precision_recall):
             null = null_distribution(
@@ -135,6 +143,28 @@ def samples():
                 random_state=0,
             )
             print(f"{name}, real against real: {measure.__name__} {null.mean(0)}")
+
+
+def forest_diffusion(train, n_samples):
+    from ForestDiffusion import ForestDiffusionModel
+
+    np.random.seed(0)
+    model = ForestDiffusionModel(train, n_t=20, duplicate_K=20, n_jobs=1)
+    return model.generate(batch_size=n_samples)
+
+
+def tvae(train, n_samples):
+    import pandas as pd
+    from ctgan import TVAE
+
+    model = TVAE(epochs=300, cuda=False)
+    model.set_random_state(0)
+    model.fit(pd.DataFrame(train, columns=[f"x{i}" for i in range(train.shape[1])]))
+    return model.sample(n_samples).to_numpy()
+
+
+# Of other packages, if they are installed: forestdiffusion and ctgan.
+PEERS = {"ForestDiffusion": forest_diffusion, "TVAE": tvae}
 
 
 def of_as_many_rows(X, Y, *, measure, n_rows):
@@ -165,6 +195,42 @@ def plateau():
         model.fit(X)
         flow = model.log_likelihood(ring(1000, 1)).mean()
         print(f"seed {seed}: flow {flow:.2f} after 520 steps", flush=True)
+
+
+def mnist(path):
+    """Bits per dimension of images of 28 x 28 pixels, and of halves of their size."""
+    with np.load(path) as file:
+        tables = [file[name].astype(np.float64) for name in ("X_train", "X_test")]
+    rng = np.random.RandomState(0)
+    for side in (14, 28):
+        train, test = (
+            coarse(X, side) + rng.uniform(size=(len(X), side**2)) for X in tables
+        )
+        model = DiffusionModel(
+            hidden_layer_sizes=(512,) * 4, n_iter=side // 2, random_state=0
+        )
+        _, seconds = timed(lambda: model.fit(train))  # noqa: B023
+        few = test[:100]
+        (log_p, error), of_flow = timed(
+            lambda: model.log_likelihood(few, n_steps=16, return_error=True)  # noqa: B023
+        )
+        in_bits = 1 / (side**2 * np.log(2))
+        print(
+            f"MNIST {side} x {side}, bits per dimension: flow "
+            f"{-log_p.mean() * in_bits:.3f} +- {log_p.std() * in_bits / 10:.3f}, error "
+            f"of its solver {error.mean() * in_bits:.4f}, bound "
+            f"{-model.score(few) * in_bits:.3f}; fit {seconds:.0f} s, flow "
+            f"{of_flow:.0f} s",
+            flush=True,
+        )
+        np.save(f"mnist_{side}.npy", model.sample(40, random_state=0))
+
+
+def coarse(X, side):
+    """Images with blocks of pixels averaged and rounded to integers."""
+    block = 28 // side
+    blocks = X.reshape(-1, side, block, side, block)
+    return np.floor(blocks.mean((2, 4))).reshape(-1, side**2)
 
 
 def speed():
@@ -207,8 +273,9 @@ def speed():
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parts = [*DATA, "samples", "plateau", "speed", "file"]
-    parser.add_argument("parts", nargs="*", default=parts[:-1], choices=parts)
+    parts = [*DATA, "samples", "plateau", "speed", "mnist", "file"]
+    parser.add_argument("parts", nargs="*", default=parts[:-2], choices=parts)
+    parser.add_argument("--data")
     parser.add_argument("--train")
     parser.add_argument("--test")
     options = parser.parse_args()
@@ -218,6 +285,8 @@ def main():
     for part in options.parts:
         if part in DATA:
             report_likelihood(part)
+        elif part == "mnist":
+            mnist(options.data)
         elif part == "file":
             likelihood("file", np.load(options.train), np.load(options.test))
         else:

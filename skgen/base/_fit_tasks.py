@@ -31,8 +31,9 @@ class SupportsCallbacks(CallbackSupportMixin):
             """Set callbacks of scikit-learn, which follow each fit from now on.
 
             They are told of the fit, of its epochs and, where a model is trained in
-            several phases, of these. A callback that asks to stop ends the training of
-            a phase after an epoch, as early stopping does, or the fit after a phase.
+            several phases, of these; of an imputer, they are told of each fit of its
+            model. A callback that asks to stop ends the training of a phase after an
+            epoch, as early stopping does, or the fit after one of its parts.
             As `sklearn.callback.ScoringMonitor` only scores if there is a y, callbacks
             get X as y where the model has none and `fit` got none.
 
@@ -155,6 +156,43 @@ class FitTasks:
         if self.phase is None or self.phase is self.root:
             return False
         return self.tell_end(self.phase, as_fitted)
+
+    def follow_fit_of(
+        self,
+        model: Any,
+        name: str,
+        fit: Callable[[], Any],
+        as_fitted: Callable[[], dict[str, Any]],
+    ) -> bool:
+        """Fit another estimator as a part of this fit.
+
+        Callbacks that follow estimators into others, by scikit-learn's rules, follow
+        the fit of the model; the others are told of it as of one task.
+
+        Parameters
+        ----------
+        model : estimator
+            The other estimator.
+        name : str
+            Name of the task.
+        fit : callable
+            Fits it.
+        as_fitted : callable
+            As in `tell_end`.
+
+        Returns
+        -------
+        stops : bool
+            Whether a callback asks to stop.
+        """
+        if self.root is None:
+            fit()
+            return False
+        task = self.root.subcontext(name)
+        with task.propagate_callback_context(model):
+            self._tell_begin(task)
+            fit()
+            return self.tell_end(task, as_fitted)
 
     def end(self, as_fitted: Callable[[], dict[str, Any]]) -> None:
         """Tell that the fit has ended."""

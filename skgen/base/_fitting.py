@@ -263,6 +263,7 @@ class Fitting:
                 matmul_precision(self.estimator.precision, self.device),
                 self.estimator._training_context(net.module_, seed),
                 self._followed(net, partial(as_fitted, phase, net)),
+                net.in_a_fit(),
             ):
                 net.partial_fit(data.dataset(net))
         else:

@@ -143,10 +143,12 @@ class StandardizedRows(RowSource):
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:
         """Return some rows, standardised."""
-        x = self.source.gather(index).to(torch.float64)
+        rows = self.source.gather(index)
+        x = rows.to(torch.float64)
+        own = x if x is not rows else None  # data is not to be changed
         if self._bounds is not None:
-            x = x.clamp(*self._bounds)
-        return (x - self._location).div_(self._scale).to(self.dtype)
+            x = own = torch.clamp(x, *self._bounds, out=own)
+        return torch.sub(x, self._location, out=own).div_(self._scale).to(self.dtype)
 
 
 def estimate_units(

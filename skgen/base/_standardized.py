@@ -3,12 +3,11 @@
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 
 from skgen.base._fitting import State
 from skgen.base._standardization import Standardization
-from skgen.training._rows import row_source
+from skgen.training._rows import is_read_by_blocks, row_source
 
 
 class StandardizedMixin:
@@ -31,7 +30,7 @@ class StandardizedMixin:
         if units is None:
             return X
         dtype = getattr(torch, str(self._dtype))
-        if sp.issparse(X) or isinstance(X, np.memmap):
+        if is_read_by_blocks(X):
             return units.of_rows(rows, bounded=True, dtype=dtype)
         return units.of_array(rows, dtype)
 

@@ -10,12 +10,19 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from skgen.base import BaseGenerator, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base import (
+    BaseGenerator,
+    EncoderMixin,
+    ExportMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+)
 from skgen.base._intake import taken_in
+from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
 from skgen.base._standardized import StandardizedMixin
 from skgen.base._validation import warn
-from skgen.diffusion._bound import elbo
+from skgen.diffusion._bound import bound
 from skgen.diffusion._flow import (
     divergence_probes,
     flow_log_density,
@@ -27,18 +34,21 @@ from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._samplers import SAMPLERS, sample_rows
 from skgen.training._rows import row_source
 
-# Points of the bound of a row.
-_N_BOUND_POINTS = 128
 # By how much a solver of second order is nearer to its limit with twice the steps.
 _ORDER = 2**2 - 1
 # Error of a log-density that is told, in nats.
 _LARGE_ERROR = 0.1
-_COUNT = [Interval(Integral, 1, None, closed="left")]
-_STEPS = [Interval(Integral, 2, None, closed="left"), None]
+COUNT = [Interval(Integral, 1, None, closed="left")]
+STEPS = [Interval(Integral, 2, None, closed="left"), None]
 
 
 class BaseDiffusionModel(
-    StandardizedMixin, ImputerMixin, EncoderMixin, LikelihoodMixin, BaseGenerator
+    StandardizedMixin,
+    ImputerMixin,
+    EncoderMixin,
+    ExportMixin,
+    LikelihoodMixin,
+    BaseGenerator,
 ):
     """The methods of a fitted diffusion model. A subclass says how it is trained."""
 
@@ -66,8 +76,7 @@ class BaseDiffusionModel(
         Z : ndarray of shape (n_samples, n_features)
             Noise, in the dtype of X.
         """
-        X = self._validate_data(X)
-        return self._apply(partial(flow_to_noise, n_steps=self._n_steps), X)
+        return self._to_noise(self._validate_data(X))
 
     def inverse_transform(self, H: Any) -> np.ndarray:
         """Follow the probability flow from noise to data.
@@ -82,9 +91,7 @@ class BaseDiffusionModel(
         X : ndarray of shape (n_samples, n_features)
             Data, in the dtype of H.
         """
-        H = self._validate_components(H)
-        flow = partial(flow_to_data, n_steps=self._n_steps)
-        return self._in_units_of_data(self._apply(flow, H))
+        return self._to_data(self._validate_components(H))
 
     def score_samples(self, X: Any) -> np.ndarray:
         r"""Compute the evidence lower bound of each sample.
@@ -107,12 +114,10 @@ class BaseDiffusionModel(
         elbo : ndarray of shape (n_samples,)
             Evidence lower bound in nats, higher is better.
         """
-        X = self._validate_data(X)
-        bound = self._apply(partial(elbo, n_points=_N_BOUND_POINTS), X)
-        return bound - self._log_scale_of(X)
+        return self._bounds(self._validate_data(X))
 
     @validate_params(
-        {"n_steps": _STEPS, "return_error": ["boolean"]},
+        {"n_steps": STEPS, "return_error": ["boolean"]},
         prefer_skip_nested_validation=True,
     )
     @python_arguments
@@ -153,26 +158,17 @@ class BaseDiffusionModel(
         UserWarning
             If that error exceeds 0.1 nats in the mean over the samples.
         """
-        X = self._validate_data(X)
-        n_steps = n_steps or self._n_steps
-        fine, coarse = (self._log_density(X, n) for n in (n_steps, n_steps // 2))
-        error = np.abs(fine - coarse) / _ORDER
-        if np.mean(error) > _LARGE_ERROR:
-            warn(
-                f"Got a mean discretisation error of {np.mean(error):.2g} nats from "
-                f"n_steps={n_steps}, but expected at most {_LARGE_ERROR}. Pass more "
-                "steps to log_likelihood, such as twice as many."
-            )
-        return (fine, error) if return_error else fine
+        density, error = self._log_densities(self._validate_data(X), n_steps)
+        return (density, error) if return_error else density
 
     @validate_params(
         {
-            "n_samples": _COUNT,
+            "n_samples": COUNT,
             "random_state": ["random_state"],
-            "n_steps": _STEPS,
+            "n_steps": STEPS,
             "sampler": [StrOptions(set(SAMPLERS))],
             "given": ["array-like", None],
-            "n_repeats": _COUNT,
+            "n_repeats": COUNT,
         },
         prefer_skip_nested_validation=True,
     )
@@ -221,25 +217,16 @@ class BaseDiffusionModel(
             of one row of `given` stand together.
         """
         rng = self._rng(random_state)
-        n_steps = n_steps or self._n_steps
         if given is not None:
             X = self._validate_incomplete(given).repeat(n_samples, axis=0)
-            return self._fill(X, n_steps, n_repeats, rng)
-        z = rng.standard_normal((n_samples, self._n_features_out))
-        draw = partial(
-            sample_rows,
-            n_steps=n_steps,
-            sampler=sampler,
-            generator=self._generator(rng),
-        )
-        x = self._apply(draw, z.astype(self._dtype))
-        return self._in_units_of_data(x.astype(self._sample_dtype, copy=False))
+            return self._fill(X, rng, n_steps, n_repeats)
+        return self._sample(n_samples, rng, n_steps, sampler)
 
     @validate_params(
         {
-            "n_draws": _COUNT,
-            "n_steps": _STEPS,
-            "n_repeats": _COUNT,
+            "n_draws": COUNT,
+            "n_steps": STEPS,
+            "n_repeats": COUNT,
             "random_state": ["random_state"],
         },
         prefer_skip_nested_validation=True,
@@ -274,44 +261,114 @@ class BaseDiffusionModel(
         X_new : ndarray of shape (n_samples, n_features)
             X with NaN replaced, in its dtype.
         """
-        X = self._validate_incomplete(X)
-        rng = self._rng(random_state)
-        incomplete = np.isnan(X).any(axis=1)
-        if not incomplete.any():
-            return X
-        rows = X[incomplete].repeat(n_draws, axis=0)
-        drawn = self._fill(rows, n_steps or self._n_steps, n_repeats, rng)
-        means = drawn.reshape(-1, n_draws, X.shape[1]).mean(axis=1)
-        filled = X.copy()
-        filled[incomplete] = np.where(np.isnan(X[incomplete]), means, X[incomplete])
-        return filled
+        X, rng = self._validate_incomplete(X), self._rng(random_state)
+        return self._impute(X, rng, n_draws, n_steps, n_repeats)
 
     @property
     def _n_steps(self) -> int:
         """The number of steps, as a number of Python."""
         return int(self.n_steps)
 
-    def _log_density(self, X: Any, n_steps: int) -> np.ndarray:
+    # In what follows, y is what a conditional model is given: one row of encoded
+    # conditions for each row of data, or None.
+
+    def _to_noise(self, X: Any, y: np.ndarray | None = None) -> np.ndarray:
+        """Follow the flow from valid data to noise."""
+        return self._apply(given(partial(flow_to_noise, n_steps=self._n_steps)), X, y)
+
+    def _to_data(self, H: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
+        """Follow the flow from noise to data."""
+        flow = given(partial(flow_to_data, n_steps=self._n_steps))
+        return self._in_units_of_data(self._apply(flow, H, y))
+
+    def _bounds(self, X: Any, y: np.ndarray | None = None) -> np.ndarray:
+        """Compute the evidence lower bound of valid data."""
+        return self._apply(given(bound), X, y) - self._log_scale_of(X)
+
+    def _log_densities(
+        self, X: Any, n_steps: int | None, y: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Compute log-densities of valid data by the flow, and their errors."""
+        n_steps = n_steps or self._n_steps
+        fine, coarse = (self._log_density(X, n, y) for n in (n_steps, n_steps // 2))
+        error = np.abs(fine - coarse) / _ORDER
+        if np.mean(error) > _LARGE_ERROR:
+            warn(
+                f"Got a mean discretisation error of {np.mean(error):.2g} nats from "
+                f"n_steps={n_steps}, but expected at most {_LARGE_ERROR}. Pass more "
+                "steps to log_likelihood, such as twice as many."
+            )
+        return fine, error
+
+    def _log_density(self, X: Any, n_steps: int, y: np.ndarray | None) -> np.ndarray:
         def density(model: DiffusionNet, x: Tensor) -> Tensor:
             probes = divergence_probes(x.shape[1], like=x)
             return flow_log_density(model, x, n_steps, probes)
 
-        return self._apply(density, X) - self._log_scale_of(X)
+        return self._apply(given(density), X, y) - self._log_scale_of(X)
+
+    def _sample(
+        self,
+        n_samples: int,
+        rng: np.random.RandomState,
+        n_steps: int | None,
+        sampler: str,
+        y: np.ndarray | None = None,
+        **options: Any,
+    ) -> np.ndarray:
+        """Draw samples; the options are those of a model that is given y."""
+        z = rng.standard_normal((n_samples, self._n_features_out))
+        draw = partial(
+            sample_rows,
+            n_steps=n_steps or self._n_steps,
+            sampler=sampler,
+            generator=self._generator(rng),
+        )
+        x = self._apply(given(draw, **options), z.astype(self._dtype), y)
+        return self._in_units_of_data(x.astype(self._sample_dtype, copy=False))
 
     def _fill(
-        self, X: np.ndarray, n_steps: int, n_repeats: int, rng: np.random.RandomState
+        self,
+        X: np.ndarray,
+        rng: np.random.RandomState,
+        n_steps: int | None,
+        n_repeats: int,
+        y: np.ndarray | None = None,
+        **options: Any,
     ) -> np.ndarray:
         """Replace NaN by draws given the other values."""
         draw = partial(
             draw_missing,
-            n_steps=n_steps,
+            n_steps=n_steps or self._n_steps,
             n_repeats=n_repeats,
             generator=self._generator(rng),
         )
         assert self._units is not None
         rows = self._units.of_rows(row_source(X), bounded=False)
-        drawn = self._in_units_of_data(self._apply(draw, rows))
+        drawn = self._in_units_of_data(self._apply(given(draw, **options), rows, y))
         return np.where(np.isnan(X), drawn, X)
+
+    def _impute(
+        self,
+        X: np.ndarray,
+        rng: np.random.RandomState,
+        n_draws: int,
+        n_steps: int | None,
+        n_repeats: int,
+        y: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Replace NaN by means of draws."""
+        incomplete = np.isnan(X).any(axis=1)
+        if not incomplete.any():
+            return X
+        rows = X[incomplete].repeat(n_draws, axis=0)
+        if y is not None:
+            y = y[incomplete].repeat(n_draws, axis=0)
+        drawn = self._fill(rows, rng, n_steps, n_repeats, y)
+        means = drawn.reshape(-1, n_draws, X.shape[1]).mean(axis=1)
+        filled = X.copy()
+        filled[incomplete] = np.where(np.isnan(X[incomplete]), means, X[incomplete])
+        return filled
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""

@@ -9,10 +9,19 @@ from skgen.diffusion._model import DiffusionNet, corrupt
 from skgen.diffusion._process import NoiseProcess
 from skgen.sampling._quasi import sobol_normal
 
+# Points of the bound: so many over the number of features, at least, and at most. The
+# narrow parts of a density of few features need many.
+_POINTS, _LEAST_POINTS, _MOST_POINTS = 2048, 128, 1024
 # Numbers that the network is evaluated for at a time.
 _BLOCK = 2**21
 # Times are at these powers of even shares of the range.
 _CLOSER = 3.0
+
+
+def bound(model: DiffusionNet, x: Tensor) -> Tensor:
+    """Compute the bound of each row by a number of points for so many features."""
+    n_points = min(max(_POINTS // x.shape[1], _LEAST_POINTS), _MOST_POINTS)
+    return elbo(model, x, n_points)
 
 
 def elbo(model: DiffusionNet, x: Tensor, n_points: int) -> Tensor:
@@ -43,10 +52,10 @@ def elbo(model: DiffusionNet, x: Tensor, n_points: int) -> Tensor:
         The bound in nats.
     """
     process = model.process
-    xi = process.whiten(x)
+    xi = model.whiten(x)
     points = bound_points(process, n_points, like=x)
     n_rows = max(1, _BLOCK // (n_points * max(x.shape[1], 64)))
-    parts = [correction(model, block, *points) for block in xi.split(n_rows)]
+    parts = [correction(*block, *points) for block in model.blocks(xi, n_rows)]
     return gaussian_elbo(process, xi) - torch.cat(parts)
 
 
@@ -97,7 +106,7 @@ def correction(
     now = model.process.at(t)
     y, target = corrupt(xi[:, None], z, now)
     phase = now.phase.expand(n_rows, -1)
-    g = now.gain * model.network(y.flatten(0, 1), phase.flatten()).view_as(y)
+    g = now.gain * model.output(y.flatten(0, 1), phase.flatten()).view_as(y)
     factor = now.weight * now.cos / now.sin * share[:, None]
     value = (factor * g * (g - 2 * target)).sum((1, 2))
     return value * phase_range(model.process)

@@ -1,23 +1,19 @@
 """DiffusionModel: the diffusion model as an estimator."""
 
-from numbers import Integral, Real
-from typing import ClassVar, Literal
+from collections.abc import Sequence
+from typing import Literal
 
-from sklearn.utils._param_validation import Interval, StrOptions
-
-from skgen.base import BaseGenerator
 from skgen.base._typing import (
     Activation,
     AutoSchedule,
     Callbacks,
     Device,
     LayerSizes,
+    Network,
     Precision,
     RandomState,
 )
 from skgen.diffusion._trainable_base import TrainableDiffusionModel
-from skgen.nn import ACTIVATIONS
-from skgen.training._schedules import SCHEDULES
 
 
 class DiffusionModel(TrainableDiffusionModel):
@@ -38,10 +34,28 @@ class DiffusionModel(TrainableDiffusionModel):
     hidden_layer_sizes : int, array-like of int or "auto", default="auto"
         Widths of the hidden layers. A layer as wide as the one before is added to it.
         "auto" means four layers of 128 units for up to 16 features, and of 256 for
-        more.
+        more. With "conv", the numbers of channels at each resolution, of which each has
+        half as many rows and columns of pixels as the one before; "auto" means (32, 64,
+        64), or fewer for images of less than 16 pixels.
     activation : str, default="silu"
         Activation of the hidden layers: "silu", "gelu", "relu", "elu", "tanh",
         "logistic", "softplus" or "identity".
+    architecture : {"mlp", "conv"}, default="mlp"
+        The network: fully connected, or with "conv" convolutional, for images. A
+        convolutional network sees images: the noisy data, each direction divided by its
+        standard deviation, turned back into pixels.
+    image_shape : tuple of (int, int) or (int, int, int) or None, default=None
+        Shape of the images in the rows of X, (height, width) or (channels, height,
+        width), for "conv".
+    network : type of nn.Module, nn.Module or None, default=None
+        Another network: a module, or a class or function that makes one from the
+        numbers of inputs and outputs. It maps (batch, n_features + 1) to (batch,
+        n_features). The columns are the noisy data, each direction divided by its
+        standard deviation, turned back into features; and last the time, as the mean
+        angle of the directions between 0 (data) and 1 (noise). The output is the mean
+        of g (see Notes) by features, up to its gain. A module is copied; its parameters
+        are where training starts. `hidden_layer_sizes`, `activation`, `dropout` and
+        `architecture` are not used.
     dropout : float or "auto", default="auto"
         Probability with which a hidden unit is dropped in training, in [0, 1); rounded
         to a multiple of 1/256. "auto" means 0.1, or 0 if the first table has at least
@@ -133,6 +147,7 @@ class DiffusionModel(TrainableDiffusionModel):
 
     See Also
     --------
+    ConditionalDiffusionModel : The same given labels or values.
     GaussianVAE : A model of real-valued data with few latent variables.
     GaussianRBM : A mixture of very many Gaussians.
     sklearn.mixture.GaussianMixture : A mixture of few Gaussians.
@@ -187,30 +202,14 @@ class DiffusionModel(TrainableDiffusionModel):
     True
     """
 
-    _parameter_constraints: ClassVar[dict] = {
-        **BaseGenerator._training_constraints,
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
-        "covariance_type": [StrOptions({"full", "diag"})],
-        "t_min": [Interval(Real, 0, 0.5, closed="neither")],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
-        "n_steps": [Interval(Integral, 2, None, closed="left")],
-        "n_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
-        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
-        "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
-    }
-
     def __init__(
         self,
         *,
         hidden_layer_sizes: LayerSizes | Literal["auto"] = "auto",
         activation: Activation = "silu",
+        architecture: Literal["mlp", "conv"] = "mlp",
+        image_shape: Sequence[int] | None = None,
+        network: Network = None,
         dropout: float | Literal["auto"] = "auto",
         covariance_type: Literal["full", "diag"] = "full",
         t_min: float = 2e-3,
@@ -234,6 +233,9 @@ class DiffusionModel(TrainableDiffusionModel):
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.architecture = architecture
+        self.image_shape = image_shape
+        self.network = network
         self.dropout = dropout
         self.covariance_type = covariance_type
         self.t_min = t_min

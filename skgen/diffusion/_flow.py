@@ -4,7 +4,7 @@ All functions follow :math:`dy_i/d\theta_i = -g_i(y, t)` by Heun's method on a f
 grid of times, so that what a row gets depends on that row alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from math import log, pi
 
@@ -48,18 +48,22 @@ def instants(process: NoiseProcess, n_steps: int, *, like: Tensor) -> list[Insta
 def flow_to_noise(model: DiffusionNet, x: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from rows to noise, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=x)
-    y = grid[0].cos * model.process.whiten(x)
-    for now, then in pairwise(grid):
-        y = _heun(model.g, y, now, then)
-    return y
+    return follow(model, grid[0].cos * model.whiten(x), pairwise(grid))
 
 
 def flow_to_data(model: DiffusionNet, y: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from noise to rows, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=y)[::-1]
-    for now, then in pairwise(grid):
+    return model.unwhiten(follow(model, y, pairwise(grid)) / grid[-1].cos)
+
+
+def follow(
+    model: DiffusionNet, y: Tensor, steps: Iterable[tuple[Instant, Instant]]
+) -> Tensor:
+    """Take steps of the flow from points at the first time, (batch, n_features)."""
+    for now, then in steps:
         y = _heun(model.g, y, now, then)
-    return model.process.unwhiten(y / grid[-1].cos)
+    return y
 
 
 def flow_log_density(
@@ -93,8 +97,8 @@ def flow_log_density(
     grid = instants(model.process, n_steps, like=x)
     n_directions = x.shape[1] if probes is None else len(probes)
     n_rows = max(1, _BLOCK // (n_directions * max(x.shape[1], _width(model))))
-    xi = model.process.whiten(x)
-    parts = [_log_density(model, block, grid, probes) for block in xi.split(n_rows)]
+    xi = model.whiten(x)
+    parts = [_log_density(*block, grid, probes) for block in model.blocks(xi, n_rows)]
     stretch = (grid[0].cos / model.process.spread).log().sum()
     return torch.cat(parts) + stretch
 

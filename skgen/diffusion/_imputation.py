@@ -56,7 +56,7 @@ def draw_missing(
                 y = alpha * y + variance.sqrt() * normal_like(y, generator)
             drawn = step_back(y, model.denoise(y, now), now, then, generator=generator)
             y = _with_known(model, drawn, x, missing, then, generator)
-    drawn = model.process.unwhiten(y / grid[-1].cos)
+    drawn = model.unwhiten(y / grid[-1].cos)
     return torch.where(missing, drawn, x)
 
 
@@ -72,6 +72,6 @@ def _with_known(
     process = model.process
     # u is in the units of x, by features.
     u = process.unwhiten(y * now.norm / process.spread)
-    known = now.t.cos() * x + now.t.sin() * normal_like(x, generator)
+    known = now.t.cos() * model.centered(x) + now.t.sin() * normal_like(x, generator)
     u = torch.where(missing, u, known)
     return process.whiten(u) * process.spread / now.norm

@@ -1,5 +1,6 @@
 """A diffusion model: a noise process, and a network that undoes it."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -19,22 +20,90 @@ class DiffusionNet(nn.Module):
     Parameters
     ----------
     network : nn.Module
-        Maps y, (batch, n_features), and phases, (batch,), to g, of the shape of y. If
-        it has a method `with_diagonal`, that gives the diagonal of its Jacobian.
+        Maps y, (batch, n_features), phases, (batch,), and conditions, (batch,
+        n_conditions) or None, to g, of the shape of y. If it has a method
+        `with_diagonal`, that gives the diagonal of its Jacobian.
     process : NoiseProcess
         How rows turn into noise.
+    by_features : bool
+        Whether the network sees and gives features, y turned back from the directions
+        of the process, so that neighbouring pixels are neighbours.
     """
 
-    def __init__(self, network: nn.Module, process: NoiseProcess):
+    # What the network is given besides points and phases, one row or one for each.
+    condition: Tensor | None = None
+
+    def __init__(
+        self, network: nn.Module, process: NoiseProcess, *, by_features: bool = False
+    ):
         super().__init__()
         self.network = network
         self.process = process
+        self.by_features = by_features and process.basis is not None
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Take rows for half noise, and return the means of the data given them."""
-        now = self.process.at(self.process.times(x.new_tensor([_HALF])))
-        y = self.process.whiten(x)
-        return self.process.unwhiten(self.denoise(y, now))
+        model = self.given(y)
+        now = model.process.at(model.process.times(x.new_tensor([_HALF])))
+        return model.unwhiten(model.denoise(model.whiten(x), now))
+
+    def given(self, y: Tensor | None) -> "DiffusionNet":  # noqa: ARG002
+        """Return the model as it is: x does not depend on anything."""
+        return self
+
+    def for_training(
+        self,
+        y: Tensor | None,
+        generator: torch.Generator,  # noqa: ARG002
+    ) -> "DiffusionNet":
+        """Return the model of a mini-batch."""
+        return self.given(y)
+
+    def of_rows(self, rows: slice) -> "DiffusionNet":  # noqa: ARG002
+        """Return the model of some rows of a table."""
+        return self
+
+    def blocks(self, x: Tensor, n_rows: int) -> Iterator[tuple["DiffusionNet", Tensor]]:
+        """Yield the model and rows for so many rows at a time."""
+        for start in range(0, len(x), n_rows):
+            rows = slice(start, start + n_rows)
+            yield self.of_rows(rows), x[rows]
+
+    def centered(self, x: Tensor) -> Tensor:
+        """Subtract the means of the model at its start from standardised rows."""
+        return x
+
+    def whiten(self, x: Tensor) -> Tensor:
+        r"""Express standardised rows by :math:`\xi`, both (batch, n_features)."""
+        return self.process.whiten(self.centered(x))
+
+    def unwhiten(self, xi: Tensor) -> Tensor:
+        """Undo `whiten`."""
+        return self.process.unwhiten(xi)
+
+    def output(self, y: Tensor, phase: Tensor, **options: Any) -> Tensor:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        y : Tensor of shape (batch, n_features)
+            Points; several for each row of the conditions stand together.
+        phase : Tensor of shape (batch,)
+            Their phases.
+        **options : dict
+            Those of the network, such as the generator of its dropout.
+
+        Returns
+        -------
+        output : Tensor of shape (batch, n_features)
+            The output.
+        """
+        condition = self._conditions_of(y)
+        if not self.by_features:
+            return self.network(y, phase, condition, **options)
+        basis = self.process.basis
+        assert basis is not None
+        return self.network(y @ basis.T, phase, condition, **options) @ basis
 
     def g(self, y: Tensor, now: Instant, **options: Any) -> Tensor:
         r"""Estimate the mean of g at one time, or at one for each row.
@@ -57,7 +126,7 @@ class DiffusionNet(nn.Module):
         g : Tensor of shape (batch, n_features)
             The estimate.
         """
-        return now.gain * self.network(y, now.phase.expand(len(y)), **options)
+        return now.gain * self.output(y, now.phase.expand(len(y)), **options)
 
     def denoise(self, y: Tensor, now: Instant) -> Tensor:
         r"""Mean of :math:`\xi` given y, (batch, n_features)."""
@@ -85,12 +154,20 @@ class DiffusionNet(nn.Module):
         diagonal : Tensor of shape (batch, n_features)
             The diagonal.
         """
-        phase = now.phase.expand(len(y))
-        if hasattr(self.network, "with_diagonal"):
-            g, diagonal = self.network.with_diagonal(y, phase, probes)  # type: ignore[operator]
+        phase, network = now.phase.expand(len(y)), self.network
+        if hasattr(network, "with_diagonal") and not self.by_features:
+            given = self._conditions_of(y), probes
+            g, diagonal = network.with_diagonal(y, phase, *given)  # type: ignore[operator]
         else:
-            g, diagonal = _diagonal_by_autograd(self.network, y, phase, probes)
+            g, diagonal = _diagonal_by_autograd(self.output, y, phase, probes)
         return now.gain * g, now.gain * diagonal
+
+    def _conditions_of(self, y: Tensor) -> Tensor | None:
+        """Conditions of points, several of which may belong to one row."""
+        e = self.condition
+        if e is None or len(e) == len(y):
+            return e if e is None else e.to(y)
+        return e.to(y).repeat_interleave(len(y) // len(e), dim=0)
 
 
 def corrupt(xi: Tensor, z: Tensor, now: Instant) -> tuple[Tensor, Tensor]:
@@ -116,7 +193,7 @@ def corrupt(xi: Tensor, z: Tensor, now: Instant) -> tuple[Tensor, Tensor]:
 
 
 def _diagonal_by_autograd(
-    network: nn.Module, y: Tensor, phase: Tensor, probes: Tensor | None
+    network: Callable[..., Tensor], y: Tensor, phase: Tensor, probes: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     with torch.inference_mode(False), torch.enable_grad():
         y, phase = y.clone().requires_grad_(), phase.clone()

@@ -11,8 +11,12 @@ from skgen.nn import ACTIVATIONS
 
 # Harmonics of the phase by which a network is told of time.
 _N_HARMONICS = 8
+# Numbers that tell a network of time.
+N_TIMES = 2 * _N_HARMONICS
 # Biases of the first layer are drawn between plus and minus this.
 _FIRST_BIAS = 2.0
+# Standard deviation of the weights of conditions at the start.
+_CONDITION = 0.5
 
 
 def harmonics(phase: Tensor) -> Tensor:
@@ -22,8 +26,14 @@ def harmonics(phase: Tensor) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
+def beside(phase: Tensor, condition: Tensor | None) -> Tensor:
+    """What layers see beside the points, (n, 2 * n_harmonics + n_conditions)."""
+    e = harmonics(phase)
+    return e if condition is None else torch.cat([e, condition], 1)
+
+
 class TimeMLP(nn.Module):
-    """Fully connected layers, with a bias in each that depends on time.
+    """Fully connected layers, with a bias in each that depends on time and conditions.
 
     A layer as wide as the one before is added to it.
 
@@ -35,6 +45,8 @@ class TimeMLP(nn.Module):
         Widths of the hidden layers.
     activation : str
         A key of `skgen.nn.ACTIVATIONS`.
+    n_conditions : int
+        Number of conditions, which each layer sees beside time.
     dropout : float
         Probability with which a hidden unit is dropped in training.
     device : str or None
@@ -47,6 +59,7 @@ class TimeMLP(nn.Module):
         sizes: Sequence[int],
         activation: str,
         *,
+        n_conditions: int = 0,
         dropout: float = 0.0,
         device: str | None = None,
     ):
@@ -56,7 +69,7 @@ class TimeMLP(nn.Module):
             nn.Linear(n_in, n_out, device=device)
             for n_in, n_out in zip(widths, sizes, strict=False)
         )
-        n_time = 2 * _N_HARMONICS
+        n_time = N_TIMES + n_conditions
         self.times = nn.ModuleList(
             nn.Linear(n_time, n_out, bias=False, device=device) for n_out in sizes
         )
@@ -65,7 +78,11 @@ class TimeMLP(nn.Module):
         self.dropout = dropout
 
     def forward(
-        self, y: Tensor, phase: Tensor, generator: torch.Generator | None = None
+        self,
+        y: Tensor,
+        phase: Tensor,
+        condition: Tensor | None = None,
+        generator: torch.Generator | None = None,
     ) -> Tensor:
         """Map y at some phases.
 
@@ -75,6 +92,8 @@ class TimeMLP(nn.Module):
             Points.
         phase : Tensor of shape (batch,)
             Their phases.
+        condition : Tensor of shape (batch, n_conditions) or None
+            Their conditions, if there are any.
         generator : torch.Generator or None
             Source of randomness of dropout; None means that nothing is dropped.
 
@@ -83,7 +102,7 @@ class TimeMLP(nn.Module):
         g : Tensor of shape (batch, n_features)
             The output.
         """
-        e, h = harmonics(phase), y
+        e, h = beside(phase, condition), y
         for k, (layer, time) in enumerate(self._pairs()):
             new = self.activation(layer(h) + time(e))
             if generator is not None and self.dropout:
@@ -96,7 +115,11 @@ class TimeMLP(nn.Module):
         return list(zip(self.layers, self.times, strict=True))
 
     def with_diagonal(
-        self, y: Tensor, phase: Tensor, probes: Tensor | None = None
+        self,
+        y: Tensor,
+        phase: Tensor,
+        condition: Tensor | None = None,
+        probes: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Compute the output and the diagonal of its Jacobian by y.
 
@@ -106,6 +129,8 @@ class TimeMLP(nn.Module):
             Points.
         phase : Tensor of shape (batch,)
             Their phases.
+        condition : Tensor of shape (batch, n_conditions) or None
+            Their conditions, if there are any.
         probes : Tensor of shape (n_probes, n_features) or None
             Directions of entries 1 and -1, along which the Jacobian is taken for an
             estimate of the diagonal (Hutchinson, 1989); None means that it is exact.
@@ -117,7 +142,7 @@ class TimeMLP(nn.Module):
         diagonal : Tensor of shape (batch, n_features)
             The diagonal of its Jacobian.
         """
-        e, h = harmonics(phase), y
+        e, h = beside(phase, condition), y
         tangents: Tensor | None = None
         for layer, time in self._pairs():
             new, slope = _with_slope(self.activation, layer(h) + time(e))
@@ -179,6 +204,13 @@ def _with_slope(activation: nn.Module, a: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
+def reset_time(weight: Tensor, generator: torch.Generator) -> None:
+    """Draw the weights of time and, after it, of conditions, in place."""
+    weight[:, :N_TIMES].normal_(0, 1 / sqrt(N_TIMES), generator=generator)
+    weight[:, N_TIMES:].normal_(0, _CONDITION, generator=generator)
+
+
+@torch.no_grad()
 def reset_time_mlp(network: TimeMLP, generator: torch.Generator) -> None:
     """Draw the parameters that training starts from; the output starts at 0.
 
@@ -200,6 +232,6 @@ def reset_time_mlp(network: TimeMLP, generator: torch.Generator) -> None:
             layer.bias.uniform_(-_FIRST_BIAS, _FIRST_BIAS, generator=generator)
         else:
             layer.bias.zero_()
-        time.weight.normal_(0, 1 / sqrt(time.in_features), generator=generator)
+        reset_time(time.weight, generator)
     network.last.weight.zero_()
     network.last.bias.zero_()

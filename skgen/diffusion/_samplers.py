@@ -55,7 +55,7 @@ def sample_rows(
             y = by.cos() * y + by.sin() * model.g(y, now)
         else:
             y = step_back(y, model.denoise(y, now), now, then, generator=generator)
-    return model.process.unwhiten(y / grid[-1].cos)
+    return model.unwhiten(y / grid[-1].cos)
 
 
 def step_back(

@@ -1,30 +1,38 @@
 """TrainableDiffusionModel: how a diffusion model is trained."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import ceil
-from numbers import Integral
-from typing import Any, cast
+from numbers import Integral, Real
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
-from skgen.base import Phase, load_arrays, to_arrays
+from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
+from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
+from skgen.base._portable_networks import with_networks, with_portable_networks
 from skgen.base._standardization import estimate_units
+from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.diffusion._base import BaseDiffusionModel
 from skgen.diffusion._covariance import directions_of
+from skgen.diffusion._export import Flow
 from skgen.diffusion._model import DiffusionNet
-from skgen.diffusion._network import TimeMLP, reset_time_mlp
 from skgen.diffusion._objective import DenoisingObjective
 from skgen.diffusion._process import NoiseProcess
-from skgen.nn._networks import with_memory
+from skgen.nn import ACTIVATIONS
+from skgen.nn._networks import InPrecision
+from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
+from skgen.training._schedules import SCHEDULES
 from skgen.training._user_callbacks import has_scheduler
 
 # What n_iter="auto" means: so many steps for a row, at least, and at most.
 _STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 300, 10_000
-# What hidden_layer_sizes="auto" means: widths for up to so many features and for more.
-_FEW_FEATURES, _NARROW, _WIDE, _N_LAYERS = 16, 128, 256, 4
 # Rows from which on early_stopping="auto" holds some out.
 _ROWS_TO_HOLD_OUT = 40
 # Rows up to which it does: large tables are not learnt by heart, and gain most at the
@@ -38,7 +46,29 @@ _DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 1000
 class TrainableDiffusionModel(BaseDiffusionModel):
     """A diffusion model and its training, by the parameters of the constructor."""
 
-    _state_names = (
+    _parameter_constraints: ClassVar[dict] = {
+        **BaseGenerator._training_constraints,
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "activation": [StrOptions(set(ACTIVATIONS))],
+        "architecture": [StrOptions({"mlp", "conv"})],
+        "image_shape": [tuple, list, None],
+        "network": [callable, None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), StrOptions({"auto"})],
+        "covariance_type": [StrOptions({"full", "diag"})],
+        "t_min": [Interval(Real, 0, 0.5, closed="neither")],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
+        "n_steps": [Interval(Integral, 2, None, closed="left")],
+        "n_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), StrOptions({"auto"})],
+        "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
+        "early_stopping": ["boolean", StrOptions({"auto"})],
+    }
+
+    _state_names: ClassVar[tuple[str, ...]] = (
         "weights_",
         "_last_weights",
         "_n_averaged",
@@ -50,79 +80,119 @@ class TrainableDiffusionModel(BaseDiffusionModel):
     )
 
     # What the constructor stores.
-    hidden_layer_sizes: Any
-    activation: str
+    network: Any
     dropout: float | str
     covariance_type: str
-    t_min: float
+    _architecture: DiffusionArchitecture
     ema_decay: float
     weight_decay: float | str
 
+    @property
+    def _n_conditions(self) -> int:
+        """Number of inputs of the network for the conditions of a conditional model."""
+        return 0
+
     def _initial_state(
-        self,
-        rows: RowSource,
-        y: np.ndarray | None,  # noqa: ARG002
-        state: State,
+        self, rows: RowSource, y: np.ndarray | None, state: State
     ) -> State:
-        sizes = _sizes_of(self.hidden_layer_sizes, rows.shape[1])
-        architecture = {
-            "hidden_layer_sizes": sizes,
-            "activation": self.activation,
-            "t_min": float(self.t_min),
-        }
+        architecture = DiffusionArchitecture.of(self)
         if state:
-            _check_same(architecture, state["_architecture"])
+            architecture.check_same(state["_architecture"])
             return dict(state)
         names = getattr(self, "feature_names_in_", None)
         units = estimate_units(rows, per_feature=True, names=names)
         standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
-        spread, basis = directions_of(
-            standard, correlated=self.covariance_type == "full"
-        )
-        network = self._built(architecture, rows.shape[1], dropout=0.0)
         generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
-        reset_time_mlp(network, generator)
-        weights = to_arrays(network)
+        weights = to_arrays(architecture.initial_network(generator))
         return {
             "weights_": weights,
             "_last_weights": weights,
             "_n_averaged": 0,
             "_architecture": architecture,
             "_units": units,
-            "_spread": spread,
-            "_basis": basis,
+            **self._gaussian_start(standard, y),
             "_is_ample": len(rows) >= _AMPLE_ROWS * rows.shape[1],
         }
+
+    def _gaussian_start(
+        self,
+        rows: RowSource,
+        y: np.ndarray | None,  # noqa: ARG002
+    ) -> State:
+        """Return the Gaussian of standardised rows that the model starts from."""
+        spread, basis = directions_of(rows, correlated=self._is_correlated)
+        return {"_spread": spread, "_basis": basis}
+
+    @property
+    def _is_correlated(self) -> bool:
+        return self.covariance_type == "full"
 
     def _build_model(self, state: State) -> DiffusionNet:
         return self._network_of(state, "_last_weights")
 
     def _build_inference_model(self, state: State) -> DiffusionNet:
-        return self._network_of(state, "weights_")
+        model = self._network_of(state, "weights_")
+        if state["_architecture"].network is not None:
+            draw_from(model.network, 0)  # it may draw in spite of not being trained
+        return model
 
     def _network_of(self, state: State, name: str) -> DiffusionNet:
-        architecture, basis = state["_architecture"], state["_basis"]
-        dropout = _strength(self.dropout, _DROPOUT, state)
-        network = self._built(architecture, len(state["_spread"]), dropout=dropout)
-        process = NoiseProcess(
-            torch.tensor(state["_spread"]),
-            None if basis is None else torch.tensor(basis),
-            t_min=architecture["t_min"],
-        )
-        return DiffusionNet(load_arrays(network, state[name]), process)
+        architecture = state["_architecture"]
+        network = architecture.build(_strength(self.dropout, _DROPOUT, state))
+        return self._with_process(load_arrays(network, state[name]), state)
 
-    def _built(
-        self, architecture: dict[str, Any], n_features: int, *, dropout: float
-    ) -> TimeMLP:
-        """Make the network, whose parameters are still to be set, float64."""
-        network = TimeMLP(
-            n_features,
-            architecture["hidden_layer_sizes"],
-            architecture["activation"],
-            dropout=dropout,
-            device="meta",
+    def _with_process(self, network: nn.Module, state: State) -> DiffusionNet:
+        by_features = state["_architecture"].by_features
+        process = self._process(state, "_spread", "_basis")
+        return DiffusionNet(network, process, by_features=by_features)
+
+    def _process(self, state: State, spread: str, basis: str) -> NoiseProcess:
+        """Make a noise process of entries of the state."""
+        directions = state[basis]
+        return NoiseProcess(
+            torch.tensor(state[spread]),
+            None if directions is None else torch.tensor(directions),
+            t_min=state["_architecture"].t_min,
         )
-        return cast(TimeMLP, with_memory(network))
+
+    @contextmanager
+    def _training_context(self, model: Any, seed: int) -> Iterator[None]:
+        drawing = []
+        if self.network is not None:
+            n_inputs = self.n_features_in_ + 1 + self._n_conditions
+            given = model.network.network
+            drawing = [given] if draws(given, n_inputs) else []
+        with drawing_from(drawing, seed):
+            yield
+
+    def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
+        model = super()._model(dtype, device)
+        if self._architecture.image_shape is not None:
+            # Convolutions in double precision take ten times as long on a CPU.
+            own = getattr(torch, str(self._dtype))
+            least = min(dtype, own, key=lambda d: d.itemsize)
+            network = model.network.to(memory_format=torch.channels_last)
+            model.network = InPrecision(network, least)
+        return model
+
+    def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
+        # The network of a user as it is, without what seeds one that draws.
+        model = self._network_of(self._state(), "weights_").to(dtype).eval()
+        encode, decode = (
+            Flow(model, self._n_steps, to_data=to_data) for to_data in (False, True)
+        )
+        return encode, decode
+
+    def _torch_units(self) -> Units:
+        return Units(self._units)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle the network of a user as arrays, too."""
+        return with_portable_networks(super().__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Read a pickle."""
+        super().__setstate__(with_networks(state))
 
     def _build_objective(self, state: State) -> DenoisingObjective:
         return DenoisingObjective(
@@ -174,25 +244,3 @@ def _strength(value: float | str, auto: float, state: State) -> float:
     if value == "auto":
         return 0.0 if state["_is_ample"] else auto
     return float(value)
-
-
-def _sizes_of(sizes: Any, n_features: int) -> tuple[int, ...]:
-    if isinstance(sizes, str):  # "auto"
-        return (_NARROW if n_features <= _FEW_FEATURES else _WIDE,) * _N_LAYERS
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(isinstance(size, Integral) and int(size) > 0 for size in sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
-            "one a hidden layer."
-        )
-    return tuple(int(size) for size in sizes)
-
-
-def _check_same(wanted: dict[str, Any], fitted: dict[str, Any]) -> None:
-    """Raise an error where a fit cannot go on from another architecture."""
-    for name, value in wanted.items():
-        if value != fitted[name]:
-            raise ValueError(
-                f"Got {name}={value!r}, but the fit goes on with {name}="
-                f"{fitted[name]!r}. Set it back, or fit with warm_start=False."
-            )

@@ -1,7 +1,9 @@
 """Learning from incomplete rows by a model of bits, which takes complete ones only."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,7 @@ def fit_in_rounds(
     weight: np.ndarray | None,
     n_rounds: int,
     rng: np.random.RandomState,
+    follow: Callable[[Any, Callable[[], Any], int], bool],
 ) -> tuple[Any, int, bool]:
     """Alternate passes of training with draws of what is missing (stochastic EM).
 
@@ -70,6 +73,9 @@ def fit_in_rounds(
         Number of rounds.
     rng : RandomState
         Source of randomness.
+    follow : callable
+        Called with the model, what trains it in one round, and the number of the
+        round; returns whether it is to be the last one.
 
     Returns
     -------
@@ -89,7 +95,7 @@ def fit_in_rounds(
     try:
         for round_ in range(n_rounds):
             model.set_params(learning_rate=rate * (1 - round_ / n_rounds))
-            model.fit(filled, **weights)
+            is_last = follow(model, partial(model.fit, filled, **weights), round_ + 1)
             filled = model.sample(
                 given=bits,
                 sampler="gibbs",
@@ -98,6 +104,8 @@ def fit_in_rounds(
             )
             # The next fit may be interrupted after some of its epochs.
             whole = copy.copy(model), round_ + 1
+            if is_last:
+                break
     except KeyboardInterrupt:
         if whole[1] == 0:
             raise

@@ -1,8 +1,10 @@
 """GenerativeImputer: imputation of missing values by a generative model."""
 
+import copy
 import inspect
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal, Self
 
@@ -27,6 +29,7 @@ from sklearn.utils.validation import (
 
 from skgen.base._checked import checked_fit
 from skgen.base._failure import unchanged_on_failure
+from skgen.base._fit_tasks import FitTasks, SupportsCallbacks, without_callbacks
 from skgen.base._fitting import draw_seed
 from skgen.base._python_scalars import python_arguments, python_scalars
 from skgen.base._saving import SavesMixin
@@ -56,7 +59,7 @@ _LIMIT = [
 ]
 
 
-class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
+class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEstimator):
     r"""Fill in missing values by their means under a generative model.
 
     The model p(x) of whole rows learns from what is known of each row. Then each
@@ -254,13 +257,16 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
             If it is interrupted from the keyboard. What was learned before is kept: by
             the last whole round, or by an estimator that takes NaN.
         """
+        tasks = FitTasks(self, X, None, sample_weight)
         with unchanged_on_failure(self), python_scalars(self):
-            interrupted = self._fit(X, sample_weight)
+            interrupted = self._fit(X, sample_weight, tasks)
+            if not interrupted:
+                tasks.end(partial(without_callbacks, self.__dict__, is_fitted=True))
         if interrupted:
             raise KeyboardInterrupt
         return self
 
-    def _fit(self, X: Any, sample_weight: Any) -> bool:
+    def _fit(self, X: Any, sample_weight: Any, tasks: FitTasks) -> bool:
         """Fit the model; tell whether that was interrupted."""
         X, _, weight = without_weightless(X, None, sample_weight)
         whole = np.issubdtype(getattr(X, "dtype", np.float64), np.integer)
@@ -285,7 +291,7 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
         if model is None:
             model = default_model(*codes.shape)
         model = clone(model).set_params(random_state=draw_seed(rng))
-        interrupted = self._fit_model(model, codes, weight, rng)
+        interrupted = self._fit_model(model, codes, weight, rng, tasks)
         self._seed = draw_seed(rng)
         return interrupted
 
@@ -295,11 +301,18 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
         codes: np.ndarray,
         weight: np.ndarray | None,
         rng: np.random.RandomState,
+        tasks: FitTasks,
     ) -> bool:
         """Fit the model to what it sees; tell whether that was interrupted."""
         self.estimator_, self.n_iter_ = model, 1
         if not codes.shape[1]:
+            tasks.begin(1, 0)
             return False
+
+        def follow(model: Any, fit: Callable[[], Any], n_rounds: int) -> bool:
+            as_fitted = partial(self._attributes_as_fitted, model, n_rounds, rng)
+            return tasks.follow_fit_of(model, "fit-model", fit, as_fitted)
+
         if weight is not None and not has_fit_parameter(model, "sample_weight"):
             raise ValueError(
                 "Got sample_weight that is not made of small integers, but fit of "
@@ -310,10 +323,12 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
             low, high = np.nanmin(codes, axis=0), np.nanmax(codes, axis=0)
             code = self._code = BitCode(low, high, self.n_levels)
             bits = code.encode(codes)
+            tasks.begin(1, self.max_iter)
             self.estimator_, self.n_iter_, interrupted = fit_in_rounds(
-                model, bits, weight, self.max_iter, rng
+                model, bits, weight, self.max_iter, rng, follow
             )
             return interrupted
+        tasks.begin(1, 1)
         interrupted = False
         weights = {} if weight is None else {"sample_weight": weight}
         try:
@@ -321,13 +336,24 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
                 if self.estimator is None:
                     # The length of its training is part of what is chosen.
                     warnings.simplefilter("ignore", ConvergenceWarning)
-                model.fit(codes, **weights)
+                follow(model, partial(model.fit, codes, **weights), 1)
         except KeyboardInterrupt:
             if not _is_fitted(model):
                 raise
             interrupted = True
         self.n_iter_ = getattr(model, "n_iter_", 1)
         return interrupted
+
+    def _attributes_as_fitted(
+        self, model: Any, n_rounds: int, rng: np.random.RandomState
+    ) -> dict[str, Any]:
+        """Return the attributes of an imputer whose fit would end now."""
+        attributes = without_callbacks(self.__dict__, is_fitted=True)
+        return attributes | {
+            "estimator_": copy.copy(model),
+            "n_iter_": n_rounds if self._code else getattr(model, "n_iter_", 1),
+            "_seed": draw_seed(copy.deepcopy(rng)),
+        }
 
     def transform(self, X: Any) -> Any:
         """Impute the missing values.
@@ -454,6 +480,11 @@ class GenerativeImputer(SavesMixin, TransformerMixin, BaseEstimator):
         """Indices of the columns of the input that are in the output."""
         empty = np.array([column.is_empty for column in self._columns])
         return np.flatnonzero(~empty | self.keep_empty_features)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle; callbacks of scikit-learn of a fitted imputer are left out."""
+        is_fitted = hasattr(self, "_seed")
+        return without_callbacks(super().__getstate__(), is_fitted=is_fitted)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle, also of a version that knew numbers coded by bits only."""

@@ -164,9 +164,10 @@ class InPrecision(nn.Module):
         self.network = network.to(dtype)
         self.dtype = dtype
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map x, shape (batch, n_in), to shape (batch, n_out)."""
-        return self.network(x.to(self.dtype)).to(x.dtype)
+    def forward(self, x: Tensor, *more: Tensor | None) -> Tensor:
+        """Map x, shape (batch, n_in), and what else it takes, to (batch, n_out)."""
+        rest = (each if each is None else each.to(self.dtype) for each in more)
+        return self.network(x.to(self.dtype), *rest).to(x.dtype)
 
 
 def conv_encoder(
@@ -333,7 +334,17 @@ def shrink_log_variances(encoder: nn.Sequential) -> None:
     weight[len(weight) // 2 :] *= 0.01
 
 
-def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
+def check_network(
+    network: nn.Module,
+    name: str,
+    n_in: int,
+    n_out: int,
+    *,
+    widths: str = (
+        "an encoder n_features to 2 * n_components (means, then log-variances), a "
+        "decoder n_components to n_features"
+    ),
+) -> None:
     """Raise an error where a network does not map (batch, n_in) to (batch, n_out).
 
     Parameters
@@ -344,6 +355,8 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
         What the error calls it.
     n_in, n_out : int
         Widths that are expected.
+    widths : str
+        What these are, as the error says.
 
     Raises
     ------
@@ -353,8 +366,7 @@ def check_network(network: nn.Module, name: str, n_in: int, n_out: int) -> None:
     training = network.training
     expected = (
         f"but expected it to map shape (n_samples, {n_in}) to (n_samples, {n_out}): "
-        "an encoder n_features to 2 * n_components (means, then log-variances), a "
-        "decoder n_components to n_features."
+        f"{widths}."
     )
     try:
         # It may draw in spite of not being trained.

@@ -1,5 +1,6 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -25,6 +26,8 @@ _STEPS_A_DRAW, _LEAST_DRAW = 64, 2**14
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
+# Prefix of the parameters of the models kept along the training, in a state dict.
+_KEPT = "trajectory."
 
 
 class ContrastiveDivergence(Objective):
@@ -137,8 +140,10 @@ class ContrastiveDivergence(Objective):
         self, destination: dict[str, Any], prefix: str, keep_vars: bool
     ) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if self.trajectory is None:  # tensors alone, as safetensors needs it
-            del destination[prefix + "_extra_state"]
+        # Tensors alone, as safetensors needs it.
+        for i, state in enumerate(destination.pop(prefix + "_extra_state")):
+            for name, tensor in state.items():
+                destination[f"{prefix}{_KEPT}{i}.{name}"] = tensor
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
@@ -147,7 +152,13 @@ class ContrastiveDivergence(Objective):
         chains = state_dict.get(prefix + "chains")
         if self.chains is not None and chains is not None:
             self.chains = self.chains.new_empty(chains.shape)
-        state_dict.setdefault(prefix + "_extra_state", [])
+        kept: dict[int, dict[str, Tensor]] = defaultdict(dict)
+        for key in [key for key in state_dict if key.startswith(prefix + _KEPT)]:
+            i, _, name = key.removeprefix(prefix + _KEPT).partition(".")
+            kept[int(i)][name] = state_dict.pop(key)
+        states = [kept[i] for i in sorted(kept)]
+        # Older checkpoints have a list of them.
+        state_dict.setdefault(prefix + "_extra_state", states)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":

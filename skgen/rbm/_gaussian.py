@@ -4,7 +4,6 @@ from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -38,7 +37,7 @@ from skgen.rbm._gaussian_state import GaussianRBMState
 from skgen.rbm._state import RBMState
 from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
-from skgen.training._rows import row_source
+from skgen.training._rows import is_read_by_blocks, row_source
 from skgen.training._schedules import SCHEDULES
 from skgen.training._user_callbacks import has_scheduler
 
@@ -447,7 +446,7 @@ class GaussianRBM(TrainableRBM):
     def _training_rows(self, X: Any, state: State) -> Any:
         dtype = getattr(torch, str(self._dtype))
         rows, units = row_source(X), state["_units"]
-        if sp.issparse(X) or isinstance(X, np.memmap):
+        if is_read_by_blocks(X):
             return units.of_rows(rows, bounded=True, dtype=dtype)
         return units.of_array(rows, dtype)
 

@@ -12,6 +12,8 @@ from torch import Tensor
 # Uniform numbers drawn at a time on the CPU: with what they are made of they stay
 # in the cache of a core.
 _DRAWN_TOGETHER = 2**18
+# Fewer take less time by `torch.rand` than a source of their own takes to be made.
+_LEAST_DRAWN = 2**14
 # Views of these that are kept.
 _MOST_VIEWS = 4096
 # Uniform numbers that share their low 8 bits.
@@ -34,7 +36,7 @@ class RandomBits:
     :math:`2^{-34}`; all others are independent. They come from numpy's SFC64,
     which takes less than half the time of the Mersenne twister of torch, and whose
     seed is drawn from `generator`. On other devices, where random numbers are
-    cheap, ``u`` is ``torch.rand``.
+    cheap, and where few are asked for, ``u`` is ``torch.rand``.
 
     Numbers that remain from one call are used by the next, if there are enough, so that
     a training step with few draws pays no more for each than one with many. Views of
@@ -45,14 +47,15 @@ class RandomBits:
     generator : torch.Generator
         Source of randomness, on the device of the probabilities.
     most : int or None
-        Uniform numbers that are drawn at a time, on the CPU; None means 2**18.
+        Uniform numbers that are drawn at a time, on the CPU, at most 2**18, which None
+        means. Below 2**14, each call draws its own.
     """
 
     def __init__(self, generator: torch.Generator, *, most: int | None = None):
         self.generator = generator
         self._n = self._used = 0
-        if generator.device.type == "cpu":
-            most = _DRAWN_TOGETHER if most is None else min(most, _DRAWN_TOGETHER)
+        most = _DRAWN_TOGETHER if most is None else min(most, _DRAWN_TOGETHER)
+        if generator.device.type == "cpu" and most >= _LEAST_DRAWN:
             self._n_fractions = max(1, -(-most // _SHARE_A_FRACTION))
             self._n = self._used = self._n_fractions * _SHARE_A_FRACTION
             seed = torch.randint(2**63 - 1, (1,), generator=generator).item()

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class CheckpointedNet(NeuralNet):
     """A skorch net that belongs to an estimator, or to nobody.
 
-    That of an estimator loads in its training alone: outside of it, it is set to the
-    state of the estimator.
+    That of an estimator trains and loads in fits of the estimator alone: outside of
+    them, it is set to the state of the estimator.
 
     Attributes
     ----------
@@ -23,11 +23,16 @@ class CheckpointedNet(NeuralNet):
     """
 
     owner = ""
-    _may_load = False
+    _is_in_a_fit = False
+
+    def fit(self, X: Any, y: Any = None, **kwargs: Any) -> Any:
+        """Train from the start, as skorch does."""
+        self._refuse_to_train()
+        return super().fit(X, y, **kwargs)
 
     def load_params(self, *args: Any, **kwargs: Any) -> None:
         """Load a checkpoint, as skorch does; callbacks do it in a training."""
-        if self.owner and not self._may_load:
+        if self._must_not_change:
             raise TypeError(
                 f"The net of a {self.owner} follows the estimator, so that what is "
                 "loaded into it would be undone. Fit with "
@@ -52,22 +57,35 @@ class CheckpointedNet(NeuralNet):
 
     def load_initial_state(self) -> None:
         """Let `LoadInitState` load what no training follows."""
-        with self.loading_allowed():
+        with self.in_a_fit():
             for _, callback in self.callbacks_:
                 if isinstance(callback, LoadInitState):
                     callback.on_train_begin(self)
 
     @contextmanager
-    def loading_allowed(self) -> Iterator[None]:
-        """Allow a net that an estimator owns to load, as its training does."""
-        self._may_load = True
+    def in_a_fit(self) -> Iterator[None]:
+        """Let a net that an estimator owns train and load: the estimator is fitted."""
+        self._is_in_a_fit = True
         try:
             yield
         finally:
-            self._may_load = False
+            self._is_in_a_fit = False
+
+    @property
+    def _must_not_change(self) -> bool:
+        return bool(self.owner) and not self._is_in_a_fit
+
+    def _refuse_to_train(self) -> None:
+        if self._must_not_change:
+            raise TypeError(
+                f"The net of a {self.owner} follows the estimator, so that what it "
+                "learns on its own would be undone. Call fit with warm_start=True, or "
+                "partial_fit, of the estimator; or train a copy of the net, "
+                "pickle.loads(pickle.dumps(net))."
+            )
 
     def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"owner": "", "_may_load": False}
+        return super().__getstate__() | {"owner": "", "_is_in_a_fit": False}
 
 
 def _cloned(_: nn.Module, state: dict[str, Any], *__: Any) -> dict[str, Any]:

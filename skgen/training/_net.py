@@ -154,13 +154,13 @@ class GenerativeNet(CheckpointedNet):
         self, X: Any, y: Any = None, classes: Any = None, **kwargs: Any
     ) -> "GenerativeNet":
         """Train for `max_epochs` passes over X, from where the net is."""
+        self._refuse_to_train()
         if not self.initialized_:
             self.initialize()
         self.interrupted_ = self.has_ended_early_ = False
         self._n_whole = len(self.history)
         try:
-            with self.loading_allowed():
-                return super().partial_fit(X, y, classes, **kwargs)
+            return super().partial_fit(X, y, classes, **kwargs)
         except KeyboardInterrupt as error:  # before or after the epochs
             self._note_end(error)
             return self

@@ -328,6 +328,32 @@ def row_source(X: Any) -> RowSource:
     return SparseRows(X) if sp.issparse(X) else ArrayRows(X)
 
 
+def is_read_by_blocks(X: Any) -> bool:
+    """Whether a table is to be converted a block at a time, and not as a whole.
+
+    It is where all of it, as a dense array in memory, may be too large: a sparse
+    matrix, and an array that is mapped from a file. Validation leaves the latter no
+    `memmap`, but an array whose memory is that of one.
+
+    Parameters
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The table.
+
+    Returns
+    -------
+    is_read_by_blocks : bool
+        Whether it is.
+    """
+    if sp.issparse(X):
+        return True
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base
+    return False
+
+
 def spread_index(n_rows: int, n_most: int) -> np.ndarray:
     """Return the indices of up to `n_most` of `n_rows` rows, spread evenly, int64."""
     return np.linspace(0, n_rows, min(n_most, n_rows), endpoint=False, dtype=np.int64)

@@ -4,8 +4,6 @@ Each function takes the model and x of shape (n_rows, n_features), in which NaN 
 what is missing.
 """
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
@@ -72,11 +70,6 @@ def squared_error_of_observed(model: VAE, x: Tensor) -> Tensor:
     posterior = posterior_of_observed(model, x)
     error = average_over(model, x, posterior, lambda x, f: (x - f).square())
     return error.masked_fill(x.isnan(), 0)
-
-
-def given(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make ``function(model, x)`` one of a model that is given y, which may be None."""
-    return lambda model, x, y: function(model.given(y), x)
 
 
 def weighted_sum(values: Tensor, weight: Tensor | None) -> Tensor:

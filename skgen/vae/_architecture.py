@@ -1,8 +1,6 @@
 """Architecture: the networks of a VAE."""
 
-import copy
 from dataclasses import dataclass
-from math import prod
 from numbers import Integral
 from typing import Any
 
@@ -17,7 +15,7 @@ from skgen.nn._networks import (
     shrink_log_variances,
     with_memory,
 )
-from skgen.nn._seeding import DrawFrom
+from skgen.nn._own_networks import check_image_shape, is_positive, make_network
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class Architecture:
         """Read and check the parameters of an estimator."""
         n_features, image_shape = estimator.n_features_in_, None
         if estimator.architecture == "conv":
-            image_shape = _check_image_shape(estimator.image_shape, n_features)
+            image_shape = check_image_shape(estimator.image_shape, n_features)
         sizes = _check_sizes(estimator.hidden_layer_sizes)
         built_in = estimator.encoder is None and estimator.decoder is None
         return cls(
@@ -142,11 +140,11 @@ class Architecture:
         if self.encoder is None:
             encoder = self._built_in_encoder(*self._encoder_widths)
         else:
-            encoder = _make(self.encoder, *self._encoder_widths, generator)
+            encoder = make_network(self.encoder, *self._encoder_widths, generator)
         if self.decoder is None:
             decoder = self._built_in_decoder(*self._decoder_widths)
         else:
-            decoder = _make(self.decoder, *self._decoder_widths, generator)
+            decoder = make_network(self.decoder, *self._decoder_widths, generator)
         return nn.ModuleDict({"encoder": encoder, "decoder": decoder}).double()
 
     def _built_in_encoder(self, n_in: int, n_out: int) -> nn.Module:
@@ -184,40 +182,11 @@ class Architecture:
         return with_memory(network)
 
 
-def _make(
-    network: Any, n_in: int, n_out: int, generator: torch.Generator | None
-) -> nn.Module:
-    """Make a network from a class or a function, or copy an instance."""
-    if isinstance(network, nn.Module):
-        return copy.deepcopy(network).cpu()
-    with DrawFrom(generator or torch.Generator().manual_seed(0)):
-        return network(n_in, n_out)
-
-
 def _check_sizes(sizes: Any) -> tuple[int, ...]:
     sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(_is_positive(size) for size in sizes):
+    if not all(is_positive(size) for size in sizes):
         raise ValueError(
             f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
             "one a hidden layer; an empty tuple for a linear model."
         )
     return tuple(int(size) for size in sizes)
-
-
-def _check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]:
-    shape = () if image_shape is None else tuple(image_shape)
-    shape = (1, *shape) if len(shape) == 2 else shape
-    positive = all(_is_positive(side) for side in shape)
-    if len(shape) != 3 or not positive or prod(shape) != n_features:
-        raise ValueError(
-            f"Got image_shape={image_shape!r} with architecture='conv' and X of "
-            f"{n_features} features, but expected (height, width) or (channels, "
-            f"height, width) whose product is {n_features}. Pass image_shape, or use "
-            "architecture='mlp'."
-        )
-    channels, height, width = (int(side) for side in shape)
-    return channels, height, width
-
-
-def _is_positive(number: Any) -> bool:
-    return isinstance(number, Integral) and int(number) > 0

@@ -23,6 +23,8 @@ from skgen.base import (
     to_arrays,
 )
 from skgen.base._fitting import State, draw_seed
+from skgen.base._over_conditions import given
+from skgen.base._portable_networks import with_networks, with_portable_networks
 from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
@@ -33,7 +35,7 @@ from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
 from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
-from skgen.vae._answers import given, weighted_sum
+from skgen.vae._answers import weighted_sum
 from skgen.vae._architecture import Architecture
 from skgen.vae._export import ConditionalMean, PosteriorMean
 from skgen.vae._fill import LinearFill
@@ -43,7 +45,6 @@ from skgen.vae._missing import by_completeness
 from skgen.vae._missing_importance import bound_of_observed
 from skgen.vae._model import VAE
 from skgen.vae._objective import NegativeELBO
-from skgen.vae._pickling import with_networks, with_portable_networks
 
 # The mean KL divergence in nats above which a latent counts as active.
 _ACTIVE = 0.1

@@ -6,49 +6,36 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils import check_consistent_length
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, validate_params
 from sklearn.utils.validation import check_is_fitted
 
-from skgen.base import ConditionalMixin
-from skgen.base._fitting import State
+from skgen.base._bayes_rule import BayesRuleMixin
+from skgen.base._conditions_mixin import ConditionsMixin
+from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
-from skgen.training import RowSource
 from skgen.vae import _answers
-from skgen.vae._answers import given
 from skgen.vae._base import BaseVAE
-from skgen.vae._bayes_rule import BayesRuleMixin
 from skgen.vae._conditional_model import (
     ConditionalVAE,
     average_over_conditions,
     conditional_mean,
     marginal_bound,
 )
-from skgen.vae._conditions import ConditionLaw, Conditions
-from skgen.vae._export import EncodedConditions
 from skgen.vae._importance import importance_weighted_bound
 from skgen.vae._model import VAE, elbo
 
 
 # Its `fit` requires y, and those of the other models do not.
 class BaseConditionalVAE(  # type: ignore[misc]
-    BayesRuleMixin, ConditionalMixin, BaseVAE
+    BayesRuleMixin, ConditionsMixin, BaseVAE
 ):
     """Base of the conditional variational autoencoders.
 
     It comes before the class of the unconditional model among the base classes.
     """
 
-    y_kind: str
-
-    _conditional_constraints: ClassVar[dict] = {
-        "y_kind": [StrOptions({"auto", "labels", "values"})]
-    }
-    _conditional_state: ClassVar[tuple[str, ...]] = ("_conditions", "_law")
     _model_class: ClassVar[type[VAE]] = ConditionalVAE
-
-    _conditions: Conditions
-    _law: ConditionLaw
+    _bound = staticmethod(elbo)
 
     def transform(self, X: Any, y: Any = None) -> np.ndarray:
         r"""Compute the features, the posterior mean of z.
@@ -320,17 +307,6 @@ class BaseConditionalVAE(  # type: ignore[misc]
         X = self._sample(len(numbers), encoded, rng, noise=noise)
         return X if y is not None else (X, self._conditions.originals(numbers))
 
-    @property
-    def _n_conditions(self) -> int:
-        return self._conditions.width
-
-    @property
-    def _n_columns_of_y(self) -> int:
-        return len(self._conditions.columns)
-
-    def _torch_conditions(self) -> EncodedConditions:
-        return self._conditions.as_torch()
-
     def _prior_conditions(self, n_points: int) -> np.ndarray:
         drawn = self._law.sample(n_points, np.random.RandomState(0))
         return self._conditions.encoded(drawn)
@@ -362,55 +338,3 @@ class BaseConditionalVAE(  # type: ignore[misc]
             "conditions": torch.from_numpy(self._conditions.encoded(law.numbers)),
             "log_p": torch.from_numpy(law.log_probability),
         }
-
-    def _encoded(self, y: Any, X: Any) -> np.ndarray:
-        """Inputs of networks for the conditions of valid data, float64."""
-        return self._conditions.encoded(self._validate_conditions(y, X))
-
-    def _numbers_to_sample(self, y: Any, n_samples: int) -> np.ndarray:
-        """Numbers of the conditions that samples are asked for, one row for each."""
-        numbers = self._conditions.numbers_of_some(y)
-        if len(numbers) == 1:
-            return numbers.repeat(n_samples, axis=0)
-        if n_samples not in (1, len(numbers)):
-            raise ValueError(
-                f"Got y with {len(numbers)} conditions and n_samples={n_samples}, but "
-                "expected one condition, or one for each sample. Leave out n_samples "
-                "for one sample a condition."
-            )
-        return numbers
-
-    def _validate_training_data(
-        self, X: Any, y: Any, *, reset: bool
-    ) -> tuple[Any, np.ndarray]:
-        if reset:
-            self._require_conditions(y)
-            self._conditions = Conditions.of(y, self.y_kind)
-        return super()._validate_training_data(X, y, reset=reset)
-
-    def _validate_conditions(self, y: Any, X: Any) -> np.ndarray:
-        self._require_conditions(y)
-        numbers = self._conditions.numbers(y)
-        check_consistent_length(X, numbers)
-        return numbers
-
-    def _initial_state(
-        self, rows: RowSource, y: np.ndarray | None, state: State
-    ) -> State:
-        assert y is not None
-        law = ConditionLaw.of(y, rows.weight)
-        if state:
-            conditions, law = state["_conditions"], state["_law"].merged(law)
-        else:
-            conditions = self._conditions.estimated(y, rows.weight)
-        new = super()._initial_state(rows, conditions.encoded(y), state)
-        return {**new, "_conditions": conditions, "_law": law}
-
-    def _training_conditions(self, y: np.ndarray | None, state: State) -> np.ndarray:
-        return state["_conditions"].encoded(y).astype(self._dtype)
-
-    def _finalise(
-        self, rows: RowSource, y: np.ndarray | None, *, partial: bool
-    ) -> None:
-        assert y is not None
-        super()._finalise(rows, self._conditions.encoded(y), partial=partial)

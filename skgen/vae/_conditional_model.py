@@ -7,6 +7,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
+from skgen.base._over_conditions import joint_bounds
 from skgen.vae._model import VAE, elbo
 
 # A bound on log p(x | y) of each row by a model that is given y.
@@ -83,37 +84,6 @@ class ConditionalVAE(VAE):
         return torch.cat([inputs, y.to(inputs)], 1)
 
 
-def joint_bounds(
-    model: ConditionalVAE,
-    x: Tensor,
-    conditions: Tensor,
-    log_p: Tensor,
-    bound: Bound = elbo,
-) -> Tensor:
-    r"""Bound :math:`\log p(x \mid y_k) + \log p(y_k)` for several conditions.
-
-    Parameters
-    ----------
-    model : ConditionalVAE
-        The model.
-    x : Tensor of shape (n_rows, n_features)
-        Data.
-    conditions : Tensor of shape (n_conditions_tried, n_conditions)
-        The conditions :math:`y_k`.
-    log_p : Tensor of shape (n_conditions_tried,)
-        Their log-probabilities in nats.
-    bound : callable
-        Takes a model and x, and returns a bound on log p(x) of each row.
-
-    Returns
-    -------
-    bounds : Tensor of shape (n_rows, n_conditions_tried)
-        The bounds in nats.
-    """
-    bounds = [bound(model.given(y[None]), x) for y in conditions]
-    return torch.stack(bounds, 1) + log_p.to(x)
-
-
 def marginal_bound(
     model: ConditionalVAE,
     x: Tensor,
@@ -177,7 +147,7 @@ def average_over_conditions(
     average : Tensor of shape (n_rows, ...)
         The average.
     """
-    weights = joint_bounds(model, x, conditions, log_p).softmax(1)
+    weights = joint_bounds(model, x, conditions, log_p, elbo).softmax(1)
     pairs = zip(conditions, weights.unbind(1), strict=True)
     # One term after another: all at a time would take as many times the memory.
     terms = (w[:, None] * function(model.given(y[None]), x) for y, w in pairs)

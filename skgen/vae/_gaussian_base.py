@@ -12,13 +12,14 @@ from torch import Tensor
 from skgen.base import Phase
 from skgen.base._export import Units
 from skgen.base._fitting import State
+from skgen.base._over_conditions import given
 from skgen.base._standardization import Standardization, estimate_units
 from skgen.base._standardized import StandardizedMixin
 from skgen.nn import GaussianObservation
 from skgen.sampling import balanced_normal
 from skgen.training import RowSource
 from skgen.training._schedules import SCHEDULES
-from skgen.vae._answers import given, squared_error_of_observed, weighted_sum
+from skgen.vae._answers import squared_error_of_observed, weighted_sum
 from skgen.vae._architecture import Architecture
 from skgen.vae._base import BaseVAE
 from skgen.vae._gaussian_start import start_of

@@ -26,7 +26,10 @@ class Regression:
 
     def residuals(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Return what it leaves of x, shape (n_samples, n_features)."""
-        return x - y @ self.weight.T - self.intercept
+        residuals = y @ self.weight.T
+        np.subtract(x, residuals, out=residuals)
+        residuals -= self.intercept
+        return residuals
 
 
 @dataclass(frozen=True)

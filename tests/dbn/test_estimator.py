@@ -291,7 +291,9 @@ def test_other_algorithms_are_fine_tuned(algorithm):
     assert np.isfinite(model.partial_fit(FEW).score(FEW))
 
 
-def test_score_of_a_row_does_not_depend_on_the_seed_of_the_estimator(monkeypatch):
+def test_score_of_a_row_does_not_depend_on_the_seed_of_the_estimator(
+    monkeypatch, short_path
+):
     few = {"n_chains": 10, "n_temperatures": 20}
     monkeypatch.setattr("skgen.dbn._base._CHEAP", few)
     model = dbn((27, 26), n_iter=1).fit(FEW)

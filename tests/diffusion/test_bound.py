@@ -6,7 +6,7 @@ import torch
 from diffusion_helpers import ExactGaussian, ExactMixture, correlated, exact_model
 
 from skgen.diffusion import DiffusionNet, NoiseProcess, TimeMLP, elbo
-from skgen.diffusion._bound import bound_points, gaussian_elbo
+from skgen.diffusion._bound import bound, bound_points, gaussian_elbo
 from skgen.diffusion._network import reset_time_mlp
 
 X = torch.from_numpy(np.random.RandomState(0).standard_normal((5, 2)))
@@ -35,7 +35,7 @@ class Scaled(torch.nn.Module):
         super().__init__()
         self.network, self.factor = network, factor
 
-    def forward(self, y, phase, generator=None):
+    def forward(self, y, phase, condition=None, generator=None):
         return self.factor * self.network(y, phase)
 
 
@@ -80,3 +80,11 @@ def test_a_row_depends_on_itself_alone(monkeypatch):
     model = exact_model(ExactGaussian(correlated(2)), 2)
     got = elbo(model, X, 64)
     torch.testing.assert_close(elbo(model, X[3:4], 64), got[3:4], rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("n_features", "n_points"), [(1, 1024), (2, 1024), (8, 256), (64, 128)]
+)
+def test_few_features_have_more_points(monkeypatch, n_features, n_points):
+    monkeypatch.setattr("skgen.diffusion._bound.elbo", lambda *args: args[2])
+    assert bound(None, torch.zeros(1, n_features)) == n_points

@@ -52,8 +52,8 @@ def test_estimate_of_the_diagonal_along_directions():
     net = network((6, 6))
     probes = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0]).double()] * 3)
     exact = net.with_diagonal(Y, PHASE)[1]
-    torch.testing.assert_close(net.with_diagonal(Y, PHASE, probes)[1], exact)
-    some = net.with_diagonal(Y, PHASE, probes[:1])[1]
+    torch.testing.assert_close(net.with_diagonal(Y, PHASE, None, probes)[1], exact)
+    some = net.with_diagonal(Y, PHASE, None, probes[:1])[1]
     along = jacobians(net) @ probes[0] * probes[0]
     torch.testing.assert_close(some, along)
 
@@ -65,7 +65,7 @@ class Given(nn.Module):
         super().__init__()
         self.net = net
 
-    def forward(self, y, phase, generator=None):
+    def forward(self, y, phase, condition=None, generator=None):
         return self.net(y, phase)
 
 

@@ -140,3 +140,18 @@ def test_tables_of_few_columns_are_multiplied_densely(cpu):
     cpu("AVX512", ["fbgemm"])
     assert sums_of_rows(x, table(784, 511)) is None
     assert sums_of_rows(x, table(784, 512)) is not None
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_single_row_of_any_strides(dtype, cpu):
+    """A large table, of which numpy multiplies; products in extended precision."""
+    x, table = torch.randn(300, 2, dtype=dtype).T, torch.randn(200, 300, dtype=dtype).T
+    exact = x[:1].numpy().astype(np.longdouble) @ table.numpy().astype(np.longdouble)
+    product = multiply(x[:1], table)
+    assert product.dtype == dtype
+    assert product.shape == (1, 200)
+    tol = {"rtol": 0, "atol": 400 * float(torch.finfo(dtype).eps)}
+    np.testing.assert_allclose(product.numpy(), exact.astype(float), **tol)
+    table.requires_grad_()
+    multiply(x[:1], table).sum().backward()
+    torch.testing.assert_close(table.grad, x[:1].T.expand(300, 200))

@@ -92,7 +92,7 @@ def annealing_is_cheaper(monkeypatch):
 @pytest.mark.parametrize("algorithm", ["pcd", "cd", "pt"])
 def test_log_likelihood_by_annealing(algorithm, annealing_is_cheaper):
     callback = LogLikelihood(every=2, n_temperatures=300)
-    model = fit(callback, 16, algorithm=algorithm)
+    model = fit(callback, 16, algorithm=algorithm, n_iter=4)
     row = model.history_[-1]
     exact = model.log_partition_function("exact").estimate
     assert row["log_partition_lower"] < exact < row["log_partition_upper"]

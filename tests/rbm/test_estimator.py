@@ -203,6 +203,11 @@ def test_start_of_a_fit():
     assert model.n_iter_ == 0
 
 
+@pytest.fixture(scope="module")
+def default():
+    return rbm(32, n_iter=50).fit(SMALL)
+
+
 @pytest.mark.parametrize(
     "params",
     [
@@ -219,8 +224,7 @@ def test_start_of_a_fit():
     ],
     ids=str,
 )
-def test_every_parameter_trains_and_matters(params):
-    default = rbm(32, n_iter=50).fit(SMALL)
+def test_every_parameter_trains_and_matters(params, default):
     model = rbm(32, n_iter=50, **params).fit(SMALL)
     start = rbm(32, n_iter=0).fit(SMALL).score(SMALL)
     assert model.score(SMALL) > start + 2

@@ -187,7 +187,7 @@ def test_algorithms(algorithm, keep_trajectory):
         algorithm=algorithm,
         keep_trajectory=keep_trajectory,
         n_temperatures=4,
-        n_iter=300 if keep_trajectory else 200,
+        n_iter=150,
         learning_rate=0.4,
     ).fit(IRIS)
     assert model.log_likelihood(IRIS).mean() > -4.85
@@ -215,7 +215,7 @@ def with_trajectory(mixture):
 def test_a_trajectory_of_other_variances(mixture):
     """Samples along it have the law of the last machine, and log Z is found."""
     model = with_trajectory(mixture)
-    v = model.sample(20_000, n_gibbs_steps=30, random_state=0)
+    v = model.sample(6000, n_gibbs_steps=30, random_state=0)
     assert mixture.distance(v) < 4.5
     found = model.log_partition_function("trajectory", random_state=0)
     assert found.lower < mixture.log_z < found.upper

@@ -11,11 +11,11 @@ from skgen.rbm._partition_exact import log_partition_exact
 from skgen.rbm._partition_trajectory import log_partition_trajectory, trajectory_paths
 from skgen.rbm._units import BernoulliUnits
 
-N_MODELS = 30
+N_MODELS = 20
 
 
 @pytest.fixture(scope="module")
-def thirty():
+def models():
     """Models with a weaker and a different one on the way to them."""
     found = []
     for seed in range(N_MODELS):
@@ -38,14 +38,14 @@ def thirty():
     return found
 
 
-def test_bracket_holds_the_exact_value_as_often_as_stated(thirty):
-    inside = sum(r.lower <= exact <= r.upper for r, exact in thirty)
+def test_bracket_holds_the_exact_value_as_often_as_stated(models):
+    inside = sum(r.lower <= exact <= r.upper for r, exact in models)
     assert inside >= stats.binom.ppf(0.003, N_MODELS, 0.95)
-    assert np.median([r.upper - r.lower for r, _ in thirty]) < 0.6
+    assert np.median([r.upper - r.lower for r, _ in models]) < 0.6
 
 
-def test_standard_error_is_calibrated(thirty):
-    z = np.array([(r.estimate - exact) / r.standard_error for r, exact in thirty])
+def test_standard_error_is_calibrated(models):
+    z = np.array([(r.estimate - exact) / r.standard_error for r, exact in models])
     low, high = stats.chi2.ppf([0.001, 0.999], N_MODELS)
     assert low < np.sum(z**2) < high
     assert abs(z.mean()) < 3.5 / np.sqrt(N_MODELS)

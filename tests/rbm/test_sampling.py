@@ -56,7 +56,7 @@ def test_tempering_weighs_modes_that_gibbs_does_not():
 
 
 def test_law_of_tempering(oracle):
-    samples = assigned(oracle).sample(50_000, sampler="tempering", n_gibbs_steps=30)
+    samples = assigned(oracle).sample(20_000, sampler="tempering", n_gibbs_steps=30)
     assert p_value(oracle, samples) > 1e-3
     warmer = EnumeratedRBM(*(a / 1.1 for a in oracle.params))
     assert p_value(warmer, samples) < 1e-6

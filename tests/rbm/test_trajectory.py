@@ -8,7 +8,10 @@ import pytest
 import torch
 from oracles import EnumeratedRBM
 from rbm_helpers import module_of
+from safetensors.torch import load_file
+from skorch.callbacks import Checkpoint, LoadInitState
 
+from skgen import BernoulliRBMGPU, GaussianRBM
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._parallel_tempering import ParallelTempering
@@ -180,7 +183,7 @@ def test_at_most_64_are_kept(oracle, generator):
     blocks = [0, 1]  # what stands for the chains of the models and of the last one
     seen = 0
     with torch.no_grad():
-        for step in range(1, 400):
+        for step in range(1, 160):
             now = scaled(oracle, 3.0 if step % 2 else -3.0)
             parents = trajectory.follow(
                 module_of(now), draws(now, 50), generator=generator
@@ -195,3 +198,44 @@ def test_at_most_64_are_kept(oracle, generator):
     assert len(trajectory.models) <= 64
     assert blocks[0] == 0
     np.testing.assert_array_equal(trajectory.models[0].weight.detach(), oracle.W)
+
+
+@pytest.mark.parametrize("kind", [BernoulliRBMGPU, GaussianRBM])
+def test_a_checkpoint_of_tensors_alone_holds_the_models_kept(kind, tmp_path):
+    """With safetensors, which has no lists; skorch does not say what it left out."""
+    rng = np.random.default_rng(0)
+    X = np.repeat(rng.random((60, 1)) > 0.5, 8, axis=1) ^ (rng.random((60, 8)) < 0.05)
+    saves = Checkpoint(
+        monitor=None, dirname=str(tmp_path), f_optimizer=None, use_safetensors=True
+    )
+    params = {"keep_trajectory": True, "random_state": 0, "device": "cpu"}
+    params |= {"learning_rate": 0.3, "batch_size": 10}
+    model = kind(4, n_iter=40, callbacks=[saves], **params).fit(X)
+    kept = model.net_.criterion_.trajectory.models
+    assert len(kept) > 2
+    assert set(load_file(tmp_path / "criterion.pt")) > {"trajectory.0.weight", "chains"}
+    loads = LoadInitState(saves, use_safetensors=True)
+    loaded = kind(4, n_iter=0, callbacks=[loads], **params).fit(X)
+    for one, other in zip(loaded.net_.criterion_.trajectory.models, kept, strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict())
+    np.testing.assert_array_equal(loaded.h_samples_, model.h_samples_)
+
+
+def test_a_checkpoint_of_an_earlier_version(oracle):
+    """There the models kept were a list."""
+    chains = torch.zeros(3, 5)
+    models = [module_of(scaled(oracle, factor)) for factor in (0.0, 0.5)]
+    offsets = torch.zeros(5), torch.zeros(4)
+
+    def objective(models):
+        return ContrastiveDivergence(chains, *offsets, trajectory=Trajectory(models))
+
+    state = objective(models).state_dict()
+    names = [name for name in state if name.startswith("trajectory.")]
+    for name in names:
+        del state[name]
+    state["_extra_state"] = [model.state_dict() for model in models]
+    new = objective(models[:1])
+    new.load_state_dict(state)
+    for one, other in zip(new.trajectory.models, models, strict=True):
+        torch.testing.assert_close(one.state_dict(), other.state_dict())

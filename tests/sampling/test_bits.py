@@ -117,9 +117,9 @@ def test_no_uniform_number_serves_twice(way, monkeypatch):
 
     monkeypatch.setattr(RandomBits, "_draw", draw)
     monkeypatch.setattr(torch, "lt", lt)
-    source = RandomBits(torch.Generator(), most=10_000)
+    source = RandomBits(torch.Generator(), most=2**14)
     rng = np.random.RandomState(0)
-    shapes = [(1,), (7, 3), (20, 160), (2, 3000), (10_300,), (70, 300)]
+    shapes = [(1,), (7, 3), (20, 160), (2, 3000), (17_000,), (70, 300)]
     for _ in range(1000):
         shape = shapes[rng.randint(len(shapes))]
         before = sum(map(len, used))
@@ -128,7 +128,7 @@ def test_no_uniform_number_serves_twice(way, monkeypatch):
     numbers = torch.cat(used)
     assert (numbers.diff() > 0).all()
     assert drawn[0] < 2**24  # exact in float32
-    assert len(numbers) > 0.7 * drawn[0]  # and few are left unused
+    assert len(numbers) > 0.6 * drawn[0]  # and few are left unused
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
@@ -152,7 +152,7 @@ def test_draws_into_a_tensor(generator):
     assert (out[0] == 9).all()
 
 
-@pytest.mark.parametrize("most", [1, 10_000])
+@pytest.mark.parametrize("most", [1, 2**14])
 def test_a_drawing_is_bernoulli_at_one_place(most):
     """Two of them take turns, as probabilities change, past the numbers of a draw."""
     p, q = torch.rand(7, 3), torch.rand(40, 20).T

@@ -147,7 +147,7 @@ def test_two_far_modes(generator, base):
     model = module_of(oracle)
     p_on = oracle.p_h[1]
     assert p_on == pytest.approx(1 / (1 + np.exp(-1)))
-    n_chains = 2000
+    n_chains = 800
     base_bias = torch.full((12,), base, dtype=torch.float64)
     models = [
         TemperedRBM(model, BernoulliUnits(base_bias), beta)
@@ -157,7 +157,7 @@ def test_two_far_modes(generator, base):
         v = bernoulli(
             torch.sigmoid(base_bias).expand(n_chains, -1), generator=generator
         )
-        plain = gibbs(model, v, 2000, generator=generator)
+        plain = gibbs(model, v, 500, generator=generator)
         ends = tempering(
             models, v.expand(9, -1, -1), 500, generator=generator, kernel=gibbs
         )
@@ -175,14 +175,15 @@ def test_law_of_every_replica(generator):
     models = [
         TemperedRBM(model, BernoulliUnits(torch.tensor(b0)), beta) for beta in betas
     ]
-    v = torch.zeros(4, N, 4, dtype=torch.float64)
+    n = 40_000
+    v = torch.zeros(4, n, 4, dtype=torch.float64)
     with torch.no_grad():
-        ends = tempering(models, v, 60, generator=generator)
+        ends = tempering(models, v, 40, generator=generator)
     for beta, end in zip(betas, ends, strict=True):
         exact = EnumeratedRBM(beta * W, beta * c, (1 - beta) * b0 + beta * b)
         counts = np.bincount(exact.index(end.numpy()), minlength=16)
         law = np.exp(exact.log_p_v)
-        assert stats.chisquare(counts, law * N).pvalue > ALPHA
+        assert stats.chisquare(counts, law * n).pvalue > ALPHA
 
 
 def test_start_is_not_changed(ladder, generator):

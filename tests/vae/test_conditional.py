@@ -419,15 +419,15 @@ def test_a_label_that_says_nothing_changes_nothing(cls):
     """In the score: by less than 0.1 nats, where the true label gives some nats."""
     X = WINE if cls is ConditionalGaussianVAE else bits_of_wine()
     nothing = np.random.RandomState(1).randint(0, 2, len(X))
-    model = quick(cls, n_iter=150).fit(X, nothing)
+    model = quick(cls, n_iter=60).fit(X, nothing)
     gap = model.score_samples(X, nothing) - model.score_samples(X, 1 - nothing)
-    true = quick(cls, n_iter=150).fit(X, NAMES)
+    true = quick(cls, n_iter=60).fit(X, NAMES)
     shuffled = np.random.RandomState(0).permutation(NAMES)
     lost = true.score(X, NAMES) - true.score(X, shuffled)
     assert lost > 1
     assert abs(gap.mean()) < lost / 5
     # Learned from a shuffled y, the score is that of a model without it.
-    of_shuffled = quick(cls, n_iter=150).fit(X, shuffled)
+    of_shuffled = quick(cls, n_iter=60).fit(X, shuffled)
     assert of_shuffled.score(X, shuffled) < true.score(X, NAMES) - 0.5
 
 
@@ -622,7 +622,7 @@ def test_what_needs_labels_is_absent_without():
 
 
 def test_y_is_passed_by_searches_and_pipelines():
-    cv = StratifiedKFold(3, shuffle=True, random_state=0)
+    cv = StratifiedKFold(2, shuffle=True, random_state=0)
     pipeline = make_pipeline(StandardScaler(), quick(n_iter=40))
     search = GridSearchCV(
         pipeline,
@@ -714,7 +714,7 @@ def test_noise_may_be_small_where_y_explains_the_spread():
     y = np.arange(300) % 3
     noise = 0.05 * np.random.RandomState(0).normal(size=(300, 2))
     x = np.array([[-1.0, 2.0], [0.0, -1.0], [1.0, 0.0]])[y] + noise
-    model = ConditionalGaussianVAE(1, n_iter=300, random_state=0).fit(x, y)
+    model = ConditionalGaussianVAE(1, n_iter=120, random_state=0).fit(x, y)
     assert (model.noise_variance_ < 0.1 * x.var(axis=0)).all()
     samples, _ = model.sample(5000, random_state=0)
     np.testing.assert_allclose(samples.std(axis=0), x.std(axis=0), rtol=0.1)

@@ -84,11 +84,11 @@ def test_networks_of_digits(digits):
 
 def test_networks_of_iris():
     X, y = load_iris(return_X_y=True)
-    model = ConditionalGaussianVAE(2, n_iter=300, random_state=0).fit(X, y)
+    model = ConditionalGaussianVAE(2, n_iter=150, random_state=0).fit(X, y)
     best = LinearByClass(X, y, 2)
     assert model.score(X, y) > best.score(X, y)
     assert (model.predict(X) == y).mean() >= 0.96
-    alone = GaussianVAE(2, n_iter=300, random_state=0).fit(X)
+    alone = GaussianVAE(2, n_iter=150, random_state=0).fit(X)
     assert model.score(X) > alone.score(X) - 0.1
 
 
@@ -106,7 +106,7 @@ def test_two_branches():
         return np.logaddexp(*either) - np.log(2)
 
     (u, x), (u_test, x_test) = draw(1500), draw(200)
-    model = ConditionalGaussianVAE(1, n_iter=300, random_state=0).fit(x[:, None], u)
+    model = ConditionalGaussianVAE(1, n_iter=200, random_state=0).fit(x[:, None], u)
     got = model.log_likelihood(x_test[:, None], u_test, 300, random_state=0).mean()
     # Even with the true mean and the true variance at each input.
     normal = stats.norm(0, np.sqrt((1 + u_test) ** 2 + 0.04)).logpdf(x_test).mean()

@@ -62,14 +62,34 @@ def fit(train, **params):
         return GaussianVAE(**({"random_state": 0} | params)).fit(train)
 
 
+@pytest.fixture(scope="module")
+def default_fits():
+    """Fits to ordinary tables at the defaults, by name."""
+    return {}
+
+
+def default_fit(fits, name):
+    """A fit to the training rows of a table, shared by slow tests; and its rows."""
+    train, test = split(TABLES[name]().data)
+    if name not in fits:
+        fits[name] = fit(train)
+    return fits[name], train, test
+
+
+@pytest.fixture
+def few_steps_for_stages(monkeypatch):
+    """Latents are opened in stages also in a training that would be too short."""
+    monkeypatch.setattr("skgen.vae._gaussian_base._STEPS_FOR_STAGES", 100)
+
+
 # Ordinary tables
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TABLES)
-def test_no_worse_than_pca(name):
-    train, test = split(TABLES[name]().data)
-    assert fit(train).score(test) > best_pca(train, test) - MARGINS.get(name, 0)
+def test_no_worse_than_pca(name, default_fits):
+    model, train, test = default_fit(default_fits, name)
+    assert model.score(test) > best_pca(train, test) - MARGINS.get(name, 0)
 
 
 @pytest.mark.parametrize("name", ["iris", "linnerud"])
@@ -184,27 +204,34 @@ def test_clusters_on_a_circle():
 def test_why_the_posterior_collapses():
     """At the variance of the data the collapsed model is a stationary point.
 
-    One Gaussian is left, also after as many steps as get the stages away from it.
+    One Gaussian is left, also after half as many steps as get the stages away from it.
     """
     train, test = circle()
-    params = {"n_iter": 500, "n_components": 4}
     gaussian = PCA(1).fit(train).score(test)
-    collapsed = fit(train, n_warmup_iter=0, **params)
+    collapsed = fit(train, n_warmup_iter=0, n_components=4, n_iter=250)
     assert collapsed.score(test) == pytest.approx(gaussian, abs=0.05)
     assert collapsed.active_units_.sum() == 0
     assert collapsed.noise_variance_ == pytest.approx(1, abs=0.1)
-    assert fit(train, **params).score(test) > gaussian + 1
+    assert fit(train, n_components=4, n_iter=500).score(test) > gaussian + 1
 
 
-def test_independent_columns_use_no_latent():
+def test_independent_columns_use_no_latent(few_steps_for_stages):
     X = np.random.RandomState(0).normal(size=(2000, 10))
-    model = fit(X, n_iter=130)
+    model = fit(X, n_iter=60)
     assert model.active_units_.sum() == 0
     assert model.score(X) == pytest.approx(-5 * np.log(2 * np.pi * np.e), abs=0.2)
 
 
-def test_few_latents_of_iris():
-    assert 1 <= fit(load_iris().data, n_iter=1000).active_units_.sum() <= 4
+def test_few_latents_of_iris_and_no_stages_in_a_warm_start(few_steps_for_stages):
+    train, _ = split(load_iris().data)
+    model = fit(train, n_iter=300, warm_start=True)
+    assert 1 <= model.active_units_.sum() <= 4
+    assert model._build_objective(model._state()).stages is None
+    before = model.score(train)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.set_params(n_iter=5).fit(train)
+    assert model.score(train) > before - 0.5
 
 
 def test_stages():
@@ -229,14 +256,6 @@ def test_stages():
     assert not stages.shares_noise(0.4)
 
 
-def test_a_warm_start_has_no_stages():
-    model = fit(load_iris().data, n_iter=1000, warm_start=True)
-    assert model._build_objective(model._state()).stages is None
-    before = model.score(load_iris().data)
-    model.set_params(n_iter=5).fit(load_iris().data)
-    assert model.score(load_iris().data) > before - 0.5
-
-
 # Convergence and early stopping
 
 
@@ -255,22 +274,22 @@ def test_a_training_that_is_too_short_warns():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["iris", "wine"])
-def test_early_stopping_waits(name):
-    train, test = split(TABLES[name]().data)
+def test_early_stopping_waits(name, default_fits):
+    model, train, test = default_fit(default_fits, name)
     stopped = fit(train, early_stopping=True, n_iter=3000)
-    assert stopped.score(test) > fit(train).score(test) - 0.2
+    assert stopped.score(test) > model.score(test) - 0.2
 
 
-def test_early_stopping_waits_in_steps():
+def test_early_stopping_waits_in_steps(few_steps_for_stages):
     """Ten epochs of one step are no reason to stop."""
     train, _ = split(load_iris().data)
     params = {"early_stopping": True, "tol": 1e3, "n_iter": 400, "n_warmup_iter": 0}
     assert fit(train, **params).n_iter_ == 201
     many = {"batch_size": 5, "n_iter_no_change": 12}
     assert fit(train, **params | many, noise_variance=0.1).n_iter_ == 13
-    # After the stages only: 60 % of 3000 epochs.
-    staged = fit(train, **params | {"n_warmup_iter": "auto", "n_iter": 1000})
-    assert staged.n_iter_ >= 801  # and as long as the noise variance still falls
+    # After the stages only: 60 % of the epochs.
+    staged = fit(train, **params | {"n_warmup_iter": "auto", "n_iter": 600})
+    assert staged.n_iter_ >= 561  # and as long as the noise variance still falls
 
 
 # Samples

@@ -83,7 +83,7 @@ def test_means_of_columns_are_of_what_is_known():
 
 def test_factor_analysis_of_what_is_observed():
     """Its likelihood is that of the law within the error of an estimate."""
-    x, law = factors(3000)
+    x, law = factors(2000)
     missing = np.random.RandomState(1).uniform(size=x.shape) < 0.4
     holes = np.where(missing, np.nan, x)
     loadings, noise = factor_analysis(holes, 2)

@@ -14,7 +14,7 @@ from sklearn.decomposition import FactorAnalysis
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
-from skgen import BernoulliVAE, GaussianVAE
+from skgen import BernoulliVAE, GaussianRBM, GaussianVAE
 from skgen.base._standardization import (
     Standardization,
     estimate_units,
@@ -112,14 +112,35 @@ def test_samples_have_the_dtype_of_the_data():
     assert single.transform(WINE).dtype == np.float64
 
 
-def test_sparse_and_mapped_tables_are_standardized_row_by_row(tmp_path):
+@pytest.mark.parametrize("kind", [GaussianVAE, GaussianRBM])
+def test_sparse_and_mapped_tables_are_standardized_row_by_row(
+    kind, tmp_path, monkeypatch
+):
+    def fitted(X):
+        return kind(4, n_iter=2, random_state=0).fit(X)
+
     X = WINE.astype(np.float32)
     np.save(tmp_path / "X.npy", X)
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    expected = quick().fit(X)
+    expected = fitted(X).transform(X)
+    # A table of standardised rows is what may be too large for the memory.
+    monkeypatch.setattr(Standardization, "of_array", None)
     for table in (sp.csr_array(X), mapped):
-        model = quick().fit(table)
-        np.testing.assert_allclose(model.transform(X), expected.transform(X), atol=1e-5)
+        np.testing.assert_allclose(fitted(table).transform(X), expected, atol=1e-5)
+    with pytest.raises(TypeError, match="not callable"):
+        fitted(X)
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_standardizing_does_not_change_the_data(dtype, bounded):
+    X = WINE.astype(dtype)
+    units = Standardization(OFFSETS, FACTORS, (X.min(axis=0) + 1, X.max(axis=0) - 1))
+    rows = units.of_rows(row_source(X), bounded=bounded)
+    got = rows.gather(slice(9)).numpy()
+    np.testing.assert_array_equal(X, WINE.astype(dtype))
+    clipped = np.clip(X[:9].astype(np.float64), *units.bounds) if bounded else X[:9]
+    np.testing.assert_array_equal(got, ((clipped - OFFSETS) / FACTORS).astype(dtype))
 
 
 def test_too_large_numbers_are_an_error_of_the_data():

@@ -278,6 +278,7 @@ def test_early_stopping_waits_for_the_warm_up():
         "tol": 1e3,  # nothing is an improvement of a thousand nats
         "noise_variance": 0.1,
         "batch_size": 2,  # 135 steps an epoch
+        "hidden_layer_sizes": (8,),
     }
     assert quick(**params).fit(X).n_iter_ == 3
     model = quick(n_warmup_iter=8, **params).fit(X)
@@ -294,6 +295,7 @@ def test_early_stopping_restores_the_best():
         early_stopping=True,
         learning_rate=0.01,
         batch_size=4,
+        hidden_layer_sizes=(32,),
     ).fit(X[:60])
     losses = model.history_[:, "valid_loss"]
     assert model.n_iter_ < 200

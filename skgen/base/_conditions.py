@@ -8,9 +8,9 @@ import torch
 from sklearn.utils import check_array
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 
+from skgen.base._encoded_conditions import EncodedConditions, OneHot, Scaled
 from skgen.base._intake import taken_in
 from skgen.base._validation import warn
-from skgen.vae._export import EncodedConditions, OneHot, Scaled
 
 # Integers of up to so many distinct values are labels, unless the user says otherwise.
 _MOST_LABELS = 30

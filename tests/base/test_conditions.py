@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from skgen.vae._conditions import ConditionLaw, Conditions, Labels, Values
+from skgen.base._conditions import ConditionLaw, Conditions, Labels, Values
 
 
 def kinds(y, kind="auto"):

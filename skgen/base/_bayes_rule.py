@@ -1,16 +1,18 @@
 """BayesRuleMixin: the probabilities of labels by a model of the data given them."""
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from scipy.special import softmax
 from sklearn.utils import ClassifierTags
 from sklearn.utils.metaestimators import available_if
+from torch import Tensor
 
-from skgen.vae._conditional_model import joint_bounds
-from skgen.vae._conditions import ConditionLaw, Conditions
+from skgen.base._conditions import ConditionLaw, Conditions
+from skgen.base._over_conditions import joint_bounds
 
 
 def _may_have_classes(estimator: Any) -> bool:
@@ -32,8 +34,11 @@ def _may_have_classes(estimator: Any) -> bool:
 class BayesRuleMixin:
     """Mixin of models of p(x | y) that may be conditioned on one column of labels.
 
-    If they are not, its methods are absent.
+    If they are not, its methods are absent. A subclass says what its bound is: a
+    function of a model that is given y, and of x.
     """
+
+    _bound: ClassVar[Callable[..., Tensor]]
 
     _conditions: Conditions
     _law: ConditionLaw
@@ -79,6 +84,7 @@ class BayesRuleMixin:
             joint_bounds,
             conditions=torch.from_numpy(self._conditions.encoded(classes)),
             log_p=torch.from_numpy(log_p),
+            bound=type(self)._bound,
         )
         return model._apply(joint, X) - model._log_scale_of(X)
 

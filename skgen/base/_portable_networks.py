@@ -5,8 +5,8 @@ from typing import Any
 
 from skgen.base._portable_modules import PortableModules
 
-# Where they are: in parameters, and in the architecture that was fitted.
-_NAMES = ("encoder", "decoder")
+# Where they are: in parameters of these names, and in the architecture that was fitted.
+_NAMES = ("encoder", "decoder", "network")
 _FITTED = "_architecture"
 
 
@@ -23,13 +23,14 @@ def with_portable_networks(state: dict[str, Any]) -> dict[str, Any]:
     state : dict of str to object
         The same, whose pickle depends on nothing but values.
     """
-    given = {name: state.get(name) for name in _NAMES}
-    fitted = {name: getattr(state.get(_FITTED), name, None) for name in _NAMES}
+    given = {name: state[name] for name in _NAMES if name in state}
+    architecture = state.get(_FITTED)
+    fitted = {name: getattr(architecture, name) for name in given if architecture}
     networks = PortableModules({"given": given, "fitted": fitted})
     if not networks.tensors:
         return state
-    nothing = dict.fromkeys(_NAMES)
-    return _with(state, nothing, nothing) | {"_networks": networks}
+    nothing = dict.fromkeys(given), dict.fromkeys(fitted)
+    return _with(state, *nothing) | {"_networks": networks}
 
 
 def with_networks(state: dict[str, Any]) -> dict[str, Any]:
