@@ -26,9 +26,9 @@ class DenoisingObjective(Objective):
 
     which counts all angles alike, but for the times that are drawn. The bound has the
     weight :math:`\cot \theta_i`, which the noise of draws at small angles would
-    dominate (Ho et al., 2020; Karras et al., 2022). One time is drawn in each of as many
-    parts of the range as there are rows. With few features, most of the distance of a
-    density from the truth comes from small angles.
+    dominate (Ho et al., 2020; Karras et al., 2022). One time is drawn in each of as
+    many parts of the range as there are rows. With few features, most of the distance
+    of a density from the truth comes from small angles.
 
     The average follows the weights w after each step n as
 
