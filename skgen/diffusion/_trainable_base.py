@@ -43,7 +43,7 @@ _MOST_ROWS_TO_STOP_EARLY = 5000
 _CLOSER = 2.0
 # What dropout="auto" and weight_decay="auto" mean, but for tables of so many rows for
 # each feature, where both are 0.
-_DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 1000
+_DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 200
 
 
 class TrainableDiffusionModel(BaseDiffusionModel):
