@@ -48,6 +48,8 @@ print(f"Accuracy of Bayes' rule by the bound: {accuracy:.2f}")
 # %%
 # Samples, guidance, and missing halves
 # -------------------------------------
+# Some guidance makes digits clearer; with much of it they leave the range of grey
+# values.
 
 digits = np.arange(10)
 samples = [model.sample(y=digits, random_state=seed) for seed in range(4)]
@@ -69,7 +71,7 @@ rows = {
     "held out, and two\ndrawn lower halves": [whole, *filled],
 }
 n_rows = sum(map(len, rows.values()))
-figure, axes = plt.subplots(n_rows, 10, figsize=(6.5, 0.66 * n_rows))
+figure, axes = plt.subplots(n_rows, 10, figsize=(6.5, 0.52 * n_rows))
 at = iter(axes)
 for title, images in rows.items():
     for k, ten in enumerate(images):

@@ -74,7 +74,7 @@ class ConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixin
     dropout : float or "auto", default="auto"
         Probability with which a hidden unit is dropped in training, in [0, 1); rounded
         to a multiple of 1/256. "auto" means 0.1, or 0 if the first table has at least
-        1000 rows for each feature.
+        200 rows for each feature.
     covariance_type : {"full", "diag"}, default="full"
         Covariance of the Gaussian that the model starts from, of what a linear
         regression on y leaves: in full, shrunk towards a multiple of the identity, or

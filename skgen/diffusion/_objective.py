@@ -14,9 +14,6 @@ from skgen.training._step import Batch, TrainingStep
 
 # Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
 _LEAST_DRAWS = 256
-# Times are at these powers of even shares of the range: what a network gets wrong near
-# the data counts most in the densities.
-_CLOSER = 2.0
 # Points of the bound of each row that is watched.
 _N_WATCHED_POINTS = 16
 
@@ -29,10 +26,9 @@ class DenoisingObjective(Objective):
 
     which counts all angles alike, but for the times that are drawn. The bound has the
     weight :math:`\cot \theta_i`, which the noise of draws at small angles would
-    dominate (Ho et al., 2020; Karras et al., 2022). Times are drawn in proportion to
-    :math:`1 / \sqrt{\theta}` of the mean angle, one in each of as many parts of the
-    range as there are rows: most of the distance of a density from the truth comes from
-    angles below 0.3.
+    dominate (Ho et al., 2020; Karras et al., 2022). One time is drawn in each of as
+    many parts of the range as there are rows. With few features, most of the distance
+    of a density from the truth comes from small angles.
 
     The average follows the weights w after each step n as
 
@@ -49,6 +45,9 @@ class DenoisingObjective(Objective):
         Number of steps n before.
     log_scale : float
         What losses that are watched are more by, in nats.
+    closer : float
+        Shares of the range of the mean angle are even shares to this power: with 1 all
+        angles are drawn alike, with 2 in proportion to :math:`1 / \sqrt{\theta}`.
     """
 
     n_averaged: Tensor
@@ -60,11 +59,13 @@ class DenoisingObjective(Objective):
         decay: float,
         n_averaged: int = 0,
         log_scale: float = 0.0,
+        closer: float = 1.0,
     ):
         super().__init__()
         self.average = copy.deepcopy(model).requires_grad_(False).eval()
         self.decay = decay
         self.log_scale = log_scale
+        self.closer = closer
         self.register_buffer("n_averaged", torch.tensor(n_averaged))
 
     def loss(
@@ -123,8 +124,10 @@ class DenoisingObjective(Objective):
         n_draws = len(xi)
         order = torch.randperm(n_draws, device=x.device, generator=generator)
         share = (order + torch.rand(1, **options)) / n_draws
-        now = process.at(process.times(share.pow(_CLOSER)))
-        density = _CLOSER * share.pow(_CLOSER - 1)  # of even shares for each draw
+        now = process.at(process.times(share.pow(self.closer)))
+        density = self.closer * share.pow(
+            self.closer - 1
+        )  # of even shares for each draw
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)

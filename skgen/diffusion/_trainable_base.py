@@ -38,9 +38,12 @@ _ROWS_TO_HOLD_OUT = 40
 # Rows up to which it does: large tables are not learnt by heart, and gain most at the
 # end of the schedule.
 _MOST_ROWS_TO_STOP_EARLY = 5000
+# The power of even shares at which times are, for such ample tables: rows tell narrow
+# parts of the density, which take shape near the data.
+_CLOSER = 2.0
 # What dropout="auto" and weight_decay="auto" mean, but for tables of so many rows for
 # each feature, where both are 0.
-_DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 1000
+_DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 200
 
 
 class TrainableDiffusionModel(BaseDiffusionModel):
@@ -200,6 +203,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             decay=float(self.ema_decay),
             n_averaged=state["_n_averaged"],
             log_scale=state["_units"].log_scale,
+            closer=_CLOSER if state["_is_ample"] else 1.0,
         )
 
     def _read_state(self, state: State, phase: Phase) -> State:  # noqa: ARG002

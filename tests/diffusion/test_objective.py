@@ -25,13 +25,15 @@ def rows():
     return torch.from_numpy(rng.multivariate_normal(np.zeros(2), correlated(2), 40_000))
 
 
-def test_loss_of_the_exact_network(rows):
-    r"""The mean of :math:`\sum_i \lambda_i / v_i(t)`, most of it over small angles."""
+@pytest.mark.parametrize("closer", [1.0, 2.0])
+def test_loss_of_the_exact_network(rows, closer):
+    r"""The mean of :math:`\sum_i \lambda_i / v_i(t)` over angles."""
     network = ExactGaussian(correlated(2))
-    t = ((torch.arange(4000).double() + 0.5) / 4000) ** 2 * pi / 2
+    t = ((torch.arange(4000).double() + 0.5) / 4000) ** closer * pi / 2
     of_u = network.variance * t.cos()[:, None] ** 2 + t.sin()[:, None] ** 2
     expected = (network.variance / of_u).sum(1).mean().item()
-    assert mean_loss(exact_model(network, 2), rows) == pytest.approx(expected, rel=0.02)
+    got = mean_loss(exact_model(network, 2), rows, closer=closer)
+    assert got == pytest.approx(expected, rel=0.02)
 
 
 def test_loss_is_least_at_the_exact_network(rows):
@@ -76,3 +78,24 @@ def test_leaves_the_gaussian_of_a_ring_soon():
     model.fit(X)
     gaussian = -np.log(2 * np.pi * np.e) - np.log(X.var(0)).sum() / 2
     assert model.log_likelihood(X[:200]).mean() > gaussian + 0.5
+
+
+def test_recorded_bound_does_not_depend_on_the_times_that_are_drawn(rows):
+    """It is an average over even angles, whatever times are drawn."""
+    model = exact_model(ExactGaussian(correlated(2)), 2)
+    batch, means = Batch(rows), []
+    for closer in (1.0, 2.0):
+        objective = DenoisingObjective(model, decay=0.9, closer=closer)
+        generator = torch.Generator().manual_seed(0)
+        _, bound = objective._losses(model, batch, generator, with_bound=True)
+        means.append(bound.mean().item())
+    expected = model.network.log_prob(rows).mean().item()
+    np.testing.assert_allclose(means, expected, atol=0.1)
+
+
+def test_ample_tables_draw_times_near_the_data():
+    X = np.random.RandomState(0).standard_normal((200, 1))
+    model = DiffusionModel(hidden_layer_sizes=4, n_iter=0, early_stopping=False)
+    for n_rows, closer in ((200, 2.0), (199, 1.0)):
+        fitted = model.fit(X[:n_rows])
+        assert fitted._build_objective(fitted._state()).closer == closer
