@@ -104,6 +104,18 @@ def test_loggers_of_numbers_do_not_get_the_name_of_a_phase():
     assert table.keys_ignored is None  # it shows names, too
 
 
+@pytest.mark.parametrize(("verbose", "lines"), [(0, 0), (1, 1)])
+def test_what_prints_does_if_it_is_asked_to(verbose, lines, capsys):
+    """Skorch's callbacks print in any case to what is not `print`."""
+    (prints,) = callbacks_for_training([PrintLog()], verbose)
+    prints.sink("a row")
+    assert capsys.readouterr().out.count("a row") == lines
+    own = []
+    (prints,) = callbacks_for_training([PrintLog(sink=own.append)], verbose)
+    prints.sink("a row")
+    assert own == ["a row"]
+
+
 def test_what_watches_held_out_rows():
     for callback in (
         EarlyStopping,
