@@ -135,6 +135,11 @@ def without_weightless(
     weight = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
+    if not weight.any():  # scikit-learn 1.8 does not see it
+        raise ValueError(
+            "Got sample_weight that is zero for all rows, but expected at least one "
+            "non-zero number."
+        )
     if (weight == 0).any():
         check_consistent_length(X, y)
         kept = np.flatnonzero(weight)
