@@ -1,6 +1,5 @@
 """The conditional diffusion model: a network that is given y, or nothing."""
 
-import copy
 from typing import Any
 
 import torch
@@ -154,7 +153,9 @@ class ConditionalDiffusionNet(DiffusionNet):
         return self._condition_of_a_view().to(like) @ self.offset.to(like)
 
     def _view(self, condition: Tensor, guidance: float = 0.0) -> Any:
-        view = copy.copy(self)
+        # Not by `copy`: torch.export puts a class of its own in the place of this one.
+        view = ConditionalDiffusionNet.__new__(ConditionalDiffusionNet)
+        view.__dict__.update(self.__dict__)
         view.__dict__["condition"] = condition
         view.__dict__["guidance"] = guidance
         return view

@@ -126,7 +126,7 @@ class DiffusionNet(nn.Module):
         g : Tensor of shape (batch, n_features)
             The estimate.
         """
-        return now.gain * self.output(y, now.phase.expand(len(y)), **options)
+        return now.gain * self.output(y, now.phase.expand(y.shape[0]), **options)
 
     def denoise(self, y: Tensor, now: Instant) -> Tensor:
         r"""Mean of :math:`\xi` given y, (batch, n_features)."""
@@ -154,7 +154,7 @@ class DiffusionNet(nn.Module):
         diagonal : Tensor of shape (batch, n_features)
             The diagonal.
         """
-        phase, network = now.phase.expand(len(y)), self.network
+        phase, network = now.phase.expand(y.shape[0]), self.network
         if hasattr(network, "with_diagonal") and not self.by_features:
             given = self._conditions_of(y), probes
             g, diagonal = network.with_diagonal(y, phase, *given)  # type: ignore[operator]
@@ -165,9 +165,9 @@ class DiffusionNet(nn.Module):
     def _conditions_of(self, y: Tensor) -> Tensor | None:
         """Conditions of points, several of which may belong to one row."""
         e = self.condition
-        if e is None or len(e) == len(y):
+        if e is None or e.shape[0] == y.shape[0]:
             return e if e is None else e.to(y)
-        return e.to(y).repeat_interleave(len(y) // len(e), dim=0)
+        return e.to(y).repeat_interleave(y.shape[0] // e.shape[0], dim=0)
 
 
 def corrupt(xi: Tensor, z: Tensor, now: Instant) -> tuple[Tensor, Tensor]:
