@@ -12,7 +12,13 @@ import skgen
 
 # Estimators that train on a standardised copy of an array, in float32. Sparse matrices
 # and files are standardised a mini-batch at a time.
-COPIES = {"ConditionalGaussianVAE", "DiffusionModel", "GaussianRBM", "GaussianVAE"}
+COPIES = {
+    "ConditionalDiffusionModel",
+    "ConditionalGaussianVAE",
+    "DiffusionModel",
+    "GaussianRBM",
+    "GaussianVAE",
+}
 
 # glibc gives arrays back when they are freed, so that a peak is the sum of what is in
 # use at one time. By default it keeps as much as it likes.
@@ -66,7 +72,7 @@ FORMS = {
 def sizes_of(kind):
     if kind == "DeepBeliefNetwork":
         return {"hidden_layer_sizes": (8, 4)}
-    if kind == "DiffusionModel":
+    if kind.endswith("DiffusionModel"):
         return {"hidden_layer_sizes": (8,)}
     hidden = {"hidden_layer_sizes": (8,)} if "VAE" in kind else {}
     return {"n_components": 4, **hidden}
@@ -79,9 +85,9 @@ def memory(key):
 
 def peak(kind, data):
     y = (np.arange(data.shape[0]) % 3,) * kind.startswith("Conditional")
-    model = getattr(skgen, kind)(
-        n_iter=1, batch_size=few, device="cpu", random_state=0, **sizes_of(kind)
-    )
+    # As many steps whatever the number of rows: they differ in what they take.
+    run = {"n_iter": n_rows // data.shape[0], "batch_size": few, "device": "cpu"}
+    model = getattr(skgen, kind)(**run, random_state=0, **sizes_of(kind))
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
