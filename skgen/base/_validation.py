@@ -3,6 +3,7 @@
 import math
 import sys
 import warnings
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -218,3 +219,26 @@ def _tensor(X: np.ndarray) -> torch.Tensor:
 def _is_between(variables: dict[str, Any]) -> bool:
     """Whether the global variables of a frame are those of a package in between."""
     return str(variables.get("__name__")).partition(".")[0] in _BETWEEN
+
+
+def check_unchanged(
+    new: Any, fitted: Any, *, what: str = "", but: Collection[str] = ()
+) -> None:
+    """Raise an error where a fit cannot go on, as what was fitted is another.
+
+    Parameters
+    ----------
+    new, fitted : object
+        What the parameters ask for, and what was fitted, with the same attributes.
+    what : str
+        What the error says before the value that was fitted.
+    but : collection of str
+        Attributes that may differ.
+    """
+    for name, value in vars(new).items():
+        before = getattr(fitted, name)
+        if name not in but and value != before:
+            raise ValueError(
+                f"Got {name}={value!r}, but the fit goes on with {what}{name}="
+                f"{before!r}. Set it back, or fit with warm_start=False."
+            )

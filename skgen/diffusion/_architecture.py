@@ -1,16 +1,16 @@
 """DiffusionArchitecture: the network of a diffusion model."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
 
+from skgen.base._validation import check_unchanged
 from skgen.diffusion._image_network import GivenNetwork, TimeConv, reset_time_conv
 from skgen.diffusion._network import TimeMLP, reset_time_mlp
 from skgen.nn._networks import check_network, with_memory
-from skgen.nn._own_networks import check_image_shape, is_positive, make_network
+from skgen.nn._own_networks import check_image_shape, check_layer_sizes, make_network
 
 # What hidden_layer_sizes="auto" means: widths for up to so many features and for more,
 # and the channels of convolutions.
@@ -62,13 +62,7 @@ class DiffusionArchitecture:
 
     def check_same(self, fitted: "DiffusionArchitecture") -> None:
         """Raise an error where a fit cannot go on from another architecture."""
-        for name, value in vars(self).items():
-            before = getattr(fitted, name)
-            if value != before:
-                raise ValueError(
-                    f"Got {name}={value!r}, but the fit goes on with {name}={before!r}."
-                    " Set it back, or fit with warm_start=False."
-                )
+        check_unchanged(self, fitted)
 
     def initial_network(self, generator: torch.Generator) -> nn.Module:
         """Make the network with the parameters that training starts from.
@@ -149,10 +143,8 @@ def _sizes_of(
         side = min(image_shape[1:])
         n_levels = sum(side >= _LEAST_SIDE * 2**k for k in range(len(_CHANNELS)))
         return _CHANNELS[: max(n_levels, 1)]
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(is_positive(size) for size in sizes) or (image_shape and not sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
-            "one a hidden layer, or with architecture='conv' one or more channels."
-        )
-    return tuple(int(size) for size in sizes)
+    return check_layer_sizes(
+        sizes,
+        "one a hidden layer, or with architecture='conv' one or more channels",
+        least=int(image_shape is not None),
+    )

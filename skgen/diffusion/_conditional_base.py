@@ -38,7 +38,9 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
     }
     _conditional_state = (
         *ConditionsMixin._conditional_state,
-        *("_offset", "_spread_alone", "_basis_alone"),
+        "_offset",
+        "_spread_alone",
+        "_basis_alone",
     )
     _bound = staticmethod(bound)
 

@@ -1,4 +1,4 @@
-"""Networks and shapes that a user gives."""
+"""Networks, sizes of layers and shapes of images that a user gives."""
 
 import copy
 from math import prod
@@ -58,7 +58,7 @@ def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
     """
     shape = () if image_shape is None else tuple(image_shape)
     shape = (1, *shape) if len(shape) == 2 else shape
-    positive = all(is_positive(side) for side in shape)
+    positive = all(map(_is_positive, shape))
     if len(shape) != 3 or not positive or prod(shape) != n_features:
         raise ValueError(
             f"Got image_shape={image_shape!r} with architecture='conv' and X of "
@@ -70,6 +70,37 @@ def check_image_shape(image_shape: Any, n_features: int) -> tuple[int, int, int]
     return channels, height, width
 
 
-def is_positive(number: Any) -> bool:
+def check_layer_sizes(sizes: Any, expected: str, *, least: int = 0) -> tuple[int, ...]:
+    """Return the sizes of layers that a user passes as hidden_layer_sizes.
+
+    Parameters
+    ----------
+    sizes : int or iterable of int
+        What a user passes.
+    expected : str
+        What the error says of sizes that are expected.
+    least : int
+        The least number of layers.
+
+    Returns
+    -------
+    sizes : tuple of int
+        The sizes.
+
+    Raises
+    ------
+    ValueError
+        If they are too few, or not all of them are integers of at least 1.
+    """
+    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+    if len(sizes) < least or not all(map(_is_positive, sizes)):
+        raise ValueError(
+            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
+            f"{expected}."
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _is_positive(number: Any) -> bool:
     """Whether something is an integer of at least 1."""
     return isinstance(number, Integral) and int(number) > 0

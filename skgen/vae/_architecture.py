@@ -1,12 +1,12 @@
 """Architecture: the networks of a VAE."""
 
 from dataclasses import dataclass
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import nn
 
+from skgen.base._validation import check_unchanged
 from skgen.nn import Standardize, Unstandardize, conv_decoder, conv_encoder, mlp
 from skgen.nn._networks import (
     WithShortcut,
@@ -15,7 +15,7 @@ from skgen.nn._networks import (
     shrink_log_variances,
     with_memory,
 )
-from skgen.nn._own_networks import check_image_shape, is_positive, make_network
+from skgen.nn._own_networks import check_image_shape, check_layer_sizes, make_network
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,10 @@ class Architecture:
         n_features, image_shape = estimator.n_features_in_, None
         if estimator.architecture == "conv":
             image_shape = check_image_shape(estimator.image_shape, n_features)
-        sizes = _check_sizes(estimator.hidden_layer_sizes)
+        sizes = check_layer_sizes(
+            estimator.hidden_layer_sizes,
+            "one a hidden layer; an empty tuple for a linear model",
+        )
         built_in = estimator.encoder is None and estimator.decoder is None
         return cls(
             n_features,
@@ -87,13 +90,7 @@ class Architecture:
 
     def check_same(self, fitted: "Architecture") -> None:
         """Raise an error where a fit cannot go on from another architecture."""
-        for name, value in vars(self).items():
-            before = getattr(fitted, name)
-            if name != "scaled" and value != before:
-                raise ValueError(
-                    f"Got {name}={value!r}, but the fit goes on with networks of "
-                    f"{name}={before!r}. Set it back, or fit with warm_start=False."
-                )
+        check_unchanged(self, fitted, what="networks of ", but={"scaled"})
 
     def initial_networks(self, generator: torch.Generator) -> nn.ModuleDict:
         """Make encoder and decoder with the parameters that training starts from.
@@ -180,13 +177,3 @@ class Architecture:
         if self.shortcut:
             network = WithShortcut(network)
         return with_memory(network)
-
-
-def _check_sizes(sizes: Any) -> tuple[int, ...]:
-    sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
-    if not all(is_positive(size) for size in sizes):
-        raise ValueError(
-            f"Got hidden_layer_sizes={sizes!r}, but expected integers of at least 1, "
-            "one a hidden layer; an empty tuple for a linear model."
-        )
-    return tuple(int(size) for size in sizes)
