@@ -21,8 +21,8 @@ class DiffusionNet(nn.Module):
     ----------
     network : nn.Module
         Maps y, (batch, n_features), phases, (batch,) or one for all, (1,), and
-        conditions, (batch, n_conditions) or None, to g, of the shape of y. If it has a method
-        `with_diagonal`, that gives the diagonal of its Jacobian.
+        conditions, (batch, n_conditions) or None, to g, of the shape of y. If it has a
+        method `with_diagonal`, that gives the diagonal of its Jacobian.
     process : NoiseProcess
         How rows turn into noise.
     by_features : bool
