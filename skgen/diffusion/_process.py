@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 # Points of the table by which times are found from phases.
 _TABLE = 2049
+# Points at a time: all of them, for many features, would be most of the memory of a fit.
+_BLOCK = 256
 _RIGHT = pi / 2
 # Angle below which g vanishes in proportion to the angle.
 _SMALL = 0.05
@@ -151,7 +153,7 @@ class NoiseProcess(nn.Module):
             t = torch.cat([even, *parts]).clamp(self.t_min, _RIGHT)
             t = torch.cat([t, t.new_tensor([self.t_min, _RIGHT])]).unique()
             process = NoiseProcess(spread, None, t_min=self.t_min)
-            phases = process.at(t).phase
+            phases = torch.cat([process.at(part).phase for part in t.split(_BLOCK)])
             rising = torch.ones(len(t), dtype=torch.bool)
             rising[1:] = phases.diff() > 0
             t, phases = t[rising], phases[rising]
