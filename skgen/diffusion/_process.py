@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 # Points of the table by which times are found from phases.
 _TABLE = 2049
-# Points at a time: all of them, for many features, would be most of the memory of a fit.
+# Points at a time: all of them would be most of the memory of a fit to many features.
 _BLOCK = 256
 _RIGHT = pi / 2
 # Angle below which g vanishes in proportion to the angle.
