@@ -27,10 +27,8 @@ def harmonics(phase: Tensor) -> Tensor:
 
 
 def beside(phase: Tensor, condition: Tensor | None) -> Tensor:
-    """What layers see beside the points, (n, 2 * n_harmonics + n_conditions).
-
-    One phase stands for all points; n is 1 then, if there are no conditions.
-    """
+    """What layers see beside the points, (n, 2 * n_harmonics + n_conditions)."""
+    # One phase stands for all points: without conditions n is 1 then.
     e = harmonics(phase)
     if condition is None:
         return e
