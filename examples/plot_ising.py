@@ -86,18 +86,18 @@ def sampled(X, T, n_parts=40):
 results = {}
 for T in TEMPERATURES:
     print(f"Training a model at T = {T:.3f}, and drawing from it")
-    X = make_ising(100_000, size=SIZE, temperature=T, random_state=0)
+    X = make_ising(50_000, size=SIZE, temperature=T, random_state=0)
     model = BernoulliRBMGPU(
         n_components=64,
         learning_rate=0.3,
         learning_rate_schedule="linear",
         batch_size=100,
         n_gibbs_steps=5,
-        n_iter=40,
+        n_iter=16,
         keep_trajectory=True,
         random_state=0,
     ).fit(X)
-    samples = model.sample(4000)
+    samples = model.sample(2000)
     results[T] = exact(T), *sampled(samples, T)
     log_z = model.log_partition_function("ais")
     print(
