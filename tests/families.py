@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
-from skgen import DeepBeliefNetwork
+from skgen import GAN, DeepBeliefNetwork
 from skgen.base import ConditionalMixin, EncoderMixin
 from skgen.diffusion._base import BaseDiffusionModel
 
@@ -75,15 +75,19 @@ def sized(make, n):
     if isinstance(make(), DeepBeliefNetwork):
         return {"hidden_layer_sizes": (n + 4, n)}
     if "hidden_layer_sizes" in make().get_params():
-        return {"n_components": n, "hidden_layer_sizes": (16,)}
+        stays = {"early_stopping": False} if isinstance(make(), GAN) else {}
+        return {"n_components": n, "hidden_layer_sizes": (16,), **stays}
     return {"n_components": n}
 
 
 def enough_to_learn(make):
     """Parameters with which a few epochs teach an estimator more than its start knows.
 
-    That of a diffusion model is the Gaussian of the data, which takes long to improve.
+    That of a diffusion model is the Gaussian of the data, which takes long to improve,
+    and the critic of a GAN has to learn before its generator.
     """
+    if isinstance(make(), GAN):
+        return {"n_iter": 30}
     if isinstance(make(), BaseDiffusionModel):
         return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
     return {}
