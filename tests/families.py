@@ -75,8 +75,7 @@ def sized(make, n):
     if isinstance(make(), DeepBeliefNetwork):
         return {"hidden_layer_sizes": (n + 4, n)}
     if "hidden_layer_sizes" in make().get_params():
-        stays = {"early_stopping": False} if isinstance(make(), GAN) else {}
-        return {"n_components": n, "hidden_layer_sizes": (16,), **stays}
+        return {"n_components": n, "hidden_layer_sizes": (16,)}
     return {"n_components": n}
 
 

@@ -70,24 +70,25 @@ class GAN(TrainableGAN):
     ema_decay : float, default=0.999
         Decay of the exponential moving average of the weights of the generator over its
         steps. The averaged weights are what is fitted.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=4e-3
         Step size of Adam, for both players.
     batch_size : int, default=256
         Number of rows of a mini-batch.
     n_iter : int or "auto", default="auto"
         Number of passes over the training data (epochs). "auto" counts steps of the
-        critic, that is mini-batches: 2 for each row, but at least 1000 and at most
-        5000.
+        critic, that is mini-batches: 2 for each row, but at least 2000 and at most
+        4000.
     learning_rate_schedule : str, default="auto"
         "constant", "linear", "one_cycle" or "auto". With "linear" the learning rate
         falls to zero over `n_iter` epochs; with "one_cycle" it rises during the first
         30 % of them and then falls to zero. "auto" means "constant" if one of
         `callbacks` is an `LRScheduler`, and "linear" otherwise.
-    early_stopping : bool or "auto", default="auto"
+    early_stopping : bool, default=False
         Whether to hold out `validation_fraction` of the rows and to stop when their
         energy score has not increased by `tol` for `n_iter_no_change` epochs, and for
-        200 mini-batches at least. The weights of the best epoch are restored. "auto"
-        means to do so in `fit` of 40 to 2000 rows, and not in `partial_fit`.
+        200 mini-batches at least. The weights of the best epoch are restored. The
+        score hardly sees what the end of a training improves: a fit that runs to its
+        end has the sharper samples.
     validation_fraction : float, default=0.1
         Fraction of the rows that is held out, with `early_stopping` or if one of
         `callbacks` uses held-out rows.
@@ -201,11 +202,11 @@ class GAN(TrainableGAN):
         penalty: float | Literal["auto"] = "auto",
         n_critic: int | Literal["auto"] = "auto",
         ema_decay: float = 0.999,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 4e-3,
         batch_size: int = 256,
         n_iter: int | Literal["auto"] = "auto",
         learning_rate_schedule: AutoSchedule = "auto",
-        early_stopping: bool | Literal["auto"] = "auto",
+        early_stopping: bool = False,
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 10,
         tol: float = 1e-4,

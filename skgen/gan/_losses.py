@@ -129,7 +129,7 @@ def relativistic_critic_loss(
 def wasserstein_critic_loss(
     critic: Critic, real: Tensor, fake: Tensor, penalty: float, share: Tensor
 ) -> Tensor:
-    r"""Compute the loss of the critic of each pair, with a penalty on slopes other than 1.
+    r"""Compute the loss of the critic of each pair; slopes other than 1 are punished.
 
     .. math:: D(\tilde{x}) - D(x) + \lambda \left( \lVert \nabla D(\hat{x}) \rVert - 1
               \right)^2, \qquad \hat{x} = s x + (1 - s) \tilde{x}

@@ -29,9 +29,7 @@ from skgen.training._schedules import SCHEDULES
 from skgen.training._user_callbacks import has_scheduler
 
 # What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 1000, 5000
-# Rows from which on early_stopping="auto" holds some out, and up to which.
-_ROWS_TO_HOLD_OUT, _MOST_ROWS_TO_STOP_EARLY = 40, 2000
+_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 2000, 4000
 # What penalty="auto" and n_critic="auto" mean for each loss.
 _PENALTY = {"relativistic": 0.1, "wasserstein": 1.0}
 _N_CRITIC = {"relativistic": 1, "wasserstein": 5}
@@ -64,7 +62,6 @@ class TrainableGAN(BaseGAN):
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "n_iter": [Interval(Integral, 0, None, closed="left"), StrOptions({"auto"})],
         "learning_rate_schedule": [StrOptions({*SCHEDULES, "auto"})],
-        "early_stopping": ["boolean", StrOptions({"auto"})],
     }
 
     _state_names: ClassVar[tuple[str, ...]] = (
@@ -200,13 +197,6 @@ class TrainableGAN(BaseGAN):
             return int(n_iter)
         n_steps = min(max(_STEPS_A_ROW * n_rows, _LEAST_STEPS), _MOST_STEPS)
         return ceil(n_steps / ceil(n_rows / int(self.batch_size)))
-
-    def _stops_early(self, n_rows: int | None) -> bool:
-        if self.early_stopping != "auto":
-            return bool(self.early_stopping)
-        if n_rows is None:
-            return False
-        return _ROWS_TO_HOLD_OUT <= n_rows <= _MOST_ROWS_TO_STOP_EARLY
 
     @property
     def _schedule(self) -> str:
