@@ -153,8 +153,7 @@ def test_a_resumed_fit_needs_all_of_it(lost):
     """The wrong twins: without the moments of a player, or its turn, bits differ."""
     constant = {"learning_rate_schedule": "constant", "n_critic": 3, "warm_start": True}
     gan, twin = (
-        pickle.loads(pickle.dumps(small(n_iter=2, **constant).fit(X)))
-        for _ in range(2)
+        pickle.loads(pickle.dumps(small(n_iter=2, **constant).fit(X))) for _ in range(2)
     )
     if lost == "_n_steps":
         gan._n_steps = 0
@@ -164,10 +163,8 @@ def test_a_resumed_fit_needs_all_of_it(lost):
         assert gone
         for name in gone:
             del entries[name]
-    same = []
-    for key in gan.fit(X)._last_weights | twin.fit(X)._last_weights:
-        same.append(np.array_equal(gan._last_weights[key], twin._last_weights[key]))
-    assert not all(same)
+    one, other = gan.fit(X)._last_weights, twin.fit(X)._last_weights
+    assert not all(np.array_equal(one[name], other[name]) for name in one)
 
 
 def test_each_player_has_a_group_of_its_own():
@@ -246,7 +243,7 @@ def test_own_networks():
 
 
 def test_own_networks_of_other_widths():
-    with pytest.raises(ValueError, match=r"Got critic=Linear, whose output .* is \(2, "):
+    with pytest.raises(ValueError, match=r"Got critic=Linear, whose output .* \(2, "):
         small(critic=nn.Linear(3, 2)).fit(X)
     with pytest.raises(ValueError, match="Got generator=Linear, which fails"):
         small(generator=nn.Linear(9, 3)).fit(X)

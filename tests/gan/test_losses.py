@@ -97,9 +97,9 @@ def test_estimate_of_a_critic_is_below_the_wasserstein_distance(penalty):
         for mean, sd in (laws[:2], laws[2:])
     )
     share = torch.tensor(rng.uniform(size=(1000, 1)))
-    knots = torch.linspace(-1.8, 2.7, 21, dtype=torch.float64)
+    knots = torch.linspace(-1.2, 1.6, 15, dtype=torch.float64)
     width = knots[1] - knots[0]
-    slopes = torch.ones(20, dtype=torch.float64, requires_grad=True)
+    slopes = torch.ones(14, dtype=torch.float64, requires_grad=True)
 
     def critic(x):
         """Piecewise linear, with a slope between any two knots."""
@@ -117,8 +117,8 @@ def test_estimate_of_a_critic_is_below_the_wasserstein_distance(penalty):
     truth = wasserstein_distance(real[:, 0].numpy(), fake[:, 0].numpy())
     assert truth == pytest.approx(wasserstein_of_gaussians(*laws), rel=0.05)
     assert gap / lipschitz <= truth
-    if penalty > 1:  # and close to it
-        assert truth < gap < 1.1 * truth
-        assert gap / lipschitz > 0.7 * truth
+    if penalty > 1:  # and close to it, but for what lies beyond the knots
+        assert gap / lipschitz > 0.75 * truth
     else:
-        assert gap > 1.1 * truth
+        assert lipschitz > 1.2
+        assert gap > truth  # the wrong twin: not divided by the slope

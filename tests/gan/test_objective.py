@@ -127,7 +127,9 @@ class Separate:
 
     def step(self):
         for optimizer in self.each:
-            if any(p.grad is not None for g in optimizer.param_groups for p in g["params"]):
+            if any(
+                p.grad is not None for g in optimizer.param_groups for p in g["params"]
+            ):
                 optimizer.step()
 
 
