@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skgen.dbn import DeepBeliefNetwork
     from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
+    from skgen.gan import GAN
     from skgen.rbm import BernoulliRBMGPU, GaussianRBM
     from skgen.vae import (
         BernoulliVAE,
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "GAN",
     "BernoulliRBMGPU",
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
@@ -30,6 +32,7 @@ __version__ = "0.1.0"
 # A family is imported when the first of its names is asked for: a program that uses one
 # family does not wait for the others.
 _FAMILIES = {
+    "GAN": "skgen.gan",
     "BernoulliRBMGPU": "skgen.rbm",
     "BernoulliVAE": "skgen.vae",
     "ConditionalBernoulliVAE": "skgen.vae",
@@ -47,6 +50,7 @@ _SUBMODULES = (
     "dbn",
     "diagnostics",
     "diffusion",
+    "gan",
     "impute",
     "io",
     "likelihood",

@@ -458,6 +458,9 @@ PARAMETERS = {
     "ema_decay": [0.5],
     "condition_dropout": [0.5],
     "n_steps": [3],
+    "loss": ["wasserstein"],
+    "penalty": [0.5],
+    "n_critic": [2],
 }
 
 

@@ -27,9 +27,10 @@ MAY_IMPORT = {
     "vae": SHARED,
     "dbn": SHARED | {"rbm"},
     "diffusion": SHARED,
+    "gan": SHARED,
     "impute": {"base", "vae"},
 }
-FAMILIES = {"rbm", "vae", "dbn", "diffusion"}
+FAMILIES = {"rbm", "vae", "dbn", "diffusion", "gan"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so
 # are the shared folders of mathematics.
 ESTIMATORS = {
@@ -46,6 +47,7 @@ ESTIMATORS = {
     *("diffusion/_trainable_base.py", "diffusion/_conditional_base.py"),
     "diffusion/_conditional_estimator.py",
     "diffusion/_covariance.py",  # tables
+    *("gan/__init__.py", "gan/_estimator.py", "gan/_base.py", "gan/_trainable_base.py"),
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     "vae/_conditional_base.py",

@@ -16,6 +16,7 @@ COPIES = {
     "ConditionalDiffusionModel",
     "ConditionalGaussianVAE",
     "DiffusionModel",
+    "GAN",
     "GaussianRBM",
     "GaussianVAE",
 }
@@ -74,7 +75,8 @@ def sizes_of(kind):
         return {"hidden_layer_sizes": (8, 4)}
     if kind.endswith("DiffusionModel"):
         return {"hidden_layer_sizes": (8,)}
-    hidden = {"hidden_layer_sizes": (8,)} if "VAE" in kind else {}
+    layered = "VAE" in kind or kind == "GAN"
+    hidden = {"hidden_layer_sizes": (8,)} if layered else {}
     return {"n_components": 4, **hidden}
 
 
