@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from math import cos, exp, log, pi, sin, sqrt
+from math import cos, exp, log, sin, sqrt
 from typing import NamedTuple
 
 import torch
@@ -263,7 +263,41 @@ def hmc_step(
     n_leapfrog: int = 1,
     gaussian: bool = False,
 ) -> tuple[Point, Tensor]:
-    r"""Take one step of Hamiltonian Monte Carlo.
+    """Take one step of Hamiltonian Monte Carlo, as `hmc_proposal` proposes it.
+
+    Parameters
+    ----------
+    at, here, step_size, generator, n_leapfrog, gaussian : object
+        As in `hmc_proposal`.
+
+    Returns
+    -------
+    point : Point
+        The new states.
+    rate : Tensor of shape (n_chains,)
+        Acceptance probabilities.
+    """
+    there, rate = hmc_proposal(
+        at,
+        here,
+        step_size,
+        generator=generator,
+        n_leapfrog=n_leapfrog,
+        gaussian=gaussian,
+    )
+    return accept(here, there, rate, generator=generator), rate
+
+
+def hmc_proposal(
+    at: PointAt,
+    here: Point,
+    step_size: float,
+    *,
+    generator: torch.Generator,
+    n_leapfrog: int = 1,
+    gaussian: bool = False,
+) -> tuple[Point, Tensor]:
+    r"""Propose a step of Hamiltonian Monte Carlo, and say how likely it is accepted.
 
     Parameters
     ----------
@@ -287,7 +321,7 @@ def hmc_step(
     Returns
     -------
     point : Point
-        The new states.
+        The proposed states.
     rate : Tensor of shape (n_chains,)
         Acceptance probabilities.
     """
@@ -306,7 +340,7 @@ def hmc_step(
     if gaussian:
         change = change + (here.x.square() - there.x.square()).sum(1) / 2
     rate = change.nan_to_num(nan=-torch.inf, posinf=torch.inf).clamp(max=0).exp()
-    return accept(here, there, rate, generator=generator), rate
+    return there, rate
 
 
 def accept(
@@ -359,10 +393,6 @@ def tuned(
     """
     gain = _GAIN * (n_before + 1) ** -_SLOWING
     return min(largest, exp(log(step_size) + gain * (rate.mean().item() - target_rate)))
-
-
-# A rotation by more goes back again.
-LARGEST_ROTATION = pi / 2
 
 
 def _normal_like(x: Tensor, generator: torch.Generator) -> Tensor:
