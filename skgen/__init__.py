@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skgen.dbn import DeepBeliefNetwork
     from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
+    from skgen.energy import EnergyModel
     from skgen.gan import GAN
     from skgen.rbm import BernoulliRBMGPU, GaussianRBM
     from skgen.vae import (
@@ -24,6 +25,7 @@ __all__ = [
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
     "DiffusionModel",
+    "EnergyModel",
     "GaussianRBM",
     "GaussianVAE",
 ]
@@ -40,6 +42,7 @@ _FAMILIES = {
     "ConditionalGaussianVAE": "skgen.vae",
     "DeepBeliefNetwork": "skgen.dbn",
     "DiffusionModel": "skgen.diffusion",
+    "EnergyModel": "skgen.energy",
     "GaussianRBM": "skgen.rbm",
     "GaussianVAE": "skgen.vae",
 }
@@ -50,6 +53,7 @@ _SUBMODULES = (
     "dbn",
     "diagnostics",
     "diffusion",
+    "energy",
     "gan",
     "impute",
     "io",
