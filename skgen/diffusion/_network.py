@@ -27,8 +27,20 @@ def harmonics(phase: Tensor) -> Tensor:
 
 
 def beside(phase: Tensor, condition: Tensor | None) -> Tensor:
-    """What layers see beside the points, (n, 2 * n_harmonics + n_conditions)."""
-    # One phase stands for all points: without conditions n is 1 then.
+    """Put together what layers see beside the points: harmonics and conditions.
+
+    Parameters
+    ----------
+    phase : Tensor of shape (n,) or (1,)
+        Phases of the times; one stands for all points.
+    condition : Tensor of shape (n, n_conditions) or None
+        Conditions.
+
+    Returns
+    -------
+    seen : Tensor of shape (n, 2 * n_harmonics + n_conditions)
+        One row without conditions where one phase stands for all points.
+    """
     e = harmonics(phase)
     if condition is None:
         return e

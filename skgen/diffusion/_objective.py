@@ -9,6 +9,7 @@ from torch import Tensor
 
 from skgen.diffusion._bound import elbo, gaussian_elbo, phase_range
 from skgen.diffusion._model import DiffusionNet, corrupt
+from skgen.nn._average import move_average_
 from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
 
@@ -91,10 +92,7 @@ class DenoisingObjective(Objective):
         """Move the average."""
         self.n_averaged += 1
         n = int(self.n_averaged)
-        share = 1 - min(self.decay, (n + 1) / (n + 10))
-        average: list[Tensor] = list(self.average.network.parameters())
-        now: list[Tensor] = list(model.network.parameters())
-        torch._foreach_lerp_(average, now, share)
+        move_average_(self.average.network, model.network, self.decay, n)
 
     @torch.no_grad()
     def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:

@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
+from skgen.base._covariance import directions_of
 from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
 from skgen.base._portable_networks import with_networks, with_portable_networks
 from skgen.base._standardization import estimate_units
 from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.diffusion._base import BaseDiffusionModel
-from skgen.diffusion._covariance import directions_of
 from skgen.diffusion._export import Flow
 from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._objective import DenoisingObjective
