@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from skgen.dbn import DeepBeliefNetwork
     from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
     from skgen.energy import EnergyModel
+    from skgen.gan import GAN
     from skgen.rbm import BernoulliRBMGPU, GaussianRBM
     from skgen.vae import (
         BernoulliVAE,
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "GAN",
     "BernoulliRBMGPU",
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
@@ -32,6 +34,7 @@ __version__ = "0.1.0"
 # A family is imported when the first of its names is asked for: a program that uses one
 # family does not wait for the others.
 _FAMILIES = {
+    "GAN": "skgen.gan",
     "BernoulliRBMGPU": "skgen.rbm",
     "BernoulliVAE": "skgen.vae",
     "ConditionalBernoulliVAE": "skgen.vae",
@@ -51,6 +54,7 @@ _SUBMODULES = (
     "diagnostics",
     "diffusion",
     "energy",
+    "gan",
     "impute",
     "io",
     "likelihood",

@@ -28,9 +28,10 @@ MAY_IMPORT = {
     "dbn": SHARED | {"rbm"},
     "diffusion": SHARED,
     "energy": SHARED,
+    "gan": SHARED,
     "impute": {"base", "vae"},
 }
-FAMILIES = {"rbm", "vae", "dbn", "diffusion", "energy"}
+FAMILIES = {"rbm", "vae", "dbn", "diffusion", "energy", "gan"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so
 # are the shared folders of mathematics.
 ESTIMATORS = {
@@ -48,6 +49,7 @@ ESTIMATORS = {
     "diffusion/_conditional_estimator.py",
     *("energy/__init__.py", "energy/_estimator.py", "energy/_base.py"),
     *("energy/_trainable_base.py", "energy/_base_density.py"),
+    *("gan/__init__.py", "gan/_estimator.py", "gan/_base.py", "gan/_trainable_base.py"),
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     "vae/_conditional_base.py",

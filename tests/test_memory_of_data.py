@@ -17,6 +17,7 @@ COPIES = {
     "ConditionalGaussianVAE",
     "DiffusionModel",
     "EnergyModel",
+    "GAN",
     "GaussianRBM",
     "GaussianVAE",
 }
@@ -77,7 +78,8 @@ def sizes_of(kind):
         return {"hidden_layer_sizes": (8, 4)}
     if kind.endswith("DiffusionModel") or kind == "EnergyModel":
         return {"hidden_layer_sizes": (8,)}
-    hidden = {"hidden_layer_sizes": (8,)} if "VAE" in kind else {}
+    layered = "VAE" in kind or kind == "GAN"
+    hidden = {"hidden_layer_sizes": (8,)} if layered else {}
     return {"n_components": 4, **hidden}
 
 
