@@ -136,8 +136,8 @@ class EnergyModel(TrainableEnergyModel):
     weights_ : dict of str to ndarray
         Parameters of the network, by the names of torch.
     log_normalizer_ : float
-        What training takes for log Z, the constant of noise-contrastive estimation. At
-        its optimum it is log Z.
+        What training takes for log Z, the constant of noise-contrastive estimation. It
+        is log Z at the optimum alone: ``log_partition_`` is the estimate.
     log_partition_ : LogPartition
         Estimate of log Z with its bracket, `standard_error` and
         `effective_sample_size`, of the fit or of the last call of

@@ -17,6 +17,8 @@ from skgen.training._step import Batch, TrainingStep
 # A step size goes on following the acceptance rate, as the model changes: by no less
 # than after so many steps.
 _LEAST_GAIN_AFTER = 100
+# By which share the constant c follows log Z of the draws of a step.
+_FOLLOWS = 0.1
 
 
 class PersistentLangevin(Objective):
@@ -31,8 +33,9 @@ class PersistentLangevin(Objective):
     a step size that follows their acceptance rate, so that :math:`e^{-E}` is what they
     sample; or they are not, and have a temperature.
 
-    The constant c is learnt by noise-contrastive estimation of it alone, so that the
-    loss that is watched is the same as there.
+    The gradient does not tell the mean of f, which drifts. The constant c follows the
+    log Z of draws of the base, so that the loss that is watched can be that of
+    noise-contrastive estimation.
 
     Parameters
     ----------
@@ -96,9 +99,11 @@ class PersistentLangevin(Objective):
             f = model.correction(torch.cat([x, moved, noise]))
         of_rows, of_chains, of_noise = f.split([len(x), n, len(noise)])
         loss = of_rows - _for_weights(of_chains.mean(), batch.weight)
-        contrast = self._contrast(model, of_rows.detach(), of_noise.detach(), batch)
-        # The gradients of f and of c do not meet.
-        step.minimize(loss + contrast, weight=batch.weight)
+        with torch.no_grad():
+            log_z = (-of_noise).logsumexp(0) - log(len(noise))
+            model.log_normalizer.lerp_(log_z.to(model.log_normalizer), _FOLLOWS)
+            contrast = self._contrast(model, of_rows, of_noise, batch)
+        step.minimize(loss, weight=batch.weight)
         if batch.weight is None:
             step.record(len(x), loss=contrast.mean())
         else:
@@ -113,7 +118,7 @@ class PersistentLangevin(Objective):
     def _contrast(
         self, model: EnergyNet, of_rows: Tensor, of_noise: Tensor, batch: Batch
     ) -> Tensor:
-        """Loss of noise-contrastive estimation of c, given f."""
+        """Loss of noise-contrastive estimation, which is told and not minimised."""
         c, shift = model.log_normalizer, log(self.n_noise)
         noise = F.softplus(-of_noise - c - shift).mean() * self.n_noise
         rows = F.softplus(shift + of_rows + c) - of_nothing(self.n_noise)
