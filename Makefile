@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo gallery test test-all test-slow lint docs bench clean
+.PHONY: demo gallery gallery-some test test-all test-slow test-lowest lint docs bench clean
 .DEFAULT_GOAL := test
 
 # One stamp an extra: `.venv/.test` says that the extra `test` is installed.
@@ -15,8 +15,8 @@ BIN := .venv/bin
 
 # Threads that wait for each other sleep, and leave the cores to other programs. Those of
 # NumPy's BLAS cannot, and small products are faster with one.
-demo gallery: export OMP_WAIT_POLICY = passive
-demo gallery: export OPENBLAS_NUM_THREADS = 1
+demo gallery gallery-some: export OMP_WAIT_POLICY = passive
+demo gallery gallery-some: export OPENBLAS_NUM_THREADS = 1
 
 demo: .venv/.plot
 	$(BIN)/python examples/plot_digits_features.py
@@ -26,6 +26,10 @@ demo: .venv/.plot
 # the like choose some.
 gallery: .venv/.plot
 	$(BIN)/python examples/benchmarks/gallery_times.py $(NAMES)
+
+# Three of them, as continuous integration does: which, the script says.
+gallery-some: .venv/.plot
+	$(BIN)/python examples/benchmarks/gallery_times.py --some
 
 # One worker process per core; the tests of a file stay together, as they share fitted
 # models. Plain `pytest` runs in one process and deselects nothing, so that a test named
@@ -41,6 +45,20 @@ test-slow: .venv/.test .venv/.onnx
 
 test-all: .venv/.test .venv/.onnx
 	$(PYTEST)
+
+# The oldest versions that pyproject.toml allows, in an environment of their own. On Linux
+# an old PyTorch is a build for CUDA, of some gigabytes, unless CPU builds are at hand.
+LOWEST := .venv-lowest
+$(LOWEST)/.installed: pyproject.toml .ci/lowest_versions.py
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python .ci/lowest_versions.py > $(LOWEST)/constraints.txt
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check -c $(LOWEST)/constraints.txt torch hatchling hatch-fancy-pypi-readme editables
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check -c $(LOWEST)/constraints.txt --no-build-isolation -e '.[test,onnx,docs]'
+	touch $@
+
+# What old packages say of newer ones is no error. TESTS="tests/rbm" and the like choose.
+test-lowest: $(LOWEST)/.installed
+	$(LOWEST)/bin/python -m pytest -n logical --dist loadfile -W default::DeprecationWarning -m "not slow" $(TESTS)
 
 lint: .venv/.lint
 	$(BIN)/ruff check .
@@ -67,4 +85,4 @@ bench: .venv/.peers
 	$(BIN)/python examples/benchmarks/speed.py $(BENCH)
 
 clean:
-	rm -rf .venv build dist docs/_build docs/auto_examples docs/generated
+	rm -rf .venv $(LOWEST) build dist docs/_build docs/auto_examples docs/generated

@@ -86,18 +86,18 @@ def sampled(X, T, n_parts=40):
 results = {}
 for T in TEMPERATURES:
     print(f"Training a model at T = {T:.3f}, and drawing from it")
-    X = make_ising(100_000, size=SIZE, temperature=T, random_state=0)
+    X = make_ising(50_000, size=SIZE, temperature=T, random_state=0)
     model = BernoulliRBMGPU(
         n_components=64,
         learning_rate=0.3,
         learning_rate_schedule="linear",
         batch_size=100,
         n_gibbs_steps=5,
-        n_iter=40,
+        n_iter=24,
         keep_trajectory=True,
         random_state=0,
     ).fit(X)
-    samples = model.sample(4000)
+    samples = model.sample(2000)
     results[T] = exact(T), *sampled(samples, T)
     log_z = model.log_partition_function("ais")
     print(
@@ -133,9 +133,10 @@ for i, name in enumerate(names):
 axis = axes.flat[3]
 distance = np.arange(SIZE // 2 + 1)
 for k, T in enumerate(TEMPERATURES):
-    axis.plot(distance, truth[k, 3:], color=f"C{k}", label=f"T = {T:.3f}, exact")
+    style = {"color": f"C{k}", "linestyle": ["-", "--", ":"][k]}
+    axis.plot(distance, truth[k, 3:], label=f"T = {T:.3f}, exact", **style)
     axis.errorbar(
-        distance, value[k, 3:], error[k, 3:], fmt="o", color=f"C{k}", capsize=4
+        distance, value[k, 3:], error[k, 3:], fmt="os^"[k], color=f"C{k}", capsize=4
     )
 axis.set(xlabel="distance", ylabel="correlation (points: RBM samples)")
 axis.set_xticks(distance)

@@ -88,7 +88,7 @@ axes.set(
     xlabel="flowers, in the order of the true value",
     ylabel=names[length],
 )
-axes.legend(loc="lower right")
+axes.legend(loc="upper left")
 
 # %%
 # What is drawn together

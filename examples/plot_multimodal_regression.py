@@ -107,7 +107,7 @@ mean = forest.predict([[at]])
 axes[2].plot(grid, np.exp(true_log_likelihood(grid, same)), "k--", label="truth")
 axes[2].plot(grid, np.exp(log_p), color="tab:blue", label="conditional VAE")
 normal = stats.norm(mean, errors.std())
-axes[2].plot(grid, normal.pdf(grid), color="tab:red", label="forest, normal noise")
+axes[2].plot(grid, normal.pdf(grid), ":", color="tab:red", label="forest, normal noise")
 title = f"Density of the target at u = {at}"
 axes[2].set(title=title, xlabel="target", ylim=(0, 2))
 axes[2].legend()

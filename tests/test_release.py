@@ -1,10 +1,12 @@
 """What a release tells about itself."""
 
 import re
+import runpy
 import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.version import Version
 
 import skgen
 
@@ -49,3 +51,22 @@ def test_links_of_the_wheel_lead_to_pages_of_the_site():
             (ROOT / "examples" / Path(page).name).with_suffix(".py"),
         ]
         assert any(source.exists() for source in sources), link
+
+
+def test_the_tested_versions_are_not_below_the_minimums():
+    """And each requirement has a minimum, that `make test-lowest` can install."""
+    script = runpy.run_path(str(ROOT / ".ci" / "lowest_versions.py"))
+    minimum = dict(line.split("==") for line in script["minimums"](PROJECT))
+    assert {"numpy", "scikit-learn", "skorch", "torch", "matplotlib"} <= set(minimum)
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    tested = dict(line.split("==") for line in lines if not line.startswith("#"))
+    for name in set(minimum) & set(tested):
+        assert Version(minimum[name]) <= Version(tested[name]), name
+
+
+@pytest.mark.parametrize("line", ["numpy", "numpy<3", "numpy>=2,<3", "numpy>=1.9"])
+def test_a_requirement_without_a_single_minimum_is_an_error(line):
+    script = runpy.run_path(str(ROOT / ".ci" / "lowest_versions.py"))
+    project = {"dependencies": ["numpy>=2.0", line], "optional-dependencies": {}}
+    with pytest.raises(ValueError, match=r"numpy.*expected"):
+        script["minimums"]({"build-system": {"requires": []}, "project": project})

@@ -16,7 +16,7 @@ from skgen.training._step import Batch, TrainingStep
 # Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
 _LEAST_DRAWS = 256
 # Points of the bound of each row that is watched.
-_N_WATCHED_POINTS = 16
+_N_WATCHED_POINTS = 8
 
 
 class DenoisingObjective(Objective):
@@ -123,15 +123,14 @@ class DenoisingObjective(Objective):
         order = torch.randperm(n_draws, device=x.device, generator=generator)
         share = (order + torch.rand(1, **options)) / n_draws
         now = process.at(process.times(share.pow(self.closer)))
-        density = self.closer * share.pow(
-            self.closer - 1
-        )  # of even shares for each draw
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)
         bound = None
         if with_bound:
             with torch.no_grad():
+                # Of even shares for each draw.
+                density = self.closer * share.pow(self.closer - 1)
                 factor = now.weight * now.cos / now.sin * density[:, None]
                 terms = (factor * g * (g - 2 * target)).sum(1)
                 mean = terms.view(n_rows, n_each).mean(1) * phase_range(process)
