@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skgen.dbn import DeepBeliefNetwork
     from skgen.diffusion import ConditionalDiffusionModel, DiffusionModel
+    from skgen.energy import EnergyModel
+    from skgen.gan import GAN
     from skgen.rbm import BernoulliRBMGPU, GaussianRBM
     from skgen.vae import (
         BernoulliVAE,
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "GAN",
     "BernoulliRBMGPU",
     "BernoulliVAE",
     "ConditionalBernoulliVAE",
@@ -22,6 +25,7 @@ __all__ = [
     "ConditionalGaussianVAE",
     "DeepBeliefNetwork",
     "DiffusionModel",
+    "EnergyModel",
     "GaussianRBM",
     "GaussianVAE",
 ]
@@ -30,6 +34,7 @@ __version__ = "0.1.0"
 # A family is imported when the first of its names is asked for: a program that uses one
 # family does not wait for the others.
 _FAMILIES = {
+    "GAN": "skgen.gan",
     "BernoulliRBMGPU": "skgen.rbm",
     "BernoulliVAE": "skgen.vae",
     "ConditionalBernoulliVAE": "skgen.vae",
@@ -37,6 +42,7 @@ _FAMILIES = {
     "ConditionalGaussianVAE": "skgen.vae",
     "DeepBeliefNetwork": "skgen.dbn",
     "DiffusionModel": "skgen.diffusion",
+    "EnergyModel": "skgen.energy",
     "GaussianRBM": "skgen.rbm",
     "GaussianVAE": "skgen.vae",
 }
@@ -47,6 +53,8 @@ _SUBMODULES = (
     "dbn",
     "diagnostics",
     "diffusion",
+    "energy",
+    "gan",
     "impute",
     "io",
     "likelihood",

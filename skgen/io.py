@@ -12,6 +12,7 @@ from skgen.base._saving import FORMAT
 from skgen.base._standardization import Standardization
 from skgen.base._tree import Decoder
 from skgen.diffusion._architecture import DiffusionArchitecture
+from skgen.energy._architecture import EnergyArchitecture
 from skgen.impute._bits import BitCode
 from skgen.impute._columns import Column
 from skgen.likelihood import LogPartition
@@ -22,7 +23,8 @@ __all__ = ["load"]
 # What attributes of estimators may be, besides arrays and plain Python.
 _RECORDS = (
     *(Standardization, LogPartition, Architecture, Conditions, ConditionLaw),
-    *(Labels, Values, DiffusionArchitecture, Column, BitCode, MissingIndicator),
+    *(Labels, Values, DiffusionArchitecture, EnergyArchitecture, Column, BitCode),
+    MissingIndicator,
 )
 
 

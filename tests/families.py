@@ -11,7 +11,7 @@ from pkgutil import resolve_name
 from sklearn.datasets import load_digits
 
 import skgen
-from skgen import DeepBeliefNetwork
+from skgen import GAN, DeepBeliefNetwork, EnergyModel
 from skgen.base import ConditionalMixin, EncoderMixin
 from skgen.diffusion._base import BaseDiffusionModel
 
@@ -72,6 +72,12 @@ def sized(make, n):
     if isinstance(make(), BaseDiffusionModel):
         sizes = (n, n)
         return {"hidden_layer_sizes": sizes, "n_steps": 4, "early_stopping": False}
+    if isinstance(make(), EnergyModel):
+        return {
+            "hidden_layer_sizes": (n, n),
+            "base": "gaussian",
+            "early_stopping": False,
+        }
     if isinstance(make(), DeepBeliefNetwork):
         return {"hidden_layer_sizes": (n + 4, n)}
     if "hidden_layer_sizes" in make().get_params():
@@ -82,8 +88,11 @@ def sized(make, n):
 def enough_to_learn(make):
     """Parameters with which a few epochs teach an estimator more than its start knows.
 
-    That of a diffusion model is the Gaussian of the data, which takes long to improve.
+    That of a diffusion model is the Gaussian of the data, which takes long to improve,
+    and the critic of a GAN has to learn before its generator.
     """
+    if isinstance(make(), GAN):
+        return {"n_iter": 30}
     if isinstance(make(), BaseDiffusionModel):
         return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
     return {}

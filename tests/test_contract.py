@@ -45,6 +45,7 @@ from skorch.callbacks import EpochScoring
 
 from skgen.base import (
     ConditionalMixin,
+    DecoderMixin,
     EncoderMixin,
     ImputerMixin,
     LikelihoodMixin,
@@ -207,7 +208,8 @@ def test_signatures_of_an_imputer(fitted):
 
 def test_what_a_model_cannot_do_is_absent(make):
     methods = {
-        EncoderMixin: ["transform", "inverse_transform", "get_feature_names_out"],
+        DecoderMixin: ["inverse_transform"],
+        EncoderMixin: ["transform", "get_feature_names_out"],
         LikelihoodMixin: ["log_likelihood", "log_likelihood_bounds"],
         ImputerMixin: ["impute"],
     }

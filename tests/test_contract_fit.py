@@ -458,6 +458,18 @@ PARAMETERS = {
     "ema_decay": [0.5],
     "condition_dropout": [0.5],
     "n_steps": [3],
+    "loss": ["wasserstein"],
+    "penalty": [0.5],
+    "n_critic": [2],
+    "base": ["gaussian", 2],
+    "base_covariance_type": ["diag"],
+    "objective": ["nce", "pcd"],
+    "n_noise": [2],
+    "step_size": [0.25],
+    "adjusted": [False],
+    "temperature": [0.5],
+    "buffer_size": [16],
+    "reinit_fraction": [0.25],
 }
 
 

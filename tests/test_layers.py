@@ -27,9 +27,11 @@ MAY_IMPORT = {
     "vae": SHARED,
     "dbn": SHARED | {"rbm"},
     "diffusion": SHARED,
+    "energy": SHARED,
+    "gan": SHARED,
     "impute": {"base", "vae"},
 }
-FAMILIES = {"rbm", "vae", "dbn", "diffusion"}
+FAMILIES = {"rbm", "vae", "dbn", "diffusion", "energy", "gan"}
 # The files of a family that speak to scikit-learn. All others are plain torch, and so
 # are the shared folders of mathematics.
 ESTIMATORS = {
@@ -45,7 +47,9 @@ ESTIMATORS = {
     *("diffusion/__init__.py", "diffusion/_estimator.py", "diffusion/_base.py"),
     *("diffusion/_trainable_base.py", "diffusion/_conditional_base.py"),
     "diffusion/_conditional_estimator.py",
-    "diffusion/_covariance.py",  # tables
+    *("energy/__init__.py", "energy/_estimator.py", "energy/_base.py"),
+    *("energy/_trainable_base.py", "energy/_base_density.py"),
+    *("gan/__init__.py", "gan/_estimator.py", "gan/_base.py", "gan/_trainable_base.py"),
     *("vae/_gaussian_start.py", "vae/_incomplete_start.py"),
     *("vae/_conditional_gaussian.py", "vae/_conditional_bernoulli.py"),
     "vae/_conditional_base.py",

@@ -16,6 +16,8 @@ COPIES = {
     "ConditionalDiffusionModel",
     "ConditionalGaussianVAE",
     "DiffusionModel",
+    "EnergyModel",
+    "GAN",
     "GaussianRBM",
     "GaussianVAE",
 }
@@ -44,6 +46,7 @@ import torch
 
 import skgen
 from skgen.base import _generator, _standardization
+from skgen.energy import _base_density
 from skgen.training import _rows
 from skgen.vae import _gaussian_start
 
@@ -51,6 +54,7 @@ warnings.simplefilter("ignore")
 # What is worked on at a time would be as large as this table otherwise.
 _generator._BLOCK_SIZE = _generator._COPIED_BLOCK_SIZE = 2**16
 _standardization._BLOCK_SIZE = _gaussian_start._MOST_NUMBERS = 2**16
+_base_density._MOST_NUMBERS = 2**16
 n_rows, few = int(sys.argv[1]), 500
 _standardization._MOST_ROWS = _rows._DOUBLE_ROWS_A_SUM = few
 X = np.zeros((n_rows, 196), dtype=np.float32)
@@ -72,9 +76,10 @@ FORMS = {
 def sizes_of(kind):
     if kind == "DeepBeliefNetwork":
         return {"hidden_layer_sizes": (8, 4)}
-    if kind.endswith("DiffusionModel"):
+    if kind.endswith("DiffusionModel") or kind == "EnergyModel":
         return {"hidden_layer_sizes": (8,)}
-    hidden = {"hidden_layer_sizes": (8,)} if "VAE" in kind else {}
+    layered = "VAE" in kind or kind == "GAN"
+    hidden = {"hidden_layer_sizes": (8,)} if layered else {}
     return {"n_components": 4, **hidden}
 
 

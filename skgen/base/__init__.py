@@ -2,6 +2,7 @@
 
 from skgen.base._capabilities import (
     ConditionalMixin,
+    DecoderMixin,
     EncoderMixin,
     ImputerMixin,
     LikelihoodMixin,
@@ -14,6 +15,7 @@ from skgen.base._weights import load_arrays, to_arrays
 __all__ = [
     "BaseGenerator",
     "ConditionalMixin",
+    "DecoderMixin",
     "EncoderMixin",
     "ExportMixin",
     "ImputerMixin",

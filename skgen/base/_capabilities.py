@@ -17,8 +17,8 @@ from skgen.base._intake import taken_in
 from skgen.base._training_data import weighted_mean, without_weightless
 
 
-class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
-    """Mixin of models that compute features of data, and data of features."""
+class DecoderMixin(ABC):
+    """Mixin of models that compute data from features or noise."""
 
     # H is data: it takes no part in scikit-learn's metadata routing.
     __metadata_request__inverse_transform: ClassVar[dict] = {"H": UNUSED}
@@ -26,20 +26,11 @@ class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
     @property
     @abstractmethod
     def _n_features_out(self) -> int:
-        """Number of features that `transform` returns."""
-
-    @abstractmethod
-    def transform(self, X: Any) -> np.ndarray:
-        """Compute features, shape (n_samples, n_components), in the dtype of X."""
+        """Number of features, or width of the noise, of a row."""
 
     @abstractmethod
     def inverse_transform(self, H: Any) -> np.ndarray:
         """Compute the mean of the data given features, (n_samples, n_features)."""
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
-        return tags
 
     def _validate_components(self, H: Any) -> np.ndarray:
         """Validate what `inverse_transform` takes; its dtype stays."""
@@ -48,11 +39,27 @@ class EncoderMixin(ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC):
         H = check_array(H, dtype=[np.float64, np.float32], input_name="H")
         n_components = self._n_features_out
         if H.shape[1] != n_components:
+            as_returned = ", as transform returns" * hasattr(self, "transform")
             raise ValueError(
                 f"Got H with {H.shape[1]} columns, but expected {n_components}, one "
-                "for each component, as transform returns."
+                f"for each component{as_returned}."
             )
         return H
+
+
+class EncoderMixin(
+    DecoderMixin, ClassNamePrefixFeaturesOutMixin, TransformerMixin, ABC
+):
+    """Mixin of models that compute features of data, and data of features."""
+
+    @abstractmethod
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute features, shape (n_samples, n_components), in the dtype of X."""
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
 
 class LikelihoodMixin(ABC):

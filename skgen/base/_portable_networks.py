@@ -6,7 +6,7 @@ from typing import Any
 from skgen.base._portable_modules import PortableModules
 
 # Where they are: in parameters of these names, and in the architecture that was fitted.
-_NAMES = ("encoder", "decoder", "network")
+_NAMES = ("encoder", "decoder", "network", "generator", "critic")
 _FITTED = "_architecture"
 
 

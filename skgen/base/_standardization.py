@@ -152,7 +152,7 @@ class StandardizedRows(RowSource):
 
 
 def estimate_units(
-    rows: RowSource, *, per_feature: bool, names: Any
+    rows: RowSource, *, per_feature: bool, names: Any, bounded: bool = True
 ) -> Standardization:
     """Estimate location, scale and bounds from data.
 
@@ -165,6 +165,9 @@ def estimate_units(
         all have one, the root of their mean variance.
     names : sequence of str or None
         Names of the features, for a warning.
+    bounded : bool
+        Whether implausible values are looked for. Pixels of images are as dark as each
+        other, but some of them in few images.
 
     Returns
     -------
@@ -184,7 +187,7 @@ def estimate_units(
     """
     scaler, extremes = _moments(rows)
     check_columns_known(extremes[0] <= extremes[1], names)
-    bounds = _plausible_bounds(rows, extremes, names)
+    bounds = _plausible_bounds(rows, extremes, names) if bounded else None
     if bounds is not None:
         scaler, _ = _moments(rows, bounds)
     scale = scaler.scale_

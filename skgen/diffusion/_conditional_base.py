@@ -11,12 +11,12 @@ from torch import nn
 
 from skgen.base._bayes_rule import BayesRuleMixin
 from skgen.base._conditions_mixin import ConditionsMixin
+from skgen.base._covariance import directions_of, regression
 from skgen.base._fitting import State
 from skgen.base._python_scalars import python_arguments
 from skgen.diffusion._base import COUNT, STEPS, BaseDiffusionModel
 from skgen.diffusion._bound import bound
 from skgen.diffusion._conditional_model import ConditionalDiffusionNet
-from skgen.diffusion._covariance import directions_of, regression
 from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._samplers import SAMPLERS
 from skgen.training import RowSource

@@ -20,6 +20,8 @@ _CLOSER = 2.0
 _MOST_EXACT, _N_PROBES = 128, 16
 # Numbers of the tangents of a layer that are computed at a time.
 _BLOCK = 2**19
+# Numbers of a layer that stay in the cache of a processor.
+_CACHED = 2**17
 
 
 def instants(process: NoiseProcess, n_steps: int, *, like: Tensor) -> list[Instant]:
@@ -48,13 +50,23 @@ def instants(process: NoiseProcess, n_steps: int, *, like: Tensor) -> list[Insta
 def flow_to_noise(model: DiffusionNet, x: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from rows to noise, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=x)
-    return follow(model, grid[0].cos * model.whiten(x), pairwise(grid))
+    return _follow_in_blocks(model, grid[0].cos * model.whiten(x), grid)
 
 
 def flow_to_data(model: DiffusionNet, y: Tensor, n_steps: int) -> Tensor:
     """Follow the flow from noise to rows, both of shape (batch, n_features)."""
     grid = instants(model.process, n_steps, like=y)[::-1]
-    return model.unwhiten(follow(model, y, pairwise(grid)) / grid[-1].cos)
+    return model.unwhiten(_follow_in_blocks(model, y, grid) / grid[-1].cos)
+
+
+def _follow_in_blocks(model: DiffusionNet, y: Tensor, grid: list[Instant]) -> Tensor:
+    """Follow the flow along a grid, on a CPU so many rows at a time as it can cache."""
+    n_rows = max(_CACHED // max(y.shape[1], _width(model)), 64)
+    if y.device.type != "cpu":
+        n_rows = max(len(y), 1)
+    blocks = model.blocks(y, n_rows)
+    parts = [follow(part, rows, pairwise(grid)) for part, rows in blocks]
+    return torch.cat(parts) if len(y) else y
 
 
 def follow(

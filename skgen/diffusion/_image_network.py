@@ -70,7 +70,7 @@ class TimeConv(nn.Module):
         condition: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Tensor:
-        """Map y, (batch, n_features), at phases, (batch,), as `TimeMLP.forward`."""
+        """Map y, (batch, n_features), at phases, as `TimeMLP.forward`."""
         e = beside(phase, condition)
         h = self.first(y.reshape(-1, *self.image_shape))
         passed: list[Tensor] = []
@@ -167,8 +167,8 @@ class GivenNetwork(nn.Module):
         condition: Tensor | None = None,
         generator: Any = None,  # noqa: ARG002
     ) -> Tensor:
-        """Map y, (batch, n_features), at phases, (batch,), as `TimeMLP.forward`."""
-        columns = [y, phase[:, None]]
+        """Map y, (batch, n_features), at phases, as `TimeMLP.forward`."""
+        columns = [y, phase.expand(y.shape[0])[:, None]]
         return self.network(
             torch.cat(columns if condition is None else [*columns, condition], 1)
         )

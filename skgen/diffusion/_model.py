@@ -20,9 +20,9 @@ class DiffusionNet(nn.Module):
     Parameters
     ----------
     network : nn.Module
-        Maps y, (batch, n_features), phases, (batch,), and conditions, (batch,
-        n_conditions) or None, to g, of the shape of y. If it has a method
-        `with_diagonal`, that gives the diagonal of its Jacobian.
+        Maps y, (batch, n_features), phases, (batch,) or one for all, (1,), and
+        conditions, (batch, n_conditions) or None, to g, of the shape of y. If it has a
+        method `with_diagonal`, that gives the diagonal of its Jacobian.
     process : NoiseProcess
         How rows turn into noise.
     by_features : bool
@@ -88,8 +88,8 @@ class DiffusionNet(nn.Module):
         ----------
         y : Tensor of shape (batch, n_features)
             Points; several for each row of the conditions stand together.
-        phase : Tensor of shape (batch,)
-            Their phases.
+        phase : Tensor of shape (batch,) or (1,)
+            Their phases, or one for all.
         **options : dict
             Those of the network, such as the generator of its dropout.
 
@@ -126,7 +126,7 @@ class DiffusionNet(nn.Module):
         g : Tensor of shape (batch, n_features)
             The estimate.
         """
-        return now.gain * self.output(y, now.phase.expand(y.shape[0]), **options)
+        return now.gain * self.output(y, now.phase, **options)
 
     def denoise(self, y: Tensor, now: Instant) -> Tensor:
         r"""Mean of :math:`\xi` given y, (batch, n_features)."""
@@ -154,7 +154,7 @@ class DiffusionNet(nn.Module):
         diagonal : Tensor of shape (batch, n_features)
             The diagonal.
         """
-        phase, network = now.phase.expand(y.shape[0]), self.network
+        phase, network = now.phase, self.network
         if hasattr(network, "with_diagonal") and not self.by_features:
             given = self._conditions_of(y), probes
             g, diagonal = network.with_diagonal(y, phase, *given)  # type: ignore[operator]

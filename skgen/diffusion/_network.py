@@ -27,9 +27,24 @@ def harmonics(phase: Tensor) -> Tensor:
 
 
 def beside(phase: Tensor, condition: Tensor | None) -> Tensor:
-    """What layers see beside the points, (n, 2 * n_harmonics + n_conditions)."""
+    """Put together what layers see beside the points: harmonics and conditions.
+
+    Parameters
+    ----------
+    phase : Tensor of shape (n,) or (1,)
+        Phases of the times; one stands for all points.
+    condition : Tensor of shape (n, n_conditions) or None
+        Conditions.
+
+    Returns
+    -------
+    seen : Tensor of shape (n, 2 * n_harmonics + n_conditions)
+        One row without conditions where one phase stands for all points.
+    """
     e = harmonics(phase)
-    return e if condition is None else torch.cat([e, condition], 1)
+    if condition is None:
+        return e
+    return torch.cat([e.expand(condition.shape[0], -1), condition], 1)
 
 
 class TimeMLP(nn.Module):
@@ -90,8 +105,8 @@ class TimeMLP(nn.Module):
         ----------
         y : Tensor of shape (batch, n_features)
             Points.
-        phase : Tensor of shape (batch,)
-            Their phases.
+        phase : Tensor of shape (batch,) or (1,)
+            Their phases, or one for all.
         condition : Tensor of shape (batch, n_conditions) or None
             Their conditions, if there are any.
         generator : torch.Generator or None
@@ -104,7 +119,7 @@ class TimeMLP(nn.Module):
         """
         e, h = beside(phase, condition), y
         for k, (layer, time) in enumerate(self._pairs()):
-            new = self.activation(layer(h) + time(e))
+            new = self.activation(layer(h).add_(time(e)))
             if generator is not None and self.dropout:
                 new = new * kept(new.shape, self.dropout, generator).to(new.dtype)
             h = h + new if k and h.shape == new.shape else new
@@ -127,8 +142,8 @@ class TimeMLP(nn.Module):
         ----------
         y : Tensor of shape (batch, n_features)
             Points.
-        phase : Tensor of shape (batch,)
-            Their phases.
+        phase : Tensor of shape (batch,) or (1,)
+            Their phases, or one for all.
         condition : Tensor of shape (batch, n_conditions) or None
             Their conditions, if there are any.
         probes : Tensor of shape (n_probes, n_features) or None

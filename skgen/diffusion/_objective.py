@@ -9,13 +9,14 @@ from torch import Tensor
 
 from skgen.diffusion._bound import elbo, gaussian_elbo, phase_range
 from skgen.diffusion._model import DiffusionNet, corrupt
+from skgen.nn._average import move_average_
 from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
 
 # Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
 _LEAST_DRAWS = 256
 # Points of the bound of each row that is watched.
-_N_WATCHED_POINTS = 16
+_N_WATCHED_POINTS = 8
 
 
 class DenoisingObjective(Objective):
@@ -91,10 +92,7 @@ class DenoisingObjective(Objective):
         """Move the average."""
         self.n_averaged += 1
         n = int(self.n_averaged)
-        share = 1 - min(self.decay, (n + 1) / (n + 10))
-        average: list[Tensor] = list(self.average.network.parameters())
-        now: list[Tensor] = list(model.network.parameters())
-        torch._foreach_lerp_(average, now, share)
+        move_average_(self.average.network, model.network, self.decay, n)
 
     @torch.no_grad()
     def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:
@@ -125,15 +123,14 @@ class DenoisingObjective(Objective):
         order = torch.randperm(n_draws, device=x.device, generator=generator)
         share = (order + torch.rand(1, **options)) / n_draws
         now = process.at(process.times(share.pow(self.closer)))
-        density = self.closer * share.pow(
-            self.closer - 1
-        )  # of even shares for each draw
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)
         bound = None
         if with_bound:
             with torch.no_grad():
+                # Of even shares for each draw.
+                density = self.closer * share.pow(self.closer - 1)
                 factor = now.weight * now.cos / now.sin * density[:, None]
                 terms = (factor * g * (g - 2 * target)).sum(1)
                 mean = terms.view(n_rows, n_each).mean(1) * phase_range(process)

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 # Points of the table by which times are found from phases.
 _TABLE = 2049
+# Points at a time: all of them would be most of the memory of a fit to many features.
+_BLOCK = 256
 _RIGHT = pi / 2
 # Angle below which g vanishes in proportion to the angle.
 _SMALL = 0.05
@@ -100,18 +102,19 @@ class NoiseProcess(nn.Module):
         """Describe the process at times, shape (n_times,)."""
         signal, noise = self.spread * t.cos()[:, None], t.sin()[:, None]
         angle = torch.atan2(noise, signal)
-        norm = torch.hypot(signal, noise)
-        speed = self.spread / norm.square()
+        square = torch.addcmul(noise.square(), signal, signal)
+        norm = square.sqrt()
+        speed = self.spread / square
         sin = noise / norm
         return Instant(
             t=t,
             angle=angle,
-            cos=signal / norm,
+            cos=signal.div_(norm),
             sin=sin,
             phase=angle.mean(1) / _RIGHT,
-            weight=speed / speed.mean(1, keepdim=True),
+            weight=speed.div_(speed.mean(1, keepdim=True)),
             norm=norm,
-            gain=sin / torch.hypot(sin, torch.full_like(sin, _SMALL)),
+            gain=sin * sin.square().add_(_SMALL**2).rsqrt_(),
         )
 
     @property
@@ -132,16 +135,15 @@ class NoiseProcess(nn.Module):
         t : Tensor of shape (n_times,)
             Times, to the precision of a table.
         """
-        t, phases = self._tabulated(share)
-        phase = phases[0] + share * (phases[-1] - phases[0])
-        above = torch.searchsorted(phases, phase).clamp(1, len(phases) - 1)
-        low, high = phases[above - 1], phases[above]
-        part = ((phase - low) / (high - low)).clamp(0, 1)
-        return torch.lerp(t[above - 1], t[above], part)
+        t, shares, step, gap = self._tabulated(share)
+        below = torch.searchsorted(shares[1:-1], share, right=True)
+        part = (share - shares[below]).div_(gap[below]).clamp_(0, 1)
+        return torch.addcmul(t[below], part, step[below])
 
     def _tabulated(self, like: Tensor) -> Any:
-        """Times and their phases, both increasing."""
-        if self._table is None or self._table.device != like.device:
+        """Times and their shares, both increasing, and the gaps of each."""
+        table = self._table
+        if table is None or table.device != like.device or table.dtype != like.dtype:
             # Evenly in the angle of a direction of typical spread, and in that of the
             # features, so that no part of the range is without points.
             even = torch.linspace(0, _RIGHT, _TABLE, dtype=torch.float64)[1:]
@@ -151,8 +153,11 @@ class NoiseProcess(nn.Module):
             t = torch.cat([even, *parts]).clamp(self.t_min, _RIGHT)
             t = torch.cat([t, t.new_tensor([self.t_min, _RIGHT])]).unique()
             process = NoiseProcess(spread, None, t_min=self.t_min)
-            phases = process.at(t).phase
+            phases = torch.cat([process.at(part).phase for part in t.split(_BLOCK)])
             rising = torch.ones(len(t), dtype=torch.bool)
             rising[1:] = phases.diff() > 0
-            self._table = torch.stack([t[rising], phases[rising]]).to(like.device)
-        return self._table.to(like.dtype)
+            t, phases = t[rising], phases[rising]
+            shares = (phases - phases[0]) / (phases[-1] - phases[0])
+            gaps = [x.diff(append=x[-1:]) for x in (t, shares)]
+            self._table = table = torch.stack([t, shares, *gaps]).to(like)
+        return table

@@ -12,13 +12,13 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
+from skgen.base._covariance import directions_of
 from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
 from skgen.base._portable_networks import with_networks, with_portable_networks
 from skgen.base._standardization import estimate_units
 from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.diffusion._base import BaseDiffusionModel
-from skgen.diffusion._covariance import directions_of
 from skgen.diffusion._export import Flow
 from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._objective import DenoisingObjective
@@ -103,7 +103,12 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             architecture.check_same(state["_architecture"])
             return dict(state)
         names = getattr(self, "feature_names_in_", None)
-        units = estimate_units(rows, per_feature=True, names=names)
+        units = estimate_units(
+            rows,
+            per_feature=True,
+            names=names,
+            bounded=architecture.image_shape is None,
+        )
         standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
         generator = torch.Generator().manual_seed(draw_seed(self.random_state_))
         weights = to_arrays(architecture.initial_network(generator))
@@ -142,7 +147,10 @@ class TrainableDiffusionModel(BaseDiffusionModel):
     def _network_of(self, state: State, name: str) -> DiffusionNet:
         architecture = state["_architecture"]
         network = architecture.build(_strength(self.dropout, _DROPOUT, state))
-        return self._with_process(load_arrays(network, state[name]), state)
+        load_arrays(network, state[name])
+        if architecture.image_shape is not None:  # faster on a CPU
+            network = network.to(memory_format=torch.channels_last)
+        return self._with_process(network, state)
 
     def _with_process(self, network: nn.Module, state: State) -> DiffusionNet:
         by_features = state["_architecture"].by_features
@@ -174,8 +182,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             # Convolutions in double precision take ten times as long on a CPU.
             own = getattr(torch, str(self._dtype))
             least = min(dtype, own, key=lambda d: d.itemsize)
-            network = model.network.to(memory_format=torch.channels_last)
-            model.network = InPrecision(network, least)
+            model.network = InPrecision(model.network, least)
         return model
 
     def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:

@@ -11,6 +11,8 @@ from skgen.sampling import effective_sample_size
 # Two-sided confidence of a bracket, and its quantile of the normal distribution.
 CONFIDENCE = 0.95
 _Z = 1.959964
+# Chains in a group of the upper end of a conservative bracket, and groups of a half.
+_LARGEST_GROUP, _LEAST_GROUPS = 5, 10
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,13 @@ class LogPartition:
         method : str
             Name of the method.
         conservative : bool
-            Whether the upper end is the mean of y, which is at least the log of the
-            ratio by Jensen's inequality, instead of :math:`-\log \langle e^{-y}
-            \rangle`. The latter can be far too low where draws from the upper model
-            have the modes in wrong proportions. The mean is taken over each half of the
-            chains, which may have started at different places, and the larger is used.
+            Whether the upper end is a mean of :math:`-\log \langle e^{-y} \rangle`
+            over groups of one to five chains (`_upper_end`), which is at least the log
+            of the ratio by Jensen's inequality, instead of the same over all chains.
+            The latter can be far too low where draws from the upper model have the
+            modes in wrong proportions. The mean is taken over each half of the chains,
+            which may have started at different places, and the larger is used, or the
+            upper end of the interval of the forward estimate where that is larger yet.
 
         Returns
         -------
@@ -98,7 +102,9 @@ class LogPartition:
             # A half has at least two chains, or no error.
             n_parts = 2 if down.shape[2] >= 4 else 1
             parts = down.tensor_split(n_parts, dim=2)
-            high = max(_upper_mean(part) for part in parts)
+            high = max(_upper_end(part) for part in parts)
+            # Forward weights err on the low side: what they reach is not too high.
+            high = max(high, low + _Z * low_error)
         else:
             high = -log_mean_exp(-down).sum().item() + _Z * _log_mean_exp_error(-down)
         margin = _Z * error
@@ -112,11 +118,22 @@ class LogPartition:
         )
 
 
-def _upper_mean(down: Tensor) -> float:
-    """Upper end of the confidence interval of the mean log weight, over chains."""
-    each = down.mean(1).sum(0)
-    mean = each.mean().item()
-    return mean + _Z * _spread_of_sum((each - mean) / len(each))
+def _upper_end(down: Tensor) -> float:
+    r"""Upper end of the confidence interval of a bound of the log ratio from above.
+
+    With K chains in a group, the mean of :math:`-\log \frac{1}{K} \sum_k e^{-y_k}` over
+    groups is on average at least the log of the ratio, and the closer to it, the larger
+    the groups are (Burda, Grosse & Salakhutdinov, 2016, for importance weights). Where
+    modes in wrong proportions can matter, as y differs by more than a few nats between
+    chains, each chain is a group of its own.
+    """
+    n_chains = down.shape[2]
+    variance = max(down.mean(1).sum(0).var().item(), 1.0)
+    size = max(1, min(int(_LARGEST_GROUP / variance), n_chains // _LEAST_GROUPS))
+    groups = down.tensor_split(n_chains // size, dim=2)
+    each = torch.stack([-log_mean_exp(-group).sum() for group in groups])
+    mean = each.mean()
+    return mean.item() + _Z * _spread_of_sum((each - mean) / len(each))
 
 
 def log_mean_exp(x: Tensor) -> Tensor:

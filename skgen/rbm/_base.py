@@ -81,6 +81,10 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         """Return valid data as the model for inference takes it: by default as is."""
         return X
 
+    def _moved(self, run: Callable[..., Tensor], v: Any) -> np.ndarray:
+        """Run chains from valid states, and return where they end in the same dtype."""
+        return self._apply(run, v)
+
     def _in_units_of_data(self, v: np.ndarray) -> np.ndarray:
         """Convert visible states or means of the model to the units of X."""
         return v
@@ -306,8 +310,8 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         if not hasattr(self, "random_state_"):
             self.random_state_ = check_random_state(self.random_state)
         generator = self._generator(self.random_state_)
-        after = self._apply(partial(gibbs, n_steps=1, generator=generator), v)
-        return self._in_units_of_data(after)
+        run = partial(gibbs, n_steps=1, generator=generator)
+        return self._in_units_of_data(self._moved(run, v))
 
     @validate_params(
         {

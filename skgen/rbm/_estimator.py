@@ -369,6 +369,12 @@ class BernoulliRBMGPU(TrainableRBM):
     def _sample_dtype(self) -> np.dtype:
         return np.result_type(self.components_, np.float32)
 
+    def _moved(self, run: Callable[..., Tensor], v: Any) -> np.ndarray:
+        # Bits lose nothing in the dtype of the weights, whose conversion would take
+        # most of the time of a step of a single row.
+        after = super()._moved(run, v.astype(self._sample_dtype, copy=False))
+        return after.astype(v.dtype, copy=False)
+
     def _apply_to_states(
         self, function: Callable[[Any, Tensor], Tensor], X: Any
     ) -> np.ndarray:

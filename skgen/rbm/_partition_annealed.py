@@ -75,8 +75,8 @@ def log_partition_annealed(
     average below :math:`\log Z`, by an amount that its own standard error does not
     show. Reverse, from draws of the model down to independent units, it is above
     (Burda, Grosse & Salakhutdinov, 2015). The estimate is Bennett's acceptance ratio of
-    both, and the two together are the bracket, whose upper end is the mean of reverse
-    log weights, of the half of the chains where it is larger. The path scales the
+    both, and the two together are the bracket, whose upper end is a mean over small
+    groups of reverse chains (`LogPartition.bracket`). The path scales the
     weights and keeps the means of the units (`moment_matched_paths`). The model is
     sampled by replica exchange along it; the temperatures of annealing are spaced as
     the replicas are, whose neighbours have equal overlaps.

@@ -9,6 +9,15 @@ from skgen.sampling._bits import (
     uniform_of_rows,
 )
 from skgen.sampling._gibbs import clamped_mean, gibbs
+from skgen.sampling._langevin import (
+    Chains,
+    Point,
+    hmc,
+    hmc_step,
+    langevin,
+    mala,
+    point_at,
+)
 from skgen.sampling._metropolis import flip_one_bit, metropolis_hastings
 from skgen.sampling._quasi import balanced_normal
 from skgen.sampling._tempering import (
@@ -22,7 +31,9 @@ from skgen.sampling._tempering import (
 )
 
 __all__ = [
+    "Chains",
     "FreeEnergyDifferences",
+    "Point",
     "RandomBits",
     "balanced_normal",
     "bernoulli",
@@ -33,9 +44,14 @@ __all__ = [
     "flip_one_bit",
     "free_energy_differences",
     "gibbs",
+    "hmc",
+    "hmc_step",
     "integrated_autocorrelation_time",
+    "langevin",
+    "mala",
     "metropolis_hastings",
     "move_replicas_",
+    "point_at",
     "swap_neighbours_",
     "tempering",
     "uniform_of_rows",

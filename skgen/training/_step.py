@@ -143,10 +143,15 @@ class TrainingStep:
         *,
         optimizer: str = "optimizer",
         weight: Tensor | None = None,
+        only: str = "",
     ) -> Tensor:
         """Take a step of one optimizer along the gradient of a mean loss.
 
-        Only the parameters of this optimizer get a gradient.
+        Only the parameters of this optimizer get a gradient. With `only`, these are
+        those of one part of the model: an optimizer of torch leaves parameters without
+        a gradient, and its state for them, as they are. So the players of a game may
+        share an optimizer, in which callbacks of skorch find all learning rates, and
+        each have a state of their own in it.
 
         Parameters
         ----------
@@ -156,6 +161,9 @@ class TrainingStep:
             Name of the optimizer.
         weight : Tensor of shape (batch,) or None
             Weights of the rows, with mean 1 over the training data.
+        only : str
+            Name of the submodule of the model whose parameters are stepped; empty for
+            all of the optimizer.
 
         Returns
         -------
@@ -166,8 +174,8 @@ class TrainingStep:
             loss = loss * weight
         self.zero_gradients(optimizer)
         mean = loss.mean()
-        self.backward([mean], None, optimizer=optimizer)
-        self.apply_gradients(optimizer)
+        self.backward([mean], None, optimizer=optimizer, only=only)
+        self.apply_gradients(optimizer, only=only)
         return mean.detach()
 
     def zero_gradients(self, optimizer: str = "optimizer") -> None:
@@ -180,6 +188,7 @@ class TrainingStep:
         gradients: list[Tensor] | None,
         *,
         optimizer: str = "optimizer",
+        only: str = "",
     ) -> None:
         """Add to the gradients of the parameters of one optimizer.
 
@@ -191,22 +200,31 @@ class TrainingStep:
             Gradients with respect to `outputs`; None means 1, for a scalar.
         optimizer : str
             Name of the optimizer.
+        only : str
+            Name of a submodule of the model, as in `minimize`.
         """
-        own = [p for _, p in self._named_parameters[optimizer]]
-        if not any(p.requires_grad for p in own):  # all are frozen
+        own = [p for _, p in self._of(optimizer, only) if p.requires_grad]
+        if not own:  # all are frozen
             return
-        inputs = own if len(self.optimizers) > 1 else None
+        inputs = own if only or len(self.optimizers) > 1 else None
         if gradients:  # a user's networks may all be frozen
             outputs = [_GivenGradients.apply(gradients, *outputs)]
         # Each layer is differentiated in the dtype in which it was evaluated.
         with torch.autocast(self.generator.device.type, enabled=False):
             torch.autograd.backward(outputs, inputs=inputs)
 
-    def apply_gradients(self, optimizer: str = "optimizer") -> None:
+    def apply_gradients(self, optimizer: str = "optimizer", *, only: str = "") -> None:
         """Show the gradients to callbacks, and step one optimizer along them."""
         if self._on_gradients is not None:
-            self._on_gradients(self._named_parameters[optimizer], self.batch)
+            self._on_gradients(self._of(optimizer, only), self.batch)
         self.optimizers[optimizer].step()
+
+    def _of(self, optimizer: str, only: str) -> NamedParameters:
+        """Parameters of an optimizer, or those of them that are of one submodule."""
+        named = self._named_parameters[optimizer]
+        if not only:
+            return named
+        return [(name, p) for name, p in named if name.startswith(only + ".")]
 
 
 class _GivenGradients(torch.autograd.Function):

@@ -53,6 +53,18 @@ def test_images(images):
     assert np.isfinite(images.log_likelihood(DIGITS[:2], n_steps=2)).all()
 
 
+@pytest.mark.filterwarnings("error:Got X with implausible")
+def test_ink_at_the_edge_of_few_images_is_no_fault():
+    noise = np.random.RandomState(0).uniform(size=DIGITS.shape)
+    inked = DIGITS + noise
+    inked[3, 0] = 200
+    conv = {"architecture": "conv", "hidden_layer_sizes": 2, "image_shape": (8, 8)}
+    scale = small(n_iter=0, **conv).fit(inked)._units.scale[0]
+    assert scale == pytest.approx(inked[:, 0].std())
+    with pytest.raises(UserWarning, match="implausible"):
+        small(n_iter=0).fit(inked)
+
+
 def test_images_given_labels():
     model = small(
         ConditionalDiffusionModel,

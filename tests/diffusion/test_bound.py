@@ -76,7 +76,7 @@ def test_points_are_in_opposite_pairs_and_shares_of_one():
 
 
 def test_a_row_depends_on_itself_alone(monkeypatch):
-    monkeypatch.setattr("skgen.diffusion._bound._BLOCK", 2**13)
+    monkeypatch.setattr("skgen.diffusion._bound._CACHED", 2**13)
     model = exact_model(ExactGaussian(correlated(2)), 2)
     got = elbo(model, X, 64)
     torch.testing.assert_close(elbo(model, X[3:4], 64), got[3:4], rtol=1e-12, atol=0)

@@ -15,6 +15,7 @@ from skgen.diffusion import (
     DiffusionNet,
     NoiseProcess,
     TimeMLP,
+    _flow,
     flow_log_density,
     flow_to_data,
     flow_to_noise,
@@ -103,6 +104,16 @@ def test_round_trip(gaussian):
     ]
     assert errors[0] / errors[1] > 3
     assert errors[2] < 1e-4
+
+
+def test_blocks_of_rows_do_not_matter(gaussian, monkeypatch):
+    model, _, _ = gaussian
+    y = torch.randn(150, 3, dtype=torch.float64)
+    whole = flow_to_data(model, y, 4), flow_to_noise(model, y, 4)
+    monkeypatch.setattr(_flow, "_CACHED", 1)  # 64 rows at a time
+    torch.testing.assert_close(flow_to_data(model, y, 4), whole[0])
+    torch.testing.assert_close(flow_to_noise(model, y, 4), whole[1])
+    assert flow_to_data(model, y[:0], 4).shape == (0, 3)
 
 
 def test_code_of_a_gaussian_is_white(gaussian):

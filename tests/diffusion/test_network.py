@@ -47,6 +47,15 @@ def test_diagonal_of_the_jacobian(sizes, activation):
     torch.testing.assert_close(diagonal, expected)
 
 
+@pytest.mark.parametrize("conditions", [None, Y[:, :2]])
+def test_one_phase_stands_for_all_points(conditions):
+    net = network((6, 6), n_conditions=0 if conditions is None else 2)
+    one, all_ = PHASE[2:3], PHASE[2].expand(5)
+    expected = net.with_diagonal(Y, all_, conditions)
+    torch.testing.assert_close(net(Y, one, conditions), expected[0])
+    torch.testing.assert_close(net.with_diagonal(Y, one, conditions), expected)
+
+
 def test_estimate_of_the_diagonal_along_directions():
     """Over all directions of entries 1 and -1 it is the diagonal itself."""
     net = network((6, 6))

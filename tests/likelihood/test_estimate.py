@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy import integrate, optimize, stats
+from scipy import integrate, optimize, special, stats
 
 from skgen.likelihood import CONFIDENCE, LogPartition, bennett, log_mean_exp
 
@@ -191,20 +191,66 @@ def test_few_chains(n_chains, conservative):
     assert -math.inf < result.lower < result.upper < math.inf
 
 
+def upper_end(y):
+    """The larger upper end of both halves, and the interval of a mean over groups.
+
+    Groups of five where the variance of y is below one, and of one above five.
+    """
+    size = 5 if y.var() < 1 else 1
+    ends = []
+    for half in np.split(y, 2):
+        groups = half.reshape(-1, size)
+        each = np.log(size) - special.logsumexp(-groups, axis=1)
+        ends.append(each.mean() + stats.norm.ppf(0.975) * stats.sem(each))
+    return max(ends)
+
+
+@pytest.mark.parametrize("sigma", [0.8, 3.0])
 @pytest.mark.parametrize("conservative", [False, True])
-def test_ends_are_those_of_intervals_of_95_percent(conservative):
-    up, down = gaussian_work(3.0, 1.0, (1, 1, 400), seed=1)
+def test_ends_are_those_of_intervals_of_95_percent(conservative, sigma):
+    up, down = gaussian_work(3.0, sigma, (1, 1, 400), seed=1)
     result = LogPartition.bracket(
         2.0, up, down, method="ais", conservative=conservative
     )
     w, y = np.exp(up.numpy().ravel()), down.numpy().ravel()
     quantile = stats.norm.ppf(0.975)
     low = np.log(w.mean()) - quantile * stats.sem(w) / w.mean()
-    assert result.lower == pytest.approx(2 + low, abs=1e-5)
+    if sigma < 1:
+        assert result.lower == pytest.approx(2 + low, abs=1e-5)
     if conservative:
-        halves = np.split(y, 2)
-        high = max(half.mean() + quantile * stats.sem(half) for half in halves)
+        high = upper_end(y)
     else:
         w = np.exp(-y)
         high = -np.log(w.mean()) + quantile * stats.sem(w) / w.mean()
-    assert result.upper == pytest.approx(2 + high, abs=1e-5)
+    if sigma < 1 or conservative:
+        assert result.upper == pytest.approx(2 + high, abs=1e-5)
+
+
+def test_groups_of_chains_take_most_of_the_bias():
+    """Its mean is half a variance of y above the ratio; groups of five, a tenth."""
+    _, down = gaussian_work(0.0, 0.9, (1, 1, 100_000), seed=2)
+    each = 0.5 * 0.9**2
+    grouped = LogPartition.bracket(0.0, -down, down, method="ais", conservative=True)
+    assert 0.05 < grouped.upper < 0.3 * each
+
+
+@pytest.mark.parametrize("gap", [2.0, 4.0, 12.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_conservative_bracket_of_modes_that_are_mixed_at_random(gap, seed):
+    """A mode of mass 1/2 that has e^-gap in the base: reverse chains have 1/4 in it.
+
+    Forward chains are in it as often as the base is. The log of the ratio is 0.
+    """
+    rng = np.random.default_rng(seed)
+    base = math.exp(-gap)
+    ratio = np.log([0.5 / base, 0.5 / (1 - base)])
+    modes = (rng.random((2, 200)) > [[base], [0.25]]).astype(int)
+    up, down = torch.tensor(ratio[modes] + 0.3 * rng.normal(size=(2, 200)))
+    result = LogPartition.bracket(
+        0.0,
+        up[None, None] - 0.045,
+        down[None, None] + 0.045,
+        method="ais",
+        conservative=True,
+    )
+    assert result.lower < 0 < result.upper

@@ -161,6 +161,16 @@ def test_gibbs_of_one_seed():
     np.testing.assert_array_equal(*pairs)
 
 
+def test_gibbs_gives_the_same_bits_in_the_dtype_of_the_states():
+    model = rbm().fit(SMALL)
+    draws = []
+    for dtype in (np.float32, np.float64):
+        model.random_state_ = np.random.RandomState(0)
+        draws.append(model.gibbs(SMALL.astype(dtype)))
+        assert draws[-1].dtype == dtype
+    np.testing.assert_array_equal(*draws)
+
+
 @pytest.mark.parametrize(
     "bad", [{"n_samples": 0}, {"n_samples": 1.5}, {"n_gibbs_steps": -1}]
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from skgen.diffusion._covariance import directions_of, shrunk_covariance
+from skgen.base._covariance import directions_of, shrunk_covariance
 from skgen.training._rows import row_source
 
 

@@ -1,0 +1,99 @@
+"""Energy models: held-out likelihood with its bracket, and samples.
+
+``python examples/benchmarks/energy_model.py [part ...]`` with the parts moons, ring,
+digits, cancer, gaussian, pcd and mnist. Part "gaussian" is moons and ring over a single
+Gaussian as the base, and part "pcd" the same by persistent chains instead of
+noise-contrastive estimation. Everything runs on one thread, and times are seconds of
+the processor. Part "mnist" takes ``--data``, a file of numpy with arrays X_train and
+X_test of grey levels from 0 to 255.
+"""
+
+import argparse
+
+import numpy as np
+import torch
+from diffusion import DATA, print_measures, timed
+
+from skgen import EnergyModel
+
+
+def report(name, **options):
+    """Held-out nats with the bracket, of a fit and of a longer annealing."""
+    train, test = DATA[name]()
+    model = EnergyModel(random_state=0, **options)
+    _, seconds = timed(lambda: model.fit(train))
+    base = EnergyModel(random_state=0, **options | {"n_iter": 0}).fit(train)
+    print(
+        f"{name}, {options or 'defaults'}: fit {seconds:.0f} s, {model.n_iter_} "
+        f"epochs; {len(model._base['mean'])} components; base {base.score(test):.3f}",
+        flush=True,
+    )
+    print_likelihood("  of the fit", model, test)
+    _, seconds = timed(lambda: model.log_partition_function(random_state=0))
+    print_likelihood(f"  after {seconds:.0f} s more", model, test)
+    print(f"  {model.chain_diagnostics(random_state=0)}", flush=True)
+    _, seconds = timed(lambda: model.sample(len(test), random_state=0))
+    print(f"  {len(test)} samples: {seconds:.1f} s", flush=True)
+
+
+def print_likelihood(name, model, test):
+    log_p, log_z = model.score_samples(test), model.log_partition_
+    lower, upper = model.log_likelihood_bounds(test)
+    print(
+        f"{name}: {log_p.mean():.3f} +- {log_p.std() / len(test) ** 0.5:.3f}, bracket "
+        f"{lower.mean():.3f} to {upper.mean():.3f}; log Z {log_z.estimate:.3f}, "
+        f"standard error {log_z.standard_error:.3f}, effective sample size "
+        f"{log_z.effective_sample_size:.0f}; constant of training "
+        f"{model.log_normalizer_:.3f}",
+        flush=True,
+    )
+
+
+def mnist(path):
+    """A convolutional energy by persistent chains: fresh samples, and long chains."""
+    with np.load(path) as file:
+        tables = [file[name].astype(np.float64) for name in ("X_train", "X_test")]
+    rng = np.random.RandomState(0)
+    train, test = (
+        X.reshape(len(X), -1) + rng.uniform(size=(len(X), 784)) for X in tables
+    )
+    model = EnergyModel(
+        architecture="conv",
+        image_shape=(28, 28),
+        objective="pcd",
+        base=32,
+        base_covariance_type="diag",
+        n_iter=1,
+        random_state=0,
+    )
+    _, seconds = timed(lambda: model.fit(train))
+    print(f"MNIST: fit {seconds:.0f} s", flush=True)
+    print_likelihood("  of the fit", model, test)
+    for n_steps in (200, 10_000):
+        drawn, seconds = timed(
+            lambda: model.sample(300, n_steps=n_steps, random_state=0)  # noqa: B023
+        )
+        print_measures(f"  {n_steps} steps, {seconds:.0f} s", test[:300], drawn)
+        np.save(f"energy_mnist_{n_steps}.npy", drawn[:40])
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parts = ["moons", "ring", "digits", "cancer", "gaussian", "pcd", "mnist"]
+    parser.add_argument("parts", nargs="*", default=parts[:-1], choices=parts)
+    parser.add_argument("--data")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    for part in options.parts:
+        if part in DATA:
+            report(part)
+        elif part == "mnist":
+            mnist(options.data)
+        else:
+            for name in ("moons", "ring"):
+                of_part = {"pcd": {"objective": "pcd"}, "gaussian": {}}[part]
+                report(name, base="gaussian", **of_part)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""Maximum likelihood of an energy model by persistent Langevin chains."""
+
+from math import log
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from skgen.energy._chains import LARGEST_STEP, jump, move, start
+from skgen.energy._model import EnergyNet
+from skgen.energy._noise_contrastive import of_nothing, watched_loss
+from skgen.sampling import langevin
+from skgen.sampling._langevin import MALA_RATE, tuned
+from skgen.training._objective import Objective
+from skgen.training._step import Batch, TrainingStep
+
+# A step size goes on following the acceptance rate, as the model changes: by no less
+# than after so many steps.
+_LEAST_GAIN_AFTER = 100
+
+
+class PersistentLangevin(Objective):
+    r"""The gradient of the log-likelihood, by chains that go on from step to step.
+
+    .. math:: \nabla \log p(x) = -\nabla f(x) + \left\langle \nabla f(x') \right
+              \rangle_{x' \sim p}
+
+    where :math:`x'` are states of chains from a buffer, which are moved a few steps and
+    put back (Tieleman, 2008; Du & Mordatch, 2019). The buffer starts with draws of the
+    base, which the model is at its start. Chains are adjusted by Metropolis tests, with
+    a step size that follows their acceptance rate, so that :math:`e^{-E}` is what they
+    sample; or they are not, and have a temperature.
+
+    The constant c is learnt by noise-contrastive estimation of it alone, so that the
+    loss that is watched is the same as there.
+
+    Parameters
+    ----------
+    chains : Tensor of shape (n_chains, n_features)
+        The buffer.
+    n_steps : int
+        Steps of the chains for each step of training.
+    step_size : float
+        Step size of the chains, for unadjusted ones that of `skgen.sampling.langevin`.
+    n_noise : int
+        Draws of the base for each row, for c.
+    reinit_fraction : float
+        Probability with which a chain starts anew from the base.
+    adjusted : bool
+        Whether chains are adjusted.
+    tunes : bool
+        Whether their step size follows the acceptance rate.
+    temperature : float
+        Temperature of unadjusted chains.
+    n_tuned : int
+        Number of times that the step size has been moved before.
+    """
+
+    chains: Tensor
+    n_tuned: Tensor
+    step_size: Tensor
+
+    def __init__(
+        self,
+        chains: Tensor,
+        *,
+        n_steps: int,
+        step_size: float,
+        n_noise: int,
+        reinit_fraction: float,
+        adjusted: bool = True,
+        tunes: bool = True,
+        temperature: float = 1.0,
+        n_tuned: int = 0,
+    ):
+        super().__init__()
+        self.n_steps, self.n_noise = n_steps, n_noise
+        self.reinit_fraction, self.temperature = reinit_fraction, temperature
+        self.adjusted, self.tunes = adjusted, tunes
+        self.register_buffer("chains", chains)
+        self.register_buffer("n_tuned", torch.tensor(n_tuned))
+        self.register_buffer("step_size", torch.tensor(step_size, dtype=torch.float64))
+
+    def training_step(self, model: EnergyNet, batch: Batch, step: TrainingStep) -> None:
+        """Move some of the chains, and step along the gradient that they give."""
+        generator, x = step.generator, batch.x
+        n = min(len(x), len(self.chains))
+        order = torch.randperm(
+            len(self.chains), generator=generator, device=generator.device
+        )
+        chosen = order[:n]
+        moved = self._moved(model, self.chains[chosen], generator)
+        self.chains[chosen] = moved
+        noise = model.base.sample(len(x) * self.n_noise, generator=generator)
+        with step.rounding():
+            f = model.correction(torch.cat([x, moved, noise]))
+        of_rows, of_chains, of_noise = f.split([len(x), n, len(noise)])
+        loss = of_rows - _for_weights(of_chains.mean(), batch.weight)
+        contrast = self._contrast(model, of_rows.detach(), of_noise.detach(), batch)
+        # The gradients of f and of c do not meet.
+        step.minimize(loss + contrast, weight=batch.weight)
+        if batch.weight is None:
+            step.record(len(x), loss=contrast.mean())
+        else:
+            total = batch.weight.sum()
+            step.record(total, loss=(batch.weight * contrast).sum() / total)
+
+    @torch.no_grad()
+    def evaluate(self, model: EnergyNet, batch: Batch) -> Tensor:
+        """Loss of noise-contrastive estimation of each row, by fixed draws."""
+        return watched_loss(model, batch.x, self.n_noise)
+
+    def _contrast(
+        self, model: EnergyNet, of_rows: Tensor, of_noise: Tensor, batch: Batch
+    ) -> Tensor:
+        """Loss of noise-contrastive estimation of c, given f."""
+        c, shift = model.log_normalizer, log(self.n_noise)
+        noise = F.softplus(-of_noise - c - shift).mean() * self.n_noise
+        rows = F.softplus(shift + of_rows + c) - of_nothing(self.n_noise)
+        return rows + _for_weights(noise, batch.weight)
+
+    def _moved(self, model: EnergyNet, x: Tensor, generator: torch.Generator) -> Tensor:
+        fresh = model.base.sample(len(x), generator=generator)
+        u = torch.rand((len(x), 1), generator=generator, device=x.device)
+        x = torch.where(u < self.reinit_fraction, fresh, x)
+        size = self.step_size.item()
+        if not self.adjusted:
+            return langevin(
+                model.energy,
+                x,
+                self.n_steps,
+                step_size=size,
+                temperature=self.temperature,
+                generator=generator,
+            )
+        here = start(model, x)
+        for _ in range(self.n_steps):
+            here, rate = move(model, model.base, here, 1.0, size, generator=generator)
+            if self.tunes:
+                n_before = min(int(self.n_tuned), _LEAST_GAIN_AFTER)
+                size = tuned(
+                    size, rate, n_before, target_rate=MALA_RATE, largest=LARGEST_STEP
+                )
+                self.n_tuned += 1
+        here, _ = jump(model, model.base, here, 1.0, generator=generator)
+        self.step_size.fill_(size)
+        return here.x
+
+
+def _for_weights(mean: Tensor, weight: Tensor | None) -> Tensor:
+    """What rows have of a mean that does not depend on their weights."""
+    return mean if weight is None else mean / weight.clamp(min=1e-30)
