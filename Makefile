@@ -53,7 +53,7 @@ $(LOWEST)/.installed: pyproject.toml .ci/lowest_versions.py
 	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python .ci/lowest_versions.py > $(LOWEST)/constraints.txt
 	$(LOWEST)/bin/pip install -q --disable-pip-version-check -c $(LOWEST)/constraints.txt torch hatchling hatch-fancy-pypi-readme editables
-	$(LOWEST)/bin/pip install -q --disable-pip-version-check -c $(LOWEST)/constraints.txt --no-build-isolation -e '.[test,onnx,docs]'
+	$(LOWEST)/bin/pip install -q --disable-pip-version-check -c $(LOWEST)/constraints.txt --no-build-isolation -e '.[test,onnx]'
 	touch $@
 
 # What old packages say of newer ones is no error. TESTS="tests/rbm" and the like choose.

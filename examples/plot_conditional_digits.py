@@ -82,7 +82,7 @@ for digit in digits:
 # never seen.
 
 bits = np.eye(10)
-between = ConditionalGaussianVAE(n_components=16, n_iter=250, random_state=0)
+between = ConditionalGaussianVAE(n_components=16, n_iter=150, random_state=0)
 between.fit(X_train, bits[y_train])
 pairs = [(3, 8), (1, 7), (4, 9), (5, 6), (0, 6), (2, 3)]
 steps = np.linspace(0, 1, 9)[:, np.newaxis]

@@ -436,9 +436,24 @@ def test_feature_names(make):
         model.score_samples(*args(model, renamed))
 
 
+def html_of(model):
+    """Return what a notebook shows; nothing where scikit-learn itself cannot show it.
+
+    With NumPy 2.2 and older ones, ``np.array_equal("auto", 5)`` is an error, and
+    scikit-learn 1.8 compares a parameter with its default by it.
+    """
+    try:
+        np.array_equal("auto", 5)
+    except AttributeError:
+        return None
+    return model._repr_html_()
+
+
 @needs(LikelihoodMixin)
 def test_html_repr_links_to_the_documentation(fitted):
-    html = fitted._repr_html_()
+    html = html_of(fitted)
+    if html is None:
+        pytest.skip("scikit-learn 1.8 shows no parameters with this NumPy")
     name = type(fitted).__name__
     assert f"generated/skgen.{name}.html" in html
 
@@ -449,7 +464,7 @@ def test_looking_at_attributes_changes_nothing(make, way):
     for name in dir(looked_at):
         getattr(looked_at, name, None)
     repr(looked_at)
-    looked_at._repr_html_()
+    html_of(looked_at)
     assert_same_state(
         looked_at.partial_fit(*args(looked_at)), twin.partial_fit(*args(twin))
     )
