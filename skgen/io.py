@@ -13,6 +13,7 @@ from skgen.base._standardization import Standardization
 from skgen.base._tree import Decoder
 from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.energy._architecture import EnergyArchitecture
+from skgen.gan._architecture import GANArchitecture
 from skgen.impute._bits import BitCode
 from skgen.impute._columns import Column
 from skgen.likelihood import LogPartition
@@ -23,13 +24,20 @@ __all__ = ["load"]
 # What attributes of estimators may be, besides arrays and plain Python.
 _RECORDS = (
     *(Standardization, LogPartition, Architecture, Conditions, ConditionLaw),
-    *(Labels, Values, DiffusionArchitecture, EnergyArchitecture, Column, BitCode),
+    *(DiffusionArchitecture, EnergyArchitecture, GANArchitecture),
+    *(Labels, Values, Column, BitCode),
     MissingIndicator,
 )
 
 
 def load(
-    path: Any, *, encoder: Any = None, decoder: Any = None, network: Any = None
+    path: Any,
+    *,
+    encoder: Any = None,
+    decoder: Any = None,
+    network: Any = None,
+    generator: Any = None,
+    critic: Any = None,
 ) -> Any:
     """Read an estimator from a file that its method `save` wrote.
 
@@ -40,7 +48,7 @@ def load(
     ----------
     path : str or path-like
         The file.
-    encoder, decoder, network : Module, callable or None, default=None
+    encoder, decoder, network, generator, critic : Module, callable or None
         For an estimator with networks of your own, what the parameters of these names
         were. Their weights come from the file, if it has been fitted.
 
@@ -81,6 +89,7 @@ def load(
     estimators += [getattr(skgen.impute, name) for name in skgen.impute.__all__]
     classes = {cls.__name__: cls for cls in (*estimators, *_RECORDS)}
     given = {"encoder": encoder, "decoder": decoder, "network": network}
+    given |= {"generator": generator, "critic": critic}
     decoder_of_file = Decoder(arrays, classes=classes, given=given)
     try:
         return decoder_of_file.decode(header["content"])

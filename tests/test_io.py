@@ -16,7 +16,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 
 import skgen
-from skgen import BernoulliRBMGPU, ConditionalGaussianVAE, GaussianVAE
+from skgen import BernoulliRBMGPU, ConditionalGaussianVAE
 from skgen.base import ConditionalMixin
 from skgen.base import _container as container
 from skgen.impute import GenerativeImputer
@@ -143,18 +143,31 @@ def test_keeps_names_labels_and_order_of_memory(tmp_path):
     assert loaded.history_[-1, "train_loss"] == model.history_[-1, "train_loss"]
 
 
-class Encoder(nn.Sequential):
-    def __init__(self, width=6):
-        super().__init__(nn.Linear(4, width))
+class Own(nn.Sequential):
+    def __init__(self, n_in=4, n_out=6):
+        super().__init__(nn.Linear(n_in, n_out))
 
 
-def test_own_networks_are_asked_for(tmp_path):
-    model = small(GaussianVAE, encoder=Encoder(), architecture="mlp").fit(X)
+@pytest.mark.parametrize(
+    ("name", "networks", "n_out"),
+    [
+        ("GaussianVAE", ["encoder"], 6),
+        ("EnergyModel", ["network"], 1),
+        ("GAN", ["critic"], 1),
+        ("GAN", ["critic", "generator"], 1),
+    ],
+)
+def test_own_networks_are_asked_for(tmp_path, name, networks, n_out):
+    given = {network: Own(4, n_out) for network in networks}
+    if "generator" in given:
+        given["generator"] = Own(3, 4)
+    model = small(getattr(skgen, name), architecture="mlp", **given).fit(X)
     model.save(tmp_path / "m")
-    with pytest.raises(ValueError, match="Pass encoder= to load"):
+    with pytest.raises(ValueError, match=f"Pass {networks[-1]}= to load"):
         load(tmp_path / "m")
-    loaded = load(tmp_path / "m", encoder=Encoder())
-    np.testing.assert_array_equal(loaded.transform(X), model.transform(X))
+    loaded = load(tmp_path / "m", **given)
+    for x, y in zip(results(loaded), results(model), strict=True):
+        np.testing.assert_array_equal(x, y)
     clone(loaded).fit(X)
 
 
