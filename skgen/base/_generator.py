@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skgen.base._automatic import AutomaticParameters
 from skgen.base._capabilities import ConditionalMixin
 from skgen.base._checked import checked_fit
 from skgen.base._copies import CopiesCallbacks
@@ -50,7 +51,14 @@ _BLOCK_SIZE = 2**23
 _COPIED_BLOCK_SIZE = 2**20
 
 
-class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks, ABC):
+class BaseGenerator(
+    AutomaticParameters,
+    SavesMixin,
+    SupportsCallbacks,
+    DensityMixin,
+    CopiesCallbacks,
+    ABC,
+):
     """Base of all generative estimators.
 
     The fitted state is a dict of arrays (and of what else is plain Python), which are
@@ -171,19 +179,6 @@ class BaseGenerator(SavesMixin, SupportsCallbacks, DensityMixin, CopiesCallbacks
     ) -> np.ndarray | None:
         """Return the conditions that the net is trained on, one row for each of X."""
         return y
-
-    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        """Return the number of epochs that `n_iter` means for so many rows."""
-        return int(n_iter)
-
-    def _stops_early(self, n_rows: int | None) -> bool:
-        """Whether a fit to so many rows stops early; None means `partial_fit`."""
-        return bool(self.early_stopping)
-
-    @property
-    def _schedule(self) -> str:
-        """The schedule of the learning rate, a key of `SCHEDULES`."""
-        return self.learning_rate_schedule
 
     def _read_state(self, state: State, phase: Phase) -> State:
         """Copy what a phase has trained into arrays: entries of the new state."""

@@ -17,6 +17,7 @@ from skgen.base import (
     ImputerMixin,
     LikelihoodMixin,
 )
+from skgen.base._imputation import filled_by_means
 from skgen.base._intake import taken_in
 from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
@@ -358,17 +359,12 @@ class BaseDiffusionModel(
         y: np.ndarray | None = None,
     ) -> np.ndarray:
         """Replace NaN by means of draws."""
-        incomplete = np.isnan(X).any(axis=1)
-        if not incomplete.any():
-            return X
-        rows = X[incomplete].repeat(n_draws, axis=0)
-        if y is not None:
-            y = y[incomplete].repeat(n_draws, axis=0)
-        drawn = self._fill(rows, rng, n_steps, n_repeats, y)
-        means = drawn.reshape(-1, n_draws, X.shape[1]).mean(axis=1)
-        filled = X.copy()
-        filled[incomplete] = np.where(np.isnan(X[incomplete]), means, X[incomplete])
-        return filled
+
+        def fill(rows: np.ndarray, indices: np.ndarray) -> np.ndarray:
+            given = None if y is None else y[indices]
+            return self._fill(rows, rng, n_steps, n_repeats, given)
+
+        return filled_by_means(X, n_draws, fill)
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""

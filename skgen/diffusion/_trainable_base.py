@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -29,15 +28,7 @@ from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
-from skgen.training._user_callbacks import has_scheduler
 
-# What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 300, 10_000
-# Rows from which on early_stopping="auto" holds some out.
-_ROWS_TO_HOLD_OUT = 40
-# Rows up to which it does: large tables are not learnt by heart, and gain most at the
-# end of the schedule.
-_MOST_ROWS_TO_STOP_EARLY = 5000
 # The power of even shares at which times are, for such ample tables: rows tell narrow
 # parts of the density, which take shape near the data.
 _CLOSER = 2.0
@@ -48,6 +39,8 @@ _DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 200
 
 class TrainableDiffusionModel(BaseDiffusionModel):
     """A diffusion model and its training, by the parameters of the constructor."""
+
+    _automatic_steps = 2.0, 300, 10_000
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
@@ -229,25 +222,6 @@ class TrainableDiffusionModel(BaseDiffusionModel):
             "optimizer__weight_decay": decay,
             "optimizer__fused": True,
         }
-
-    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        if n_iter != "auto":
-            return int(n_iter)
-        n_steps = min(max(_STEPS_A_ROW * n_rows, _LEAST_STEPS), _MOST_STEPS)
-        return ceil(n_steps / ceil(n_rows / int(self.batch_size)))
-
-    def _stops_early(self, n_rows: int | None) -> bool:
-        if self.early_stopping != "auto":
-            return bool(self.early_stopping)
-        if n_rows is None:
-            return False
-        return _ROWS_TO_HOLD_OUT <= n_rows <= _MOST_ROWS_TO_STOP_EARLY
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
 
 
 def _strength(value: float | str, auto: float, state: State) -> float:

@@ -12,6 +12,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import BaseGenerator, ImputerMixin, LikelihoodMixin
+from skgen.base._imputation import filled_by_means
 from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.base._standardization import spread_rows
@@ -280,14 +281,9 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
             X with NaN replaced, in its dtype.
         """
         X, rng = self._validate_incomplete(X), self._rng(random_state)
-        incomplete = np.isnan(X).any(axis=1)
-        if not incomplete.any():
-            return X
-        drawn = self._fill(X[incomplete].repeat(n_draws, axis=0), rng, n_steps)
-        means = drawn.reshape(-1, n_draws, X.shape[1]).mean(axis=1)
-        filled = X.copy()
-        filled[incomplete] = np.where(np.isnan(X[incomplete]), means, X[incomplete])
-        return filled
+        return filled_by_means(
+            X, n_draws, lambda rows, _: self._fill(rows, rng, n_steps)
+        )
 
     @validate_params(
         {

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -27,18 +26,15 @@ from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import Objective, RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
-from skgen.training._user_callbacks import has_scheduler
 
-# What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 300, 6000
-# Rows from which on early_stopping="auto" holds some out, and up to which.
-_ROWS_TO_HOLD_OUT, _MOST_ROWS_TO_STOP_EARLY = 40, 5000
 # Step size of unadjusted chains where it is "auto", in the units of standardised data.
 _UNADJUSTED_STEP = 0.01
 
 
 class TrainableEnergyModel(BaseEnergyModel):
     """An energy model and its training, by the parameters of the constructor."""
+
+    _automatic_steps = 2.0, 300, 6000
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
@@ -199,25 +195,6 @@ class TrainableEnergyModel(BaseEnergyModel):
             "optimizer__weight_decay": float(self.weight_decay),
             "optimizer__fused": True,
         }
-
-    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        if n_iter != "auto":
-            return int(n_iter)
-        n_steps = min(max(_STEPS_A_ROW * n_rows, _LEAST_STEPS), _MOST_STEPS)
-        return ceil(n_steps / ceil(n_rows / int(self.batch_size)))
-
-    def _stops_early(self, n_rows: int | None) -> bool:
-        if self.early_stopping != "auto":
-            return bool(self.early_stopping)
-        if n_rows is None:
-            return False
-        return _ROWS_TO_HOLD_OUT <= n_rows <= _MOST_ROWS_TO_STOP_EARLY
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle the network of a user as arrays, too."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import ceil
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -26,10 +25,7 @@ from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import Adam
 from skgen.training._schedules import SCHEDULES
-from skgen.training._user_callbacks import has_scheduler
 
-# What n_iter="auto" means: so many steps for a row, at least, and at most.
-_STEPS_A_ROW, _LEAST_STEPS, _MOST_STEPS = 2.0, 2000, 4000
 # What penalty="auto" and n_critic="auto" mean for each loss.
 _PENALTY = {"relativistic": 0.1, "wasserstein": 1.0}
 _N_CRITIC = {"relativistic": 1, "wasserstein": 5}
@@ -39,6 +35,8 @@ _CONSTANT = 1e-6
 
 class TrainableGAN(BaseGAN):
     """A GAN and its training, by the parameters of the constructor."""
+
+    _automatic_steps = 2.0, 2000, 4000
 
     _parameter_constraints: ClassVar[dict] = {
         **BaseGenerator._training_constraints,
@@ -191,18 +189,6 @@ class TrainableGAN(BaseGAN):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Read a pickle."""
         super().__setstate__(with_networks(state))
-
-    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        if n_iter != "auto":
-            return int(n_iter)
-        n_steps = min(max(_STEPS_A_ROW * n_rows, _LEAST_STEPS), _MOST_STEPS)
-        return ceil(n_steps / ceil(n_rows / int(self.batch_size)))
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
 
 
 def _part(weights: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -39,7 +39,6 @@ from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
 from skgen.training._rows import is_read_by_blocks, row_source
 from skgen.training._schedules import SCHEDULES
-from skgen.training._user_callbacks import has_scheduler
 
 # What n_iter="auto" means: at least so many passes, and so many mini-batches.
 _LEAST_EPOCHS, _LEAST_STEPS = 20, 2500
@@ -430,12 +429,6 @@ class GaussianRBM(TrainableRBM):
     def _layers(self) -> tuple[int, int]:
         n_components, n_features = np.shape(self.components_)
         return n_components, n_features
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
 
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
         if n_iter != "auto":

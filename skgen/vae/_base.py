@@ -33,7 +33,6 @@ from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
-from skgen.training._user_callbacks import has_scheduler
 from skgen.vae import _answers
 from skgen.vae._answers import weighted_sum
 from skgen.vae._architecture import Architecture
@@ -462,12 +461,6 @@ class BaseVAE(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
             "optimizer__fused": True,
             **({"optimizer__param_groups": groups} if groups else {}),
         }
-
-    @property
-    def _schedule(self) -> str:
-        if self.learning_rate_schedule != "auto":
-            return self.learning_rate_schedule
-        return "constant" if has_scheduler(self.callbacks) else "linear"
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device)
