@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skgen.base._intake import taken_in
 from skgen.base._training_data import weighted_mean, without_weightless
@@ -79,6 +79,17 @@ class ImputerMixin(ABC):
     @abstractmethod
     def impute(self, X: Any) -> np.ndarray:
         """Replace NaN by means given the other values, (n_samples, n_features)."""
+
+    def _validate_incomplete(self, X: Any) -> np.ndarray:
+        """Validate data of a fitted estimator in which NaN marks what is missing."""
+        check_is_fitted(self)
+        return validate_data(
+            self,
+            taken_in(X),
+            dtype=[np.float64, np.float32],
+            ensure_all_finite="allow-nan",
+            reset=False,
+        )
 
 
 class ConditionalMixin(ABC):

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from skgen.base import (
@@ -18,7 +17,6 @@ from skgen.base import (
     LikelihoodMixin,
 )
 from skgen.base._imputation import filled_by_means
-from skgen.base._intake import taken_in
 from skgen.base._over_conditions import given
 from skgen.base._python_scalars import python_arguments
 from skgen.base._standardized import StandardizedMixin
@@ -365,17 +363,6 @@ class BaseDiffusionModel(
             return self._fill(rows, rng, n_steps, n_repeats, given)
 
         return filled_by_means(X, n_draws, fill)
-
-    def _validate_incomplete(self, X: Any) -> np.ndarray:
-        """Validate data of a fitted estimator in which NaN marks what is missing."""
-        check_is_fitted(self)
-        return validate_data(
-            self,
-            taken_in(X),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=False,
-        )
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         return super()._model(dtype, device).requires_grad_(False)

@@ -139,9 +139,4 @@ class DenoisingObjective(Objective):
 
     def _record(self, bound: Tensor, weight: Tensor | None, step: TrainingStep) -> None:
         """Note minus the bound, by the draws of the step."""
-        loss = self.log_scale - bound
-        if weight is None:
-            step.record(len(loss), loss=loss.mean())
-        else:
-            total = weight.sum()
-            step.record(total, loss=(weight * loss).sum() / total)
+        step.record_rows(self.log_scale - bound, weight)

@@ -5,15 +5,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from skgen.energy._chains import LARGEST_STEP, jump, move, run, start
+from skgen.energy._chains import JUMP_EVERY, LARGEST_STEP, jump, move, run, start
 from skgen.energy._mixture import GaussianMixtureDensity
 from skgen.energy._model import EnergyNet
 from skgen.sampling import Point
 
 # Models between base and model at which a path is looked at, and steps at each.
 _N_KNOTS, _STEPS_A_KNOT = 24, 4
-# Every so many steps chains jump instead, as in `run`.
-_JUMP_EVERY = 5
 
 
 class Path(NamedTuple):
@@ -191,7 +189,7 @@ def _step(
 ) -> Point:
     """One step that is its own reverse, the same one in both directions."""
     beta, size = at
-    if j % _JUMP_EVERY == 0:
+    if j % JUMP_EVERY == 0:
         return jump(model, base, here, beta, generator=generator)[0]
     return move(model, base, here, beta, size, generator=generator)[0]
 

@@ -1,6 +1,5 @@
 """BaseEnergyModel: what a fitted energy model answers."""
 
-from functools import partial
 from numbers import Integral
 from typing import Any
 from zlib import crc32
@@ -8,12 +7,11 @@ from zlib import crc32
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, validate_params
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skgen.base import BaseGenerator, ImputerMixin, LikelihoodMixin
 from skgen.base._imputation import filled_by_means
-from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.base._standardization import spread_rows
 from skgen.base._standardized import StandardizedMixin
@@ -387,8 +385,15 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
         with plain_torch(), self._threads_for_chains(_N_CHAINS):
             model = self._model_of_chains()
             here = start(model, torch.tensor(x).to(model.base.mean))
-            step = partial_run(model, generator)
-            progress = step(here, _N_STEPS)
+            progress = run(
+                model,
+                model.base,
+                here,
+                _N_STEPS,
+                step_size=LARGEST_STEP,
+                tunes=True,
+                generator=generator,
+            )
             chains = progress.point.x
             result, path = log_partition_as_needed(
                 model,
@@ -454,26 +459,3 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
     @property
     def _has_convolutions(self) -> bool:
         return any(np.ndim(a) > 2 for a in self.weights_.values())
-
-    def _validate_incomplete(self, X: Any) -> np.ndarray:
-        """Validate data of a fitted estimator in which NaN marks what is missing."""
-        check_is_fitted(self)
-        return validate_data(
-            self,
-            taken_in(X),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=False,
-        )
-
-
-def partial_run(model: EnergyNet, generator: torch.Generator) -> Any:
-    """Return what runs chains of the model with a step size that is tuned."""
-    return partial(
-        run,
-        model,
-        model.base,
-        step_size=LARGEST_STEP,
-        tunes=True,
-        generator=generator,
-    )

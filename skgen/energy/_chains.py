@@ -14,7 +14,7 @@ from skgen.sampling._langevin import accept, hmc_proposal, tuned
 # A rotation of states and momenta by more goes back again.
 LARGEST_STEP = pi / 2
 # Every so many steps a chain may jump to a new draw of the base.
-_JUMP_EVERY = 5
+JUMP_EVERY = 5
 
 
 class Progress(NamedTuple):
@@ -163,7 +163,7 @@ def run(
     """
     along, rates, jump_rates = [here.energy[None][:0]], [], []
     for n in range(n_steps):
-        if jumps and n % _JUMP_EVERY == _JUMP_EVERY - 1:
+        if jumps and n % JUMP_EVERY == JUMP_EVERY - 1:
             here, rate = jump(model, base, here, beta, generator=generator)
             jump_rates.append(rate)
         else:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from skgen.energy._chains import run, start
+from skgen.energy._chains import JUMP_EVERY, run, start
 from skgen.energy._model import EnergyNet
 from skgen.sampling import integrated_autocorrelation_time
 from skgen.sampling._diagnostics import chain_effective_sample_size, split_r_hat
@@ -77,8 +77,8 @@ def report_chains(
     before = run(model, model.base, start(model, x), n_steps // 2, **options)  # type: ignore[arg-type]
     energies, rates, jumps = [], [], []
     here = before.point
-    for _ in range((n_steps - n_steps // 2) // 5):
-        progress = run(model, model.base, here, 5, **options)  # type: ignore[arg-type]
+    for _ in range((n_steps - n_steps // 2) // JUMP_EVERY):
+        progress = run(model, model.base, here, JUMP_EVERY, **options)  # type: ignore[arg-type]
         here = progress.point
         rates.append(progress.rate)
         jumps.append(progress.jump_rate)
@@ -88,7 +88,7 @@ def report_chains(
         acceptance_rate=sum(rates) / len(rates),
         jump_rate=sum(jumps) / len(jumps),
         step_size=step_size,
-        autocorrelation_time=5 * integrated_autocorrelation_time(along),
+        autocorrelation_time=JUMP_EVERY * integrated_autocorrelation_time(along),
         r_hat=split_r_hat(along),
         effective_sample_size=chain_effective_sample_size(along),
     )

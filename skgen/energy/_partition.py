@@ -36,8 +36,8 @@ def log_partition_annealed(
     Forward, from the base up to the model, the log of the mean weight is on average too
     low; reverse, from draws of the model down to the base, it is too high (Burda,
     Grosse & Salakhutdinov, 2015). The estimate is Bennett's acceptance ratio of both,
-    and the two are the bracket, whose upper end is the mean of reverse log weights, of
-    the half of the chains where it is larger. One half start from `chains`, which know
+    and the two are the bracket, whose upper end is a mean over small groups of reverse
+    chains (`LogPartition.bracket`). One half start from `chains`, which know
     the modes of the data, the other from the points that went up.
 
     Parameters

@@ -104,11 +104,7 @@ class PersistentLangevin(Objective):
             model.log_normalizer.lerp_(log_z.to(model.log_normalizer), _FOLLOWS)
             contrast = self._contrast(model, of_rows, of_noise, batch)
         step.minimize(loss, weight=batch.weight)
-        if batch.weight is None:
-            step.record(len(x), loss=contrast.mean())
-        else:
-            total = batch.weight.sum()
-            step.record(total, loss=(batch.weight * contrast).sum() / total)
+        step.record_rows(contrast, batch.weight)
 
     @torch.no_grad()
     def evaluate(self, model: EnergyNet, batch: Batch) -> Tensor:

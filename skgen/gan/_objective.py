@@ -111,10 +111,5 @@ class AdversarialObjective(Objective):
     ) -> None:
         """Note the energy score of the mini-batch, and what the critic minimises."""
         draws = model.generator.draw(_N_RECORDED, step.generator)
-        loss, weight = -energy_scores(batch.x, draws), batch.weight
-        if weight is None:
-            step.record(len(loss), loss=loss.mean(), critic=critic)
-        else:
-            total = weight.sum()
-            mean = (weight * loss).sum() / total
-            step.record(total, loss=mean, critic=critic)
+        loss = -energy_scores(batch.x, draws)
+        step.record_rows(loss, batch.weight, critic=critic)

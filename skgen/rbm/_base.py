@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen.base import (
@@ -22,7 +22,6 @@ from skgen.base import (
     ImputerMixin,
     LikelihoodMixin,
 )
-from skgen.base._intake import taken_in
 from skgen.base._python_scalars import python_arguments
 from skgen.likelihood import LogPartition
 from skgen.rbm._export import HiddenMeans, VisibleMeans
@@ -441,14 +440,7 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""
-        check_is_fitted(self)
-        X = validate_data(
-            self,
-            taken_in(X),
-            dtype=[np.float64, np.float32],
-            ensure_all_finite="allow-nan",
-            reset=False,
-        )
+        X = super()._validate_incomplete(X)
         check_width(X, self.components_)
         return np.where(np.isnan(X), X, self._valid_states(X))
 

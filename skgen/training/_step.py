@@ -122,6 +122,26 @@ class TrainingStep:
         }
         self._records.append((n_rows, means))
 
+    def record_rows(
+        self, loss: Tensor, weight: Tensor | None, **values: float | Tensor
+    ) -> None:
+        """Note the weighted mean of a loss that rows have each for themselves.
+
+        Parameters
+        ----------
+        loss : Tensor of shape (n_rows,)
+            Loss of each row, in nats.
+        weight : Tensor of shape (n_rows,) or None
+            Their weights; None means equal ones.
+        **values : float or Tensor of shape ()
+            Means that are recorded besides, as by `record`.
+        """
+        if weight is None:
+            self.record(len(loss), loss=loss.mean(), **values)
+        else:
+            total = weight.sum()
+            self.record(total, loss=(weight * loss).sum() / total, **values)
+
     def recorded_means(self) -> dict[str, float]:
         """Return the mean of each recorded value over its rows, and forget them."""
         records, self._records = self._records, []

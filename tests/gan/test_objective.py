@@ -10,7 +10,7 @@ from steps import take_step
 from torch import nn
 
 from skgen.gan import AdversarialObjective, GANNet, Generator
-from skgen.training import Batch
+from skgen.training import Batch, TrainingStep
 from skgen.training._optimizers import SGD, Adam
 
 
@@ -211,9 +211,12 @@ def test_recorded_losses():
     objective = make_objective(model, penalty=0.0)
     records = {}
 
-    class Step:
+    class Step(TrainingStep):
         generator = torch.Generator().manual_seed(0)
         records = True
+
+        def __init__(self):
+            pass
 
         def rounding(self):
             return torch.enable_grad()
