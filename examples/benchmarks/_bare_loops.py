@@ -9,6 +9,10 @@ def random_bits(generator):
     """Return a function that draws bits by thresholds of 16 bits."""
 
     def bits(p):
+        if p.is_cuda:  # where random numbers are cheap
+            return (
+                torch.rand(p.shape, generator=generator, device=p.device).lt(p).float()
+            )
         words = torch.empty((p.numel() + 3) // 4, dtype=torch.int64)
         words.random_(-(2**63), None, generator=generator)
         u = words.view(torch.uint16)[: p.numel()].view(p.shape).float()
@@ -19,16 +23,18 @@ def random_bits(generator):
 
 def start_rbm(X, n_hidden, batch):
     """Return generator, W, b, c and hidden states of one chain per row of a batch."""
-    generator = torch.Generator().manual_seed(0)
-    W = torch.randn(n_hidden, X.shape[1], generator=generator) * 0.01
-    b, c = torch.zeros(X.shape[1]), torch.zeros(n_hidden)
-    return generator, W, b, c, torch.zeros(batch, n_hidden)
+    there = {"device": X.device}
+    generator = torch.Generator(**there).manual_seed(0)
+    W = torch.randn(n_hidden, X.shape[1], generator=generator, **there) * 0.01
+    b, c = torch.zeros(X.shape[1], **there), torch.zeros(n_hidden, **there)
+    return generator, W, b, c, torch.zeros(batch, n_hidden, **there)
 
 
-def batches(n, batch, epochs, generator=None):
+def batches(X, batch, epochs, generator=None):
     """Yield the indices of the rows of mini-batches, shuffled in each epoch."""
     for _ in range(epochs):
-        yield from torch.randperm(n, generator=generator).split(batch)
+        order = torch.randperm(len(X), generator=generator, device=X.device)
+        yield from order.split(batch)
 
 
 def bare_rbm(X, n_hidden, batch, epochs, lr=0.1):
@@ -37,10 +43,10 @@ def bare_rbm(X, n_hidden, batch, epochs, lr=0.1):
     Products are computed for data and chains together, random bits have thresholds
     of 16 bits, and parameters are updated in place.
     """
-    X = torch.from_numpy(X)
+    X = torch.as_tensor(X)
     generator, W, b, c, h = start_rbm(X, n_hidden, batch)
     bits = random_bits(generator)
-    for rows in batches(len(X), batch, epochs, generator):
+    for rows in batches(X, batch, epochs, generator):
         v = X[rows]
         n = len(v)
         v_neg = bits(torch.sigmoid_(torch.addmm(b, h, W)))
@@ -60,7 +66,7 @@ def bare_rbm_bfloat16(X, n_hidden, batch, epochs, lr=0.1):
     X = torch.from_numpy(X)
     generator, W, b, c, h = start_rbm(X, n_hidden, batch)
     bits = random_bits(generator)
-    for rows in batches(len(X), batch, epochs, generator):
+    for rows in batches(X, batch, epochs, generator):
         v = X[rows]
         n = len(v)
         rounded = W.bfloat16()
@@ -88,7 +94,7 @@ def bare_gaussian_rbm(X, n_hidden, batch, epochs, lr=0.1, least=1e-3):
     generator, W, c, b, h = start_rbm(X, n_hidden, batch)
     bits = random_bits(generator)
     z, low = torch.zeros(X.shape[1]), torch.tensor(least).log()
-    for rows in batches(len(X), batch, epochs, generator):
+    for rows in batches(X, batch, epochs, generator):
         v = X[rows]
         n = len(v)
         precision = torch.exp(-z)
@@ -179,11 +185,13 @@ def draw(encoder, x):
 def bare_vae(X, n_hidden, n_latent, batch, epochs, lr=1e-3):
     """Train a variational autoencoder of bits, with fused Adam."""
     torch.manual_seed(0)
-    X = torch.from_numpy(X)
+    X = torch.as_tensor(X)
     encoder, decoder = networks(X.shape[1], n_hidden, n_latent)
+    for network in (encoder, decoder):
+        network.to(X.device)
     parameters = [*encoder.parameters(), *decoder.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
-    for rows in batches(len(X), batch, epochs):
+    for rows in batches(X, batch, epochs):
         x = X[rows]
         z, kl = draw(encoder, x)
         error = F.binary_cross_entropy_with_logits(decoder(z), x, reduction="sum")
@@ -207,7 +215,7 @@ def bare_gaussian_vae(X, n_hidden, n_latent, batch, epochs, lr=3e-3):
     log_noise = nn.Parameter(torch.zeros(()))
     parameters = [*encoder.parameters(), *decoder.parameters(), log_noise]
     optimizer = torch.optim.Adam(parameters, lr=lr, fused=True)
-    for rows in batches(len(X), batch, epochs):
+    for rows in batches(X, batch, epochs):
         x = X[rows]
         z, kl = draw(encoder, x)
         error = F.mse_loss(decoder(z), x, reduction="sum")
