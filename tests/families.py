@@ -91,7 +91,7 @@ def enough_to_learn(make):
     That of a diffusion model is the Gaussian of the data, which takes long to improve,
     and the critic of a GAN has to learn before its generator.
     """
-    if isinstance(make(), GAN):
+    if isinstance(make(), GAN | EnergyModel):
         return {"n_iter": 30}
     if isinstance(make(), BaseDiffusionModel):
         return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}

@@ -336,7 +336,8 @@ def test_pickle_and_joblib(make):
         np.testing.assert_array_equal(draw(model, 4), draw(loaded, 4))
         if isinstance(model, EncoderMixin):
             np.testing.assert_array_equal(model.transform(X), loaded.transform(X))
-            expected = model.net_.score(*net_args(model))
+            # The parameters of the two nets may lie at other strides.
+            expected = pytest.approx(model.net_.score(*net_args(model)), rel=1e-6)
             assert loaded.net_.score(*net_args(loaded)) == expected
         loaded.partial_fit(*args(loaded))
         assert loaded.n_iter_ == model.n_iter_ + n_phases(model)
@@ -678,7 +679,7 @@ def answers(model):
         steps = few_steps(model.impute, 2)
         got.append(model.impute(with_a_gap(few), random_state=0, **steps))
     model.partial_fit(*args(model, few))
-    got += [p.detach().numpy().copy() for p in model.net_.module_.parameters()]
+    got += [p.detach().cpu().numpy() for p in model.net_.module_.parameters()]
     return got
 
 

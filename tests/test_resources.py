@@ -129,7 +129,13 @@ BITS = np.random.RandomState(0).uniform(size=(1500, 200)) < 0.3
 BITS = BITS.astype(np.float32)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+FORKS = pytest.mark.skipif(
+    not hasattr(os, "fork") or torch.cuda.is_available(),
+    reason="needs forks, which cannot differentiate where torch has used a GPU",
+)
+
+
+@FORKS
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("kind", [BernoulliRBMGPU, BernoulliVAE, GaussianVAE])
 def test_a_forked_process_does_not_wait_for_threads_of_its_parent(kind, two_threads):
@@ -157,7 +163,7 @@ def test_a_forked_process_does_not_wait_for_threads_of_its_parent(kind, two_thre
     assert torch.get_num_threads() == 2
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+@FORKS
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_workers_of_the_backend_multiprocessing(two_threads):
     models = [

@@ -30,7 +30,7 @@ DEVICE = "cuda"
 
 def rows_of(n_features, batch):
     """Return random bits for some mini-batches of one size."""
-    n_rows = batch * max(4, min(128, 16_384 // batch))
+    n_rows = batch * max(2, min(128, 16_384 // batch))
     bits = torch.rand(n_rows, n_features, device=DEVICE) < 0.3
     return bits.float().cpu().numpy()
 
@@ -90,14 +90,15 @@ def seconds(train, epochs):
 
 def epochs_for(train, n_batches, wanted):
     """Return a number of epochs that takes about as many seconds as wanted."""
-    train(1)  # compiles, and fills the caches
-    each = max(seconds(train, 3) - seconds(train, 1), 1e-4) / 2
-    return 1 + max(1, min(round(wanted / each), 4096 // n_batches + 1))
+    train(2)  # loads the kernels
+    n = 1 + 256 // n_batches
+    each = max(seconds(train, 1 + n) - seconds(train, 1), 1e-4) / n
+    return 1 + max(2, round(wanted / each))
 
 
-def kernels(train, n_steps, epochs=3):
+def kernels(train, n_steps):
     """Return the time of the kernels of a step in microseconds, and their number."""
-    totals = []
+    epochs, totals = 2 + 64 // n_steps, []
     for n in (1, epochs):
         with profile(activities=[ProfilerActivity.CUDA]) as record:
             train(n)

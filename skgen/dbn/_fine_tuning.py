@@ -114,12 +114,13 @@ class FineTuning(Objective):
     def _run_chains(self, model: DeepBeliefNet, generator: torch.Generator) -> Tensor:
         """Run the chains, and return the states of the visible units of the top."""
         top, h = model.top, self.chains
+        dtype = h.dtype  # that of products may be another
         for _ in range(self.n_steps):
             mean = top.visible_mean(h)
             states = top.visible.sample(mean, generator=generator, out=mean)
             mean = top.hidden_mean(states)
             h = top.hidden.sample(mean, generator=generator, out=mean)
-        self.chains = h
+        self.chains = h.to(dtype)
         return states
 
 

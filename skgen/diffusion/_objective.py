@@ -51,6 +51,8 @@ class DenoisingObjective(Objective):
         angles are drawn alike, with 2 in proportion to :math:`1 / \sqrt{\theta}`.
     """
 
+    counters = ("n_averaged",)
+
     n_averaged: Tensor
 
     def __init__(

@@ -59,6 +59,8 @@ class PersistentLangevin(Objective):
         Number of times that the step size has been moved before.
     """
 
+    counters = ("n_tuned",)
+
     chains: Tensor
     n_tuned: Tensor
     step_size: Tensor

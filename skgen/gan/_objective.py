@@ -38,6 +38,8 @@ class AdversarialObjective(Objective):
         Number of steps of the critic before.
     """
 
+    counters = ("n_steps",)
+
     n_steps: Tensor
 
     def __init__(

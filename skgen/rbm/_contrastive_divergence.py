@@ -117,6 +117,18 @@ class ContrastiveDivergence(Objective):
         self._loss: TrainingLoss | None = None
         self._workspaces: dict[tuple[int, int, tuple[int, ...]], Workspace] = {}
 
+    def __getstate__(self) -> dict[str, Any]:
+        # A generator on a GPU cannot be restored by `torch.load`; the rest is made anew
+        # at the next step.
+        return self.__dict__ | {
+            "_bits": None,
+            "_step": None,
+            "_sgd": None,
+            "_joint": None,
+            "_loss": None,
+            "_workspaces": {},
+        }
+
     def batch_buffer(self, model: RBM, n_rows: int) -> Tensor | None:
         """Return where the data of the positive phase are, (n_rows, n_visible)."""
         if self._step is None:  # how it is stepped is not known yet
@@ -161,7 +173,7 @@ class ContrastiveDivergence(Objective):
         state_dict.setdefault(prefix + "_extra_state", states)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "ContrastiveDivergence":
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Objective:
         # The models kept move with the device. They are no submodules, whose
         # parameters an optimizer would find.
         if self.trajectory is not None:

@@ -48,6 +48,8 @@ class JointSpace:
         self.states = self.right[:, :-1]
         self.data, self.ends = self.states[:n_data], self.states[n_data:]
         self.data_and_1, self.ends_and_1 = self.right[:n_data], self.right[n_data:]
+        # Of a GPU: the operations of a step as one, and of what they were recorded.
+        self.graph: tuple[Any, Callable[[], None] | None] | None = None
         self.hidden_mean = joint.new_empty(n_rows, n_hidden)
         self.positive = self.hidden_mean[:n_data]
         self.negative = self.hidden_mean[n_data:]

@@ -12,6 +12,7 @@ from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
 from skgen.rbm._joint_space import JointSpace, Plan, aligned_ones, joined
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.sampling import RandomBits
+from skgen.training._cuda_graphs import STEPS_BEFORE, recorded, records_on
 from skgen.training._step import Batch
 
 
@@ -157,6 +158,7 @@ class JointStep:
         """
         n_steps = n_rows = 0
         operations: Plan = []
+        records = records_on(bits.generator.device)
         for batch in batches:
             x = batch.x
             if x.shape[0] != n_rows:
@@ -166,12 +168,28 @@ class JointStep:
                 data, copy = space.data, space.data.copy_
             if x is not data:
                 copy(x)
+            if records and n_steps >= STEPS_BEFORE and len(operations) > 1:
+                operations = self._launched(space, bits, operations)
             for operate in operations:
                 operate()
             n_steps += 1
         if n_steps:
             step.batch = batch
         return n_steps
+
+    def _launched(self, space: JointSpace, bits: RandomBits, plan: Plan) -> Plan:
+        """Return one operation that carries out those of a plan, if a GPU has it."""
+        numbers = {k: v for k, v in self.sgd.group.items() if k != "params"}
+        recorded_of = numbers, space.scale, bits
+        if space.graph is None or space.graph[0] != recorded_of:
+
+            def operate() -> None:
+                for operation in plan:
+                    operation()
+
+            space.graph = recorded_of, recorded(operate, bits.generator)
+        launch = space.graph[1]
+        return plan if launch is None else [launch]
 
     def sample_phases(self, space: JointSpace, bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""

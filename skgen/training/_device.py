@@ -27,8 +27,9 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]  # CUDA goes on about debugging
         raise ValueError(
-            f"Got device={str(device)!r}, which torch cannot use here ({error}). "
+            f"Got device={str(device)!r}, which torch cannot use here ({reason}). "
             "Use device='auto' or device='cpu', or install a build of torch for it."
         ) from error
     return resolved

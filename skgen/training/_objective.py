@@ -38,6 +38,9 @@ class Objective(nn.Module):
     n_epochs : int or None
         Number of epochs that a fit trains for, from its start; None in `partial_fit`,
         which does not know of an end.
+    counters : tuple of str
+        Names of buffers that count steps. They stay on the CPU, as each step reads
+        them.
     epoch : float
         Number of epochs that the model has been trained for, with fractions. The net
         sets it before each step, if `n_warmup` is not 0, and before each epoch.
@@ -48,7 +51,14 @@ class Objective(nn.Module):
     n_epochs: int | None = None
     n_steps_a_record = 16
     n_warmup = 0
+    counters: tuple[str, ...] = ()
     epoch = 0.0
+
+    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> "Objective":
+        counts = {name: self._buffers[name] for name in self.counters}
+        super()._apply(fn, *args, **kwargs)
+        self._buffers.update(counts)
+        return self
 
     def loss(self, model: Any, batch: Batch, *, generator: torch.Generator) -> Tensor:
         """Compute the training loss of each row of a mini-batch.

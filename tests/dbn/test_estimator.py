@@ -44,7 +44,7 @@ def enumerated(model):
 @pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
 def test_one_layer_is_the_machine(visible):
     """To the bit, and in all it answers."""
-    same = {"n_iter": 3, "batch_size": 50, "random_state": 0}
+    same = {"n_iter": 3, "batch_size": 50, "random_state": 0, "device": "cpu"}
     if visible == "bernoulli":
         machine = BernoulliRBMGPU(6, learning_rate=0.1, **same)
     else:

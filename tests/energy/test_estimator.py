@@ -133,7 +133,7 @@ def test_loss_by_hand():
     expected = -of_data(x).log() - (1 - of_data(noise)).log().view(5, 3).sum(1)
     expected = expected - np.log(4) - 3 * np.log(4 / 3)
     torch.testing.assert_close(loss, expected)
-    start = small(n_iter=0).fit(X)
+    start = small(n_iter=0, device="cpu").fit(X)
     assert start.net_.criterion_.evaluate(
         start.net_.module_, Batch(x.float())
     ).mean().item() == pytest.approx(0, abs=1e-5)

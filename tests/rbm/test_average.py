@@ -49,7 +49,7 @@ class Parameters(Callback):
 
     def on_epoch_end(self, net, **_):
         bias = net.module_.hidden_bias.detach()
-        self.kept.append(bias.double().numpy().copy())
+        self.kept.append(bias.double().cpu().numpy().copy())
 
 
 def biases(model, n):

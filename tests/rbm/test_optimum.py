@@ -150,11 +150,14 @@ def roughly_ising(request):
 
 
 def test_ising_from_fewer_samples(roughly_ising):
-    """The gap is 0.044 nats, of which 0.014 are what 20,000 samples leave unknown."""
+    """The gap is 0.044 nats, of which 0.014 are what 20,000 samples leave unknown.
+
+    Other random numbers, as those of a GPU, give 0.042 to 0.07.
+    """
     exact = EnumeratedIsing(CRITICAL)
     parts = parameters(roughly_ising)
     reached = exact.p @ log_likelihood_by_visible(*parts, exact.states)
-    assert 0 < -exact.entropy - reached < 0.06
+    assert 0 < -exact.entropy - reached < 0.08
 
 
 @pytest.mark.parametrize("sampler", ["gibbs", "tempering"])

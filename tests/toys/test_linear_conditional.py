@@ -51,7 +51,7 @@ def test_conditional_scores_log_p_of_x_given_y():
 def test_the_averaged_copy_is_what_is_kept():
     model = LinearConditional(random_state=0, n_iter=3).fit(X, Y)
     net = model.net_
-    average = net.criterion_.average.module.weight.detach().numpy()
+    average = net.criterion_.average.module.weight.detach().cpu().numpy()
     np.testing.assert_array_equal(model.weights_["weight"], average)
     assert net.criterion_.average.n_averaged == 30
     # It lags behind the weights, which start at 0.

@@ -37,7 +37,7 @@ def seen(monkeypatch):
     of_rows, set_ = GaussianVAE._statistics, GaussianVAE._set_statistics
 
     def spy_rows(self, model, x, weight=None, *, pairs):
-        blocks.append((x.numpy(), pairs))
+        blocks.append((x.cpu().numpy(), pairs))
         return of_rows(self, model, x, weight, pairs=pairs)
 
     def spy_means(self, found, **kwargs):

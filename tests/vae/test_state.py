@@ -100,10 +100,10 @@ class Noise(Callback):
     """Write down the noise variances of the model at the start and during a fit."""
 
     def on_train_begin(self, net, **kwargs):
-        self.noise_ = [net.module_.observation.variance.numpy().copy()]
+        self.noise_ = [net.module_.observation.variance.cpu().numpy().copy()]
 
     def on_batch_end(self, net, **kwargs):
-        self.noise_.append(net.module_.observation.variance.numpy().copy())
+        self.noise_.append(net.module_.observation.variance.cpu().numpy().copy())
 
 
 def noise_during(model, X):
