@@ -173,7 +173,7 @@ class GaussianObservation(Observation):
         mean = weight.mean()
         error *= (weight / mean.clamp(min=1e-30))[:, None]
         # A mini-batch counts by its weight; without any, not at all.
-        rate = (_VARIANCE_RATE * mean).clamp(max=1)
+        rate = (_VARIANCE_RATE * mean).clamp(max=1).to(self.variance.dtype)
         best = self.optimal_variance(error, in_proportion=in_proportion)
         self.variance.lerp_(best, rate)
 

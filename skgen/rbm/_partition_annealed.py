@@ -1,5 +1,6 @@
 """The partition function of an RBM by annealed importance sampling, both ways."""
 
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ from skgen.rbm._model import RBM
 from skgen.rbm._scaled import ScaledRBM, log_partition_of_independent_units
 from skgen.rbm._units import Units, draw_independent
 from skgen.sampling import build_ladder, tempering
+from skgen.training._threads import side_by_side
 
 # Steps of replica exchange before the reverse direction starts, and Gibbs steps of each
 # fit of the path: as a share of the temperatures, and at least so many.
@@ -129,12 +131,19 @@ def log_partition_annealed(
     states = tempering(
         models, states, tempering_steps(n_temperatures), generator=generator
     )
-    up = annealed_log_weights(
-        _spread(models, n_temperatures), forward, generator=generator
+    another = _another(generator)
+
+    def reverse(stopped: threading.Event) -> Tensor:
+        steps = _spread(models[::-1], n_temperatures, stopped)
+        return annealed_log_weights(steps, states[-1], generator=another)
+
+    up, minus_down = side_by_side(
+        lambda: annealed_log_weights(
+            _spread(models, n_temperatures), forward, generator=generator
+        ),
+        reverse,
     )
-    down = -annealed_log_weights(
-        _spread(models[::-1], n_temperatures), states[-1], generator=generator
-    )
+    down = -minus_down
     log_z0 = log_partition_of_independent_units(models[0])
     return LogPartition.bracket(
         log_z0, up[None, None], down[None, None], method="ais", conservative=True
@@ -151,10 +160,21 @@ def tempering_steps(n_temperatures: int) -> int:
     return max(_LEAST_TEMPERING, int(_TEMPERING_SHARE * n_temperatures))
 
 
-def _spread(ladder: Sequence[ScaledRBM], n_steps: int) -> Iterator[ScaledRBM]:
+def _another(generator: torch.Generator) -> torch.Generator:
+    """Return a generator with a seed from one, on the same device."""
+    device = generator.device
+    seed = torch.randint(2**62, (), generator=generator, device=device).item()
+    return torch.Generator(device=device).manual_seed(int(seed))
+
+
+def _spread(
+    ladder: Sequence[ScaledRBM], n_steps: int, stopped: threading.Event | None = None
+) -> Iterator[ScaledRBM]:
     """Give `n_steps` + 1 models, equally many between neighbours on a ladder."""
     n_gaps = len(ladder) - 1
     for k in range(n_steps + 1):
+        if stopped is not None and stopped.is_set():
+            return
         at = k * n_gaps / n_steps
         below = min(int(at), n_gaps - 1)
         yield ladder[below].interpolate(ladder[below + 1], at - below)

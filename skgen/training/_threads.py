@@ -2,8 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -18,7 +20,11 @@ LEAST_WORK = 2**20
 # The same of Markov chains, which draw random numbers between products by one thread.
 LEAST_WORK_OF_CHAINS = 2**23
 
+T = TypeVar("T")
+
 _lock = threading.Lock()
+# Whether a thread of Python computes with fewer threads of torch than it may.
+_unused = threading.local()
 _survives_forks = False
 
 
@@ -88,9 +94,48 @@ def threads_for(work: float, least: float = LEAST_WORK) -> Iterator[None]:
             torch.set_num_threads(1)
             # That is the number of new threads, too, until another thread sets it.
             _run_in_new_thread(n_threads)
+        _unused.there_are_some = True
         yield
     finally:
+        _unused.there_are_some = False
         torch.set_num_threads(n_threads)
+
+
+def side_by_side(
+    here: Callable[[], T], there: Callable[[threading.Event], T]
+) -> tuple[T, T]:
+    """Call two functions, in two threads if `threads_for` has left some unused.
+
+    Parameters
+    ----------
+    here : callable
+        Without arguments, called in this thread.
+    there : callable
+        Called in another thread, if there is one, in inference mode and with one thread
+        of torch. Its argument is set where `here` has failed or was interrupted: its
+        result is not needed then.
+
+    Returns
+    -------
+    results : tuple
+        What they return.
+    """
+    stopped = threading.Event()
+    if not getattr(_unused, "there_are_some", False):
+        return here(), there(stopped)
+
+    def run() -> T:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            return there(stopped)
+
+    with ThreadPoolExecutor(1) as other_thread:
+        coming = other_thread.submit(run)
+        try:
+            return here(), coming.result()
+        except BaseException:
+            stopped.set()
+            raise
 
 
 def _run_in_new_thread(n_threads: int) -> None:

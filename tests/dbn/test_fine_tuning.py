@@ -80,7 +80,7 @@ def expected_gradients(net, p_data, estimator):
     gradients = torch.autograd.grad(
         total, parameters, allow_unused=True, materialize_grads=True
     )
-    return dict(zip(names, (g.numpy() for g in gradients), strict=True))
+    return dict(zip(names, (g.detach().numpy() for g in gradients), strict=True))
 
 
 def by_name(net, arrays):

@@ -516,6 +516,7 @@ def test_losses_are_those_of_held_out_rows_spread_over_the_data(n_rows, n_watche
 
 def test_verbose_in_a_terminal_is_a_bar(monkeypatch, capsys):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")  # a bar leaves out what has no space
     rbm(verbose=1, early_stopping=True).fit(SMALL)
     out, err = capsys.readouterr()
     assert out == ""

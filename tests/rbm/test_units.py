@@ -59,7 +59,7 @@ def test_log_partition(units):
     got = units.log_partition(torch.tensor(INPUTS)).numpy()
     assert got.shape == INPUTS.shape
     np.testing.assert_allclose(
-        got, logsumexp(weights_of_states(INPUTS), axis=-1), rtol=1e-14
+        got, logsumexp(weights_of_states(INPUTS), axis=-1), rtol=1e-14, atol=1e-16
     )
 
 
@@ -73,7 +73,7 @@ def test_log_partition_is_that_of_energies(units):
         coupled = units.coupled(torch.tensor(states)).numpy()[:, j]
         total[i, j] = logsumexp(-energies + (INPUTS[i, j] - BIASES[j]) * coupled)
     got = units.log_partition(torch.tensor(INPUTS))
-    np.testing.assert_allclose(got, total, rtol=1e-12)
+    np.testing.assert_allclose(got, total, rtol=1e-12, atol=1e-16)
 
 
 def test_mean_is_in_place(units):

@@ -3,7 +3,7 @@
 import os
 from concurrent.futures import ThreadPoolExecutor, wait
 from math import inf
-from threading import Barrier
+from threading import Barrier, current_thread, main_thread
 
 import numpy as np
 import pytest
@@ -14,7 +14,12 @@ from torch import nn
 from skgen import BernoulliRBMGPU, BernoulliVAE, GaussianVAE
 from skgen.likelihood import LogPartition
 from skgen.training import _threads
-from skgen.training._threads import number_of_threads, threads_for, work_of_a_step
+from skgen.training._threads import (
+    number_of_threads,
+    side_by_side,
+    threads_for,
+    work_of_a_step,
+)
 
 BITS = (np.random.RandomState(0).uniform(size=(40, 64)) < 0.3).astype(np.float32)
 
@@ -231,3 +236,80 @@ def test_convolutions_are_no_small_work():
 
 def test_a_model_without_parameters_is_small():
     assert work_of_a_step(nn.Identity(), nn.Module(), 10) == 0
+
+
+def names_of_threads(work):
+    with threads_for(work):
+        return side_by_side(
+            lambda: current_thread().name,
+            lambda stopped: (current_thread().name, torch.get_num_threads()),
+        )
+
+
+def test_two_functions_run_side_by_side_where_threads_are_left(two_threads):
+    here, (there, n_threads) = names_of_threads(0)
+    assert here == current_thread().name != there
+    assert n_threads == 1
+    here, (there, n_threads) = names_of_threads(inf)  # these need all threads
+    assert here == there == current_thread().name
+    assert n_threads == 2
+    torch.set_num_threads(1)
+    assert len(set(names_of_threads(0)[1])) == 2
+    assert names_of_threads(0)[1] == (current_thread().name, 1)
+
+
+def test_what_fails_here_stops_what_runs_there(two_threads):
+    ended = []
+
+    def there(stopped):
+        ended.append(stopped.wait(30))
+
+    def here():
+        raise KeyboardInterrupt
+
+    with threads_for(0), pytest.raises(KeyboardInterrupt):
+        side_by_side(here, there)
+    assert ended == [True]
+
+
+def test_what_fails_there_is_raised(two_threads):
+    def there(stopped):
+        raise ValueError("there")
+
+    with threads_for(0), pytest.raises(ValueError, match="there"):
+        side_by_side(lambda: None, there)
+
+
+def test_both_directions_of_annealing_side_by_side(two_threads):
+    """With one thread they give the same numbers, one after the other."""
+    model = BernoulliRBMGPU(8, n_iter=2, random_state=0, device="cpu").fit(BITS)
+
+    def result():
+        return model.log_partition_function(
+            method="ais", n_chains=20, n_temperatures=50, random_state=0
+        )
+
+    side = result()
+    torch.set_num_threads(1)
+    assert result() == side
+
+
+def test_annealing_that_is_interrupted_ends_soon(two_threads, monkeypatch):
+    from skgen.rbm import _partition_annealed
+
+    plain, n_steps = _partition_annealed.annealed_log_weights, []
+
+    def interrupted(models, v, *, generator):
+        if current_thread() is main_thread():
+            raise KeyboardInterrupt
+        models = list(models)  # as many as come before the other thread has failed
+        n_steps.append(len(models))
+        return plain(models[:2], v, generator=generator)
+
+    monkeypatch.setattr(_partition_annealed, "annealed_log_weights", interrupted)
+    model = BernoulliRBMGPU(8, n_iter=2, random_state=0, device="cpu").fit(BITS)
+    with pytest.raises(KeyboardInterrupt):
+        model.log_partition_function(
+            method="ais", n_chains=20, n_temperatures=20_000, random_state=0
+        )
+    assert n_steps[0] < 10_000
