@@ -35,8 +35,9 @@ X_train, X_test, y_train, y_test = train_test_split(
     X, y, test_size=0.2, random_state=0, stratify=y
 )
 print("Training a model of the images given the digit, and one of the images alone")
-vae = ConditionalGaussianVAE(n_components=16, random_state=0).fit(X_train, y_train)
-plain = GaussianVAE(n_components=16, random_state=0).fit(X_train)
+sizes = {"n_components": 16, "n_iter": 150}
+vae = ConditionalGaussianVAE(**sizes, random_state=0).fit(X_train, y_train)
+plain = GaussianVAE(**sizes, random_state=0).fit(X_train)
 
 # %%
 # The likelihood
@@ -82,7 +83,7 @@ for digit in digits:
 # never seen.
 
 bits = np.eye(10)
-between = ConditionalGaussianVAE(n_components=16, n_iter=150, random_state=0)
+between = ConditionalGaussianVAE(**sizes, random_state=0)
 between.fit(X_train, bits[y_train])
 pairs = [(3, 8), (1, 7), (4, 9), (5, 6), (0, 6), (2, 3)]
 steps = np.linspace(0, 1, 9)[:, np.newaxis]

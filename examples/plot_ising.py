@@ -62,9 +62,11 @@ def observables(X, T, weights=None):
     )
 
 
+STATES = np.array(list(product([0.0, 1.0], repeat=SIZE**2)))
+
+
 def exact(T):
-    states = np.array(list(product([0.0, 1.0], repeat=SIZE**2)))
-    return observables(states, T, np.exp(-energy(states) / T))
+    return observables(STATES, T, np.exp(-energy(STATES) / T))
 
 
 def sampled(X, T, n_parts=40):
@@ -86,7 +88,7 @@ def sampled(X, T, n_parts=40):
 results = {}
 for T in TEMPERATURES:
     print(f"Training a model at T = {T:.3f}, and drawing from it")
-    X = make_ising(50_000, size=SIZE, temperature=T, random_state=0)
+    X = make_ising(40_000, size=SIZE, temperature=T, random_state=0)
     model = BernoulliRBMGPU(
         n_components=64,
         learning_rate=0.3,
@@ -120,10 +122,11 @@ for i, name in enumerate(names):
 
 figure, axes = plt.subplots(2, 2, figsize=(9, 7), layout="constrained")
 truth, value, error = np.array(list(results.values())).transpose(1, 0, 2)
+line = np.linspace(1.8, 3.2, 29)
+exact_line = np.array([exact(T) for T in line])
 for i, name in enumerate(names):
     axis = axes.flat[i]
-    line = np.linspace(1.8, 3.2, 29)
-    axis.plot(line, [exact(T)[i] for T in line], color="0.6", label="exact")
+    axis.plot(line, exact_line[:, i], color="0.6", label="exact")
     axis.errorbar(
         TEMPERATURES, value[:, i], error[:, i], fmt="o", capsize=4, label="RBM samples"
     )
