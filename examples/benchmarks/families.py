@@ -174,12 +174,14 @@ def lines(name):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("tables", nargs="*", default=list(DATA), choices=list(DATA))
+    parser.add_argument("tables", nargs="*", help=f"of {', '.join(DATA)}")
     parser.add_argument("--output", type=Path, help="write the tables to this file")
     args = parser.parse_args()
+    if unknown := set(args.tables) - set(DATA):
+        parser.error(f"unknown tables: {', '.join(sorted(unknown))}")
     header = ["", "nats", "known by", "energy distance", "fit, s", "1000 samples, s"]
     parts = []
-    for name in args.tables:
+    for name in args.tables or DATA:
         rows = [header]
         for row in lines(name):
             rows.append(row)
