@@ -10,6 +10,21 @@ _NAMES = ("encoder", "decoder", "network", "generator", "critic")
 _FITTED = "_architecture"
 
 
+class PortableNetworksMixin:
+    """Mixin of estimators that take networks of a user, and pickle them as arrays.
+
+    It stands before the base class, whose `__getstate__` it extends.
+    """
+
+    def __getstate__(self) -> dict[str, Any]:
+        parent: Any = super()
+        return with_portable_networks(parent.__getstate__())
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        parent: Any = super()
+        parent.__setstate__(with_networks(state))
+
+
 def with_portable_networks(state: dict[str, Any]) -> dict[str, Any]:
     """Keep the networks of a user as arrays.
 

@@ -14,7 +14,7 @@ from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
 from skgen.base._covariance import directions_of
 from skgen.base._export import Units
 from skgen.base._fitting import State, draw_seed
-from skgen.base._portable_networks import with_networks, with_portable_networks
+from skgen.base._portable_networks import PortableNetworksMixin
 from skgen.base._standardization import estimate_units
 from skgen.diffusion._architecture import DiffusionArchitecture
 from skgen.diffusion._base import BaseDiffusionModel
@@ -23,7 +23,7 @@ from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._objective import DenoisingObjective
 from skgen.diffusion._process import NoiseProcess
 from skgen.nn import ACTIVATIONS
-from skgen.nn._networks import InPrecision
+from skgen.nn._networks import in_least_precision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
@@ -37,7 +37,7 @@ _CLOSER = 2.0
 _DROPOUT, _WEIGHT_DECAY, _AMPLE_ROWS = 0.1, 0.3, 200
 
 
-class TrainableDiffusionModel(BaseDiffusionModel):
+class TrainableDiffusionModel(PortableNetworksMixin, BaseDiffusionModel):
     """A diffusion model and its training, by the parameters of the constructor."""
 
     _automatic_steps = 2.0, 300, 10_000
@@ -172,10 +172,7 @@ class TrainableDiffusionModel(BaseDiffusionModel):
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device)
         if self._architecture.image_shape is not None:
-            # Convolutions in double precision take ten times as long on a CPU.
-            own = getattr(torch, str(self._dtype))
-            least = min(dtype, own, key=lambda d: d.itemsize)
-            model.network = InPrecision(model.network, least)
+            model.network = in_least_precision(model.network, dtype, self._dtype)
         return model
 
     def _torch_networks(self, dtype: torch.dtype) -> tuple[nn.Module, nn.Module]:
@@ -188,14 +185,6 @@ class TrainableDiffusionModel(BaseDiffusionModel):
 
     def _torch_units(self) -> Units:
         return Units(self._units)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the network of a user as arrays, too."""
-        return with_portable_networks(super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Read a pickle."""
-        super().__setstate__(with_networks(state))
 
     def _build_objective(self, state: State) -> DenoisingObjective:
         return DenoisingObjective(

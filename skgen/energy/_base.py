@@ -26,7 +26,7 @@ from skgen.energy._partition import (
 )
 from skgen.energy._sampling import draw_rows
 from skgen.likelihood import LogPartition
-from skgen.nn._networks import InPrecision
+from skgen.nn._networks import in_least_precision
 from skgen.training import RowSource
 from skgen.training._rows import row_source
 from skgen.training._threads import LEAST_WORK_OF_CHAINS, threads_for
@@ -440,10 +440,7 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device).requires_grad_(False)
         if self._has_convolutions:
-            # In double precision they take ten times as long on a CPU.
-            own = getattr(torch, str(self._dtype))
-            least = min(dtype, own, key=lambda d: d.itemsize)
-            model.network = InPrecision(model.network, least)
+            model.network = in_least_precision(model.network, dtype, self._dtype)
         return model
 
     def _model_of_chains(self) -> EnergyNet:

@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
 from skgen.base._fitting import State, draw_seed
-from skgen.base._portable_networks import with_networks, with_portable_networks
+from skgen.base._portable_networks import PortableNetworksMixin
 from skgen.base._standardization import estimate_units
 from skgen.energy._architecture import EnergyArchitecture
 from skgen.energy._base import BaseEnergyModel
@@ -31,7 +31,7 @@ from skgen.training._schedules import SCHEDULES
 _UNADJUSTED_STEP = 0.01
 
 
-class TrainableEnergyModel(BaseEnergyModel):
+class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
     """An energy model and its training, by the parameters of the constructor."""
 
     _automatic_steps = 2.0, 300, 6000
@@ -195,11 +195,3 @@ class TrainableEnergyModel(BaseEnergyModel):
             "optimizer__weight_decay": float(self.weight_decay),
             "optimizer__fused": True,
         }
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the network of a user as arrays, too."""
-        return with_portable_networks(super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Read a pickle."""
-        super().__setstate__(with_networks(state))

@@ -12,7 +12,7 @@ from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
 from skgen.base._fitting import State, draw_seed
-from skgen.base._portable_networks import with_networks, with_portable_networks
+from skgen.base._portable_networks import PortableNetworksMixin
 from skgen.base._standardization import estimate_units, sums_of_powers
 from skgen.gan._architecture import PLAYERS, GANArchitecture
 from skgen.gan._base import BaseGAN
@@ -20,7 +20,7 @@ from skgen.gan._losses import LOSSES
 from skgen.gan._model import GANNet, Generator
 from skgen.gan._objective import AdversarialObjective
 from skgen.nn import ACTIVATIONS
-from skgen.nn._networks import InPrecision
+from skgen.nn._networks import in_least_precision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import Adam
@@ -33,7 +33,7 @@ _N_CRITIC = {"relativistic": 1, "wasserstein": 5}
 _CONSTANT = 1e-6
 
 
-class TrainableGAN(BaseGAN):
+class TrainableGAN(PortableNetworksMixin, BaseGAN):
     """A GAN and its training, by the parameters of the constructor."""
 
     _automatic_steps = 2.0, 2000, 4000
@@ -175,20 +175,9 @@ class TrainableGAN(BaseGAN):
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device)
         if self._architecture.image_shape is not None:
-            # Convolutions in double precision take ten times as long on a CPU.
-            own = getattr(torch, str(self._dtype))
-            least = min(dtype, own, key=lambda d: d.itemsize)
             network = model.network.to(memory_format=torch.channels_last)
-            model.network = InPrecision(network, least)
+            model.network = in_least_precision(network, dtype, self._dtype)
         return model
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the networks of a user as arrays, too."""
-        return with_portable_networks(super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Read a pickle."""
-        super().__setstate__(with_networks(state))
 
 
 def _part(weights: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import prod
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,6 +169,31 @@ class InPrecision(nn.Module):
         """Map x, shape (batch, n_in), and what else it takes, to (batch, n_out)."""
         rest = (each if each is None else each.to(self.dtype) for each in more)
         return self.network(x.to(self.dtype), *rest).to(x.dtype)
+
+
+def in_least_precision(
+    network: nn.Module, asked: torch.dtype, trained: np.dtype
+) -> InPrecision:
+    """Let convolutions compute in no more precision than they were trained in.
+
+    In double precision convolutions take ten times as long as in single on a CPU.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network; it is converted.
+    asked : torch.dtype
+        Dtype in which the model is evaluated.
+    trained : numpy.dtype
+        Dtype in which the network was trained.
+
+    Returns
+    -------
+    network : InPrecision
+        The network in the smaller dtype of both.
+    """
+    own = getattr(torch, str(trained))
+    return InPrecision(network, min(asked, own, key=lambda dtype: dtype.itemsize))
 
 
 def conv_encoder(

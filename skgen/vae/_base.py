@@ -24,11 +24,11 @@ from skgen.base import (
 )
 from skgen.base._fitting import State, draw_seed
 from skgen.base._over_conditions import given
-from skgen.base._portable_networks import with_networks, with_portable_networks
+from skgen.base._portable_networks import PortableNetworksMixin
 from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
-from skgen.nn._networks import InPrecision
+from skgen.nn._networks import in_least_precision
 from skgen.nn._seeding import draw_from, drawing_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
@@ -57,7 +57,9 @@ _SHARE_AN_EPOCH, _LEAST_SHARE, _LEAST_ROWS = 0.05, 0.2, 256
 _EPOCHS_FOR_ALL_POINTS = 110
 
 
-class BaseVAE(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
+class BaseVAE(
+    PortableNetworksMixin, EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator
+):
     """Base of the variational autoencoders.
 
     A subclass says what the output of a decoder means, `_build_observation`, and what
@@ -467,24 +469,14 @@ class BaseVAE(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGenerator):
         architecture = self._architecture
         if architecture.image_shape is None:
             return model
-        # Convolutions in double precision take ten times as long as in single precision
-        # on a CPU, and those of images whose channels come first four times.
-        dtype = min(dtype, getattr(torch, str(self._dtype)), key=lambda d: d.itemsize)
         for name in ("encoder", "decoder"):
             if getattr(architecture, name) is None:
+                # With channels first, convolutions of images take four times as long.
                 network = getattr(model, name).to(memory_format=torch.channels_last)
-                setattr(model, name, InPrecision(network, dtype))
+                setattr(model, name, in_least_precision(network, dtype, self._dtype))
         # They are the dearer part of a score, and each point of it is one more image.
         model.n_points = max(_LEAST_IMAGES, architecture.n_components + 2)
         return model
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Pickle the networks of a user as arrays, too."""
-        return with_portable_networks(super().__getstate__())
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Read a pickle."""
-        super().__setstate__(with_networks(state))
 
     def _finalise(
         self, rows: RowSource, y: np.ndarray | None, *, partial: bool
