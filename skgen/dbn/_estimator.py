@@ -8,6 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skgen.base import BaseGenerator
 from skgen.base._typing import (
     Algorithm,
+    AutoSchedule,
     Binarize,
     Callbacks,
     Device,
@@ -15,7 +16,6 @@ from skgen.base._typing import (
     NoiseVariance,
     Precision,
     RandomState,
-    Schedule,
 )
 from skgen.dbn._trainable_base import TrainableDeepBeliefNetwork
 from skgen.rbm import BernoulliRBMGPU, GaussianRBM
@@ -47,10 +47,12 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
     learning_rate : float, default=0.1
         Factor of the gradient of the mean log-likelihood of a mini-batch, in the
         training of the machines.
-    batch_size : int, default=10
+    batch_size : int, default=100
         Number of rows of a mini-batch.
-    n_iter : int, default=10
-        Number of passes over the training data for each machine.
+    n_iter : int or "auto", default="auto"
+        Number of passes over the training data (epochs) for each machine. "auto" counts
+        steps, that is mini-batches: as many epochs as make at least 2500 steps, and at
+        least 20.
     fine_tune_iter : int, default=0
         Number of passes over the training data in which all layers are trained
         together, after the machines. The approximate posterior q then has parameters of
@@ -70,10 +72,11 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         Momentum of the gradient step of the machines, in [0, 1).
     weight_decay : float, default=0.0
         L2 penalty on the weights of the machines, not in fine-tuning.
-    learning_rate_schedule : {"constant", "linear", "one_cycle"}, default="constant"
-        How the learning rate moves in each phase of the training: with "linear" it
-        falls to zero; with "one_cycle" it rises during the first 30 % of the epochs and
-        then falls to zero.
+    learning_rate_schedule : str, default="auto"
+        "constant", "linear", "one_cycle" or "auto": how the learning rate moves in each
+        phase of the training. With "linear" it falls to zero; with "one_cycle" it rises
+        during the first 30 % of the epochs and then falls to zero. "auto" means
+        "constant" if one of `callbacks` is an `LRScheduler`, and "linear" otherwise.
     binarize : {"none", "threshold", "sample"}, default="none"
         How values between 0 and 1 are used with ``visible="bernoulli"``; see
         :class:`BernoulliRBMGPU`.
@@ -190,6 +193,10 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
             Interval(Integral, 1, None, closed="left"),
         ],
         "visible": [StrOptions({"bernoulli", "gaussian"})],
+        "n_iter": GaussianRBM._parameter_constraints["n_iter"],
+        "learning_rate_schedule": GaussianRBM._parameter_constraints[
+            "learning_rate_schedule"
+        ],
         "noise_variance": GaussianRBM._parameter_constraints["noise_variance"],
         "fine_tune_iter": [Interval(Integral, 0, None, closed="left")],
         "fine_tune_learning_rate": [Interval(Real, 0, None, closed="neither")],
@@ -208,8 +215,8 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         *,
         visible: Literal["bernoulli", "gaussian"] = "bernoulli",
         learning_rate: float = 0.1,
-        batch_size: int = 10,
-        n_iter: int = 10,
+        batch_size: int = 100,
+        n_iter: int | Literal["auto"] = "auto",
         fine_tune_iter: int = 0,
         fine_tune_learning_rate: float = 1e-3,
         algorithm: Algorithm = "pcd",
@@ -218,7 +225,7 @@ class DeepBeliefNetwork(TrainableDeepBeliefNetwork):
         centered: bool = True,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
-        learning_rate_schedule: Schedule = "constant",
+        learning_rate_schedule: AutoSchedule = "auto",
         binarize: Binarize = "none",
         noise_variance: NoiseVariance = "per_feature",
         early_stopping: bool = False,

@@ -32,7 +32,7 @@ from skgen.rbm import (
     ContrastiveDivergence,
     GaussianRBM,
 )
-from skgen.rbm._trainable_base import TrainableRBM
+from skgen.rbm._trainable_base import TrainableRBM, epochs_of_machine
 from skgen.training import Objective, RowSource
 from skgen.training._optimizers import Adam
 
@@ -75,6 +75,9 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         """Numbers of hidden units."""
         sizes = self.hidden_layer_sizes
         return tuple(map(int, np.atleast_1d(as_python(sizes))))
+
+    def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
+        return epochs_of_machine(n_iter, n_rows, int(self.batch_size))
 
     def _machine(self, k: int, layer: Layer) -> TrainableRBM:
         """Return the estimator of the machine of layer k, with a fitted state."""

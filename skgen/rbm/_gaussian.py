@@ -35,13 +35,10 @@ from skgen.rbm._gaussian_objective import (
 from skgen.rbm._gaussian_pseudo_likelihood import gaussian_pseudo_log_likelihood
 from skgen.rbm._gaussian_state import GaussianRBMState
 from skgen.rbm._state import RBMState
-from skgen.rbm._trainable_base import TrainableRBM
+from skgen.rbm._trainable_base import TrainableRBM, epochs_of_machine
 from skgen.training import RowSource
 from skgen.training._rows import is_read_by_blocks, row_source
 from skgen.training._schedules import SCHEDULES
-
-# What n_iter="auto" means: at least so many passes, and so many mini-batches.
-_LEAST_EPOCHS, _LEAST_STEPS = 20, 2500
 
 
 class GaussianRBM(TrainableRBM):
@@ -431,10 +428,7 @@ class GaussianRBM(TrainableRBM):
         return n_components, n_features
 
     def _number_of_epochs(self, n_iter: Any, n_rows: int) -> int:
-        if n_iter != "auto":
-            return int(n_iter)
-        n_batches = max(1, -(-n_rows // int(self.batch_size)))
-        return max(_LEAST_EPOCHS, -(-_LEAST_STEPS // n_batches))
+        return epochs_of_machine(n_iter, n_rows, int(self.batch_size))
 
     def _training_rows(self, X: Any, state: State) -> Any:
         dtype = getattr(torch, str(self._dtype))

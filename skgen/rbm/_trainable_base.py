@@ -21,6 +21,17 @@ from skgen.training._optimizers import SGD
 from skgen.training._precision import PRECISIONS
 from skgen.training._user_callbacks import restores_an_epoch
 
+# What n_iter="auto" means: at least so many passes, and so many mini-batches.
+_LEAST_EPOCHS, _LEAST_STEPS = 20, 2500
+
+
+def epochs_of_machine(n_iter: int | str, n_rows: int, batch_size: int) -> int:
+    """Return the number of epochs that `n_iter` means, which may be "auto"."""
+    if n_iter != "auto":
+        return int(n_iter)
+    n_batches = max(1, -(-n_rows // batch_size))
+    return max(_LEAST_EPOCHS, -(-_LEAST_STEPS // n_batches))
+
 
 class TrainableRBM(BaseRBM):
     """Base of the restricted Boltzmann machines that are trained by Markov chains.

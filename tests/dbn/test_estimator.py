@@ -9,6 +9,8 @@ from dbn_helpers import EnumeratedDBN
 from oracles import EnumeratedRBM, bars_and_stripes
 from rbm_helpers import DIGITS
 from sklearn.base import clone
+from sklearn.datasets import load_wine
+from sklearn.mixture import GaussianMixture
 from skorch.callbacks import Callback
 
 from skgen import BernoulliRBMGPU, DeepBeliefNetwork, GaussianRBM
@@ -23,7 +25,30 @@ FEW = DIGITS[:150]
 
 def dbn(sizes=(6, 5), **params):
     quick = {"n_iter": 2, "batch_size": 50, "random_state": 0, "device": "cpu"}
+    quick["learning_rate_schedule"] = "constant"
     return DeepBeliefNetwork(sizes, **quick | params)
+
+
+@pytest.mark.parametrize(("n_rows", "expected"), [(30, 2500), (300, 834), (20_000, 20)])
+def test_epochs_by_default(n_rows, expected):
+    """Of each machine: 2500 steps of 100 rows, or 20 passes."""
+    model = DeepBeliefNetwork()
+    assert model._number_of_epochs(model.n_iter, n_rows) == expected
+    assert model._number_of_epochs(7, n_rows) == 7
+    assert model._schedule == "linear"
+
+
+def test_defaults_on_a_table_in_raw_units():
+    """The law of the columns is close to that of the data, and training is stable."""
+    X = load_wine().data
+    model = DeepBeliefNetwork((16, 16), visible="gaussian", random_state=0).fit(X)
+    one = GaussianMixture(1, covariance_type="diag", random_state=0).fit(X)
+    assert model.score(X) > one.score(X) + 1
+    drawn = model.sample(500, random_state=0)
+    spread = drawn.std(axis=0) / X.std(axis=0)
+    assert 0.7 < spread.min() <= spread.max() < 1.4
+    center = (drawn.mean(axis=0) - X.mean(axis=0)) / X.std(axis=0)
+    assert np.abs(center).max() < 0.3
 
 
 def enumerated(model):
