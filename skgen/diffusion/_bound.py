@@ -1,12 +1,13 @@
 """The evidence lower bound of a diffusion model."""
 
+from collections.abc import Callable
 from math import e, log, pi
 
 import torch
 from torch import Tensor
 
 from skgen.diffusion._model import DiffusionNet, corrupt
-from skgen.diffusion._process import NoiseProcess
+from skgen.diffusion._process import Instant, NoiseProcess
 from skgen.sampling._quasi import sobol_normal
 
 # Points of the bound: so many over the number of features, at least, and at most. The
@@ -51,13 +52,50 @@ def elbo(model: DiffusionNet, x: Tensor, n_points: int) -> Tensor:
     elbo : Tensor of shape (batch,)
         The bound in nats.
     """
-    process = model.process
+    points = bound_points(model.process, n_points, like=x)
+    return _elbo(model, x, n_points, lambda _: points)
+
+
+def elbo_by_own_points(model: DiffusionNet, x: Tensor, n_points: int) -> Tensor:
+    """Compute the bound of each row by points that no other row has.
+
+    The mean over rows is by as many points as all rows have together, and so has a
+    small error where each row has few. The value of a row depends on its place.
+
+    Parameters
+    ----------
+    model : DiffusionNet
+        The model.
+    x : Tensor of shape (batch, n_features)
+        Rows of mean 0.
+    n_points : int
+        Pairs of time and noise of each row, a power of 2.
+
+    Returns
+    -------
+    elbo : Tensor of shape (batch,)
+        The bound in nats.
+    """
+    t, z, share = bound_points(model.process, n_points, like=x, n_sets=len(x))
+    return _elbo(model, x, n_points, lambda rows: (t[rows], z[rows], share[rows]))
+
+
+def _elbo(
+    model: DiffusionNet,
+    x: Tensor,
+    n_points: int,
+    points_of: Callable[[slice], tuple[Tensor, Tensor, Tensor]],
+) -> Tensor:
+    """Compute the bound of each row by the points of some rows at a time."""
     xi = model.whiten(x)
-    points = bound_points(process, n_points, like=x)
     block = _CACHED if x.device.type == "cpu" else _BLOCK
     n_rows = max(1, block // (n_points * max(x.shape[1], 64)))
-    parts = [correction(*block, *points) for block in model.blocks(xi, n_rows)]
-    return gaussian_elbo(process, xi) - torch.cat(parts)
+    starts = range(0, len(xi), n_rows)
+    parts = [
+        correction(*of_rows, *points_of(slice(start, start + n_rows)))
+        for start, of_rows in zip(starts, model.blocks(xi, n_rows), strict=True)
+    ]
+    return gaussian_elbo(model.process, xi) - torch.cat(parts)
 
 
 def gaussian_elbo(process: NoiseProcess, xi: Tensor) -> Tensor:
@@ -91,11 +129,11 @@ def correction(
         The model.
     xi : Tensor of shape (batch, n_features)
         White rows.
-    t : Tensor of shape (n_points,)
-        Times.
-    z : Tensor of shape (n_points, n_features)
+    t : Tensor of shape (n_points,) or (batch, n_points)
+        Times, the same for all rows or their own.
+    z : Tensor of shape (..., n_points, n_features)
         Noise at each time.
-    share : Tensor of shape (n_points,)
+    share : Tensor of the shape of `t`
         Part of the range of the mean angle that each time stands for.
 
     Returns
@@ -104,11 +142,12 @@ def correction(
         The difference in nats.
     """
     n_rows = len(xi)
-    now = model.process.at(t)
+    at = model.process.at(t.flatten())
+    now = Instant(*(part.view(*t.shape, *part.shape[1:]) for part in at))
     y, target = corrupt(xi[:, None], z, now)
     phase = now.phase.expand(n_rows, -1)
     g = now.gain * model.output(y.flatten(0, 1), phase.flatten()).view_as(y)
-    factor = now.weight * now.cos / now.sin * share[:, None]
+    factor = now.weight * now.cos / now.sin * share[..., None]
     value = (factor * g * (g - 2 * target)).sum((1, 2))
     return value * phase_range(model.process)
 
@@ -119,7 +158,7 @@ def phase_range(process: NoiseProcess) -> Tensor:
 
 
 def bound_points(
-    process: NoiseProcess, n_points: int, *, like: Tensor
+    process: NoiseProcess, n_points: int, *, like: Tensor, n_sets: int | None = None
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Make times and noise that fill their space evenly, by scrambled Sobol points.
 
@@ -135,6 +174,9 @@ def bound_points(
         Number of points, even.
     like : Tensor
         Of the dtype and device wanted.
+    n_sets : int or None
+        If given, results have a first dimension for so many sets of points. With a
+        power of 2 of points each set is even by itself, and all are together.
 
     Returns
     -------
@@ -146,8 +188,10 @@ def bound_points(
         Part of the range of the mean angle that each time stands for.
     """
     half, n_dims = n_points // 2, len(process.spread)
-    points = sobol_normal(half, n_dims + 1, seed=0)
-    middle, z = torch.special.ndtr(points[:, 0]), points[:, 1:].to(like)
+    points = sobol_normal(half * (n_sets or 1), n_dims + 1, seed=0)
+    if n_sets is not None:
+        points = points.view(n_sets, half, -1)
+    middle, z = torch.special.ndtr(points[..., 0]), points[..., 1:].to(like)
     share = (_CLOSER * middle ** (_CLOSER - 1) / n_points).to(like)
     t = process.times((middle**_CLOSER).to(like))
-    return torch.cat([t, t]), torch.cat([z, -z]), torch.cat([share, share])
+    return torch.cat([t, t], -1), torch.cat([z, -z], -2), torch.cat([share, share], -1)

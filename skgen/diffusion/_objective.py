@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skgen.diffusion._bound import elbo, gaussian_elbo, phase_range
+from skgen.diffusion._bound import elbo_by_own_points, gaussian_elbo, phase_range
 from skgen.diffusion._model import DiffusionNet, corrupt
 from skgen.nn._average import move_average_
 from skgen.training._objective import Objective
@@ -15,7 +15,7 @@ from skgen.training._step import Batch, TrainingStep
 
 # Evaluations of the network in a step: a mini-batch of fewer rows is used repeatedly.
 _LEAST_DRAWS = 256
-# Points of the bound of each row that is watched.
+# Points of the bound of each row that is watched, a power of 2.
 _N_WATCHED_POINTS = 8
 
 
@@ -100,7 +100,7 @@ class DenoisingObjective(Objective):
     def evaluate(self, model: DiffusionNet, batch: Batch) -> Tensor:
         """Negative evidence lower bound of each row, in nats."""
         model = model.given(batch.y)
-        return self.log_scale - elbo(model, batch.x, _N_WATCHED_POINTS)
+        return self.log_scale - elbo_by_own_points(model, batch.x, _N_WATCHED_POINTS)
 
     def inference_model(self, model: DiffusionNet) -> DiffusionNet:  # noqa: ARG002
         """Return the model with averaged weights."""

@@ -6,7 +6,12 @@ import torch
 from diffusion_helpers import ExactGaussian, ExactMixture, correlated, exact_model
 
 from skgen.diffusion import DiffusionNet, NoiseProcess, TimeMLP, elbo
-from skgen.diffusion._bound import bound, bound_points, gaussian_elbo
+from skgen.diffusion._bound import (
+    bound,
+    bound_points,
+    elbo_by_own_points,
+    gaussian_elbo,
+)
 from skgen.diffusion._network import reset_time_mlp
 
 X = torch.from_numpy(np.random.RandomState(0).standard_normal((5, 2)))
@@ -26,6 +31,33 @@ def test_equals_the_density_of_a_mixture_row_by_row():
     )
     got = elbo(exact_model(network, 2), X, 2**14)
     torch.testing.assert_close(got, network.log_prob(X), rtol=0, atol=5e-3)
+
+
+def narrow_mixture():
+    """Two narrow groups, for which few points that all rows share are a poor sum."""
+    covariance = [[0.02, 0.0], [0.0, 0.02]]
+    return ExactMixture([0.5, 0.5], [[-1.0, 0.3], [1.0, -0.3]], [covariance] * 2)
+
+
+def narrow_rows(n_rows):
+    rng = np.random.RandomState(0)
+    means = np.array([[-1.0, 0.3], [1.0, -0.3]])[rng.randint(2, size=n_rows)]
+    return torch.from_numpy(means + 0.02**0.5 * rng.standard_normal((n_rows, 2)))
+
+
+def test_mean_by_points_of_its_own_for_each_row():
+    """Eight points a row are as good as thousands; eight for all rows are not."""
+    network, x = narrow_mixture(), narrow_rows(500)
+    model, truth = exact_model(network, 2), network.log_prob(x).mean()
+    assert abs(elbo_by_own_points(model, x, 8).mean() - truth) < 0.05
+    assert abs(elbo(model, x, 8).mean() - truth) > 0.2  # the twin
+
+
+def test_points_of_its_own_do_not_depend_on_blocks(monkeypatch):
+    model, x = exact_model(narrow_mixture(), 2), narrow_rows(50)
+    whole = elbo_by_own_points(model, x, 8)
+    monkeypatch.setattr("skgen.diffusion._bound._CACHED", 8 * 64 * 7)
+    torch.testing.assert_close(elbo_by_own_points(model, x, 8), whole)
 
 
 class Scaled(torch.nn.Module):

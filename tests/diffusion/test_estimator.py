@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_iris, make_moons
 
 from skgen import DiffusionModel
+from skgen.training._row_order import canonical_order
 
 X = load_iris().data
 
@@ -209,3 +210,16 @@ def test_a_warm_start_keeps_the_network(fitted):
 def test_bad_sizes():
     with pytest.raises(ValueError, match=r"hidden_layer_sizes=\(4, 0\)"):
         small(hidden_layer_sizes=(4, 0)).fit(X)
+
+
+def test_what_early_stopping_watches_is_the_bound():
+    """Up to the noise of eight points for each of 100 rows."""
+    X = make_moons(1000, noise=0.1, random_state=0)[0].astype(np.float32)
+    model = DiffusionModel(n_iter=20, early_stopping=True, random_state=0)
+    model.fit(X)
+    held_out = model.net_.train_split(X)[1].indices
+    held_out = X[canonical_order(X)][held_out]
+    last = model.history_[-1]
+    best = min(row["valid_loss"] for row in model.history_)
+    assert -best == pytest.approx(model.score(held_out), abs=0.1)
+    assert last["valid_loss"] < model.history_[0]["valid_loss"] - 0.3
