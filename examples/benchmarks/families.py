@@ -70,6 +70,13 @@ def bits():
 
 
 DATA = {"moons": moons, "cancer": cancer, "digits": digits, "bits": bits}
+TITLES = {
+    "moons": "Two moons: 2400 rows of 2 columns, 600 held out",
+    "cancer": "Breast cancer: 455 rows of 30 columns in raw units, 114 held out",
+    "digits": "Digits in grey levels with uniform noise: 1437 rows of 64 columns, 360 "
+    "held out",
+    "bits": "Digits as bits: 1437 rows of 64 columns, 360 held out",
+}
 
 
 def timed(function, *args, **kwargs):
@@ -186,7 +193,7 @@ def main():
         for row in lines(name):
             rows.append(row)
             print(f"{name}: {'  '.join(row)}", flush=True)
-        parts.append(f"{name}\n\n{table(rows)}\n")
+        parts.append(f"**{TITLES[name]}**\n\n{table(rows)}\n")
     text = "\n".join([*parts, about(torch.get_num_threads())])
     print(text)
     if args.output:

@@ -134,6 +134,7 @@ def log_partition_annealed(
     another = _another(generator)
 
     def reverse(stopped: threading.Event) -> Tensor:
+        """Anneal from the model down."""
         steps = _spread(models[::-1], n_temperatures, stopped)
         return annealed_log_weights(steps, states[-1], generator=another)
 

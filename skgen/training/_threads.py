@@ -125,6 +125,7 @@ def side_by_side(
         return here(), there(stopped)
 
     def run() -> T:
+        """Call `there` as a thread of its own has to."""
         torch.set_num_threads(1)
         with torch.inference_mode():
             return there(stopped)
