@@ -191,7 +191,14 @@ def main():
     args = parser.parse_args()
     if unknown := set(args.tables) - set(DATA):
         parser.error(f"unknown tables: {', '.join(sorted(unknown))}")
-    header = ["model", "nats", "known by", "energy distance", "fit, s", "1000 samples, s"]
+    header = [
+        "model",
+        "nats",
+        "known by",
+        "energy distance",
+        "fit, s",
+        "1000 samples, s",
+    ]
     parts = []
     for name in args.tables or DATA:
         rows = [header]

@@ -24,6 +24,7 @@ from skgen.base._nets import (
 )
 from skgen.base._training_data import TrainingData
 from skgen.base._validation import warn
+from skgen.nn._threads import threads_for, work_of_a_step
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import WatchLoss
 from skgen.training._convergence import convergence_problem
@@ -31,7 +32,6 @@ from skgen.training._device import resolve_device
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import matmul_precision
 from skgen.training._snapshot import Snapshot
-from skgen.training._threads import threads_for, work_of_a_step
 from skgen.training._user_callbacks import check_phases
 
 # The fitted state: arrays, and what else is plain Python, by attribute name.

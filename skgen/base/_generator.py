@@ -35,13 +35,13 @@ from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
+from skgen.nn._threads import number_of_threads
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._device import resolve_device
 from skgen.training._optimizers import Adam
 from skgen.training._precision import PRECISIONS
 from skgen.training._rows import SelectedRows, row_source
 from skgen.training._schedules import SCHEDULES
-from skgen.training._threads import number_of_threads
 from skgen.training._torch_state import plain_torch
 from skgen.training._user_callbacks import check_callbacks, check_kinds
 

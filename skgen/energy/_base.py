@@ -27,9 +27,9 @@ from skgen.energy._partition import (
 from skgen.energy._sampling import draw_rows
 from skgen.likelihood import LogPartition
 from skgen.nn._networks import in_least_precision
+from skgen.nn._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.training import RowSource
 from skgen.training._rows import row_source
-from skgen.training._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.training._torch_state import plain_torch
 
 # Below so many independent weights an estimate of log Z says nothing.

@@ -24,6 +24,7 @@ from skgen.base import (
 )
 from skgen.base._python_scalars import python_arguments
 from skgen.likelihood import LogPartition
+from skgen.nn._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.rbm._export import HiddenMeans, VisibleMeans
 from skgen.rbm._model import RBM
 from skgen.rbm._partition import estimate_log_partition
@@ -32,7 +33,6 @@ from skgen.rbm._sampling import sample_by_tempering
 from skgen.rbm._state import PARAMETERS, RBMState, check_width
 from skgen.sampling import clamped_mean, gibbs
 from skgen.training._rows import row_source
-from skgen.training._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.training._torch_state import plain_torch
 
 # Default number of steps of each sampler.

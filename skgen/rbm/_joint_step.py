@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skgen.nn._cuda_graphs import STEPS_BEFORE, recorded, records_on
 from skgen.rbm._gradient_ascent import SMALLEST_VELOCITY, InPlaceSGD
 from skgen.rbm._joint_space import JointSpace, Plan, aligned_ones, joined
 from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.sampling import RandomBits
-from skgen.training._cuda_graphs import STEPS_BEFORE, recorded, records_on
 from skgen.training._step import Batch
 
 

@@ -9,12 +9,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from skgen.likelihood._estimate import LogPartition
+from skgen.nn._threads import side_by_side
 from skgen.rbm._annealing_path import moment_matched_paths
 from skgen.rbm._model import RBM
 from skgen.rbm._scaled import ScaledRBM, log_partition_of_independent_units
 from skgen.rbm._units import Units, draw_independent
 from skgen.sampling import build_ladder, tempering
-from skgen.training._threads import side_by_side
 
 # Steps of replica exchange before the reverse direction starts, and Gibbs steps of each
 # fit of the path: as a share of the temperatures, and at least so many.

@@ -13,8 +13,8 @@ from torch import nn
 
 from skgen import BernoulliRBMGPU, BernoulliVAE, GaussianVAE
 from skgen.likelihood import LogPartition
-from skgen.training import _threads
-from skgen.training._threads import (
+from skgen.nn import _threads
+from skgen.nn._threads import (
     number_of_threads,
     side_by_side,
     threads_for,

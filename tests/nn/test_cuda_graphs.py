@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import skgen
-from skgen.training import _cuda_graphs
+from skgen.nn import _cuda_graphs
 
 X = load_digits().data[:210, 20:44] / 16
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.cuda)]
