@@ -126,8 +126,7 @@ def side_by_side(
 
     def run() -> T:
         """Call `there` as a thread of its own has to."""
-        torch.set_num_threads(1)
-        with torch.inference_mode():
+        with threads_for(0), torch.inference_mode():
             return there(stopped)
 
     with ThreadPoolExecutor(1) as other_thread:

@@ -258,6 +258,12 @@ def test_two_functions_run_side_by_side_where_threads_are_left(two_threads):
     assert names_of_threads(0)[1] == (current_thread().name, 1)
 
 
+def test_side_by_side_leaves_the_number_of_new_threads(two_threads):
+    with threads_for(0):
+        side_by_side(lambda: None, lambda stopped: None)
+        assert in_new_thread(torch.get_num_threads) == 2
+
+
 def test_what_fails_here_stops_what_runs_there(two_threads):
     ended = []
 
