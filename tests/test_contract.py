@@ -327,7 +327,7 @@ def roundtrips(model):
     yield joblib.load(buffer)
 
 
-def test_pickle_and_joblib(make):
+def test_pickle_and_joblib(make, device):
     model = fit(make())
     for loaded in roundtrips(model):
         assert_same_state(model, loaded)
@@ -336,8 +336,9 @@ def test_pickle_and_joblib(make):
         np.testing.assert_array_equal(draw(model, 4), draw(loaded, 4))
         if isinstance(model, EncoderMixin):
             np.testing.assert_array_equal(model.transform(X), loaded.transform(X))
-            # The parameters of the two nets may lie at other strides.
-            expected = pytest.approx(model.net_.score(*net_args(model)), rel=1e-6)
+            expected = model.net_.score(*net_args(model))
+            if device != "cpu":  # where products depend on strides, which may differ
+                expected = pytest.approx(expected, rel=1e-6)
             assert loaded.net_.score(*net_args(loaded)) == expected
         loaded.partial_fit(*args(loaded))
         assert loaded.n_iter_ == model.n_iter_ + n_phases(model)

@@ -127,9 +127,8 @@ def likelihood(model, X, y):
     if hasattr(model, "log_likelihood_bounds"):
         low, high = (bound.mean() for bound in model.log_likelihood_bounds(X)[:2])
         return f"{value:.2f}", f"[{low:.2f}, {high:.2f}]"
-    if hasattr(model, "n_importance_samples") or "VAE" in type(model).__name__:
-        return f"{value:.2f}", "importance samples"
-    return f"{value:.2f}", "probability flow"
+    by_samples = "VAE" in type(model).__name__
+    return f"{value:.2f}", "importance samples" if by_samples else "probability flow"
 
 
 def draw(model, n_samples, y, seed):
@@ -141,6 +140,13 @@ def draw(model, n_samples, y, seed):
     return model.sample(n_samples, random_state=seed)
 
 
+def standardiser(X):
+    """Return what standardises rows by those of a table; constant columns stay."""
+    mean, std = X.mean(0), X.std(0)
+    std[std == 0] = 1
+    return lambda rows: (rows - mean) / std
+
+
 def distance(test, sets):
     """Format the mean energy distance of several sets of samples, and its spread."""
     values = [energy_distance(test, drawn) for drawn in sets]
@@ -150,12 +156,7 @@ def distance(test, sets):
 def line(label, model, train, test):
     """Fit an estimator; return the cells of its line."""
     (X, y), (X_test, y_test) = train, test
-    mean, std = X.mean(0), X.std(0)
-    std[std == 0] = 1
-
-    def standardised(rows):
-        return (rows - mean) / std
-
+    standardised = standardiser(X)
     fit = (X, y) if isinstance(model, ConditionalMixin) else (X,)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -173,12 +174,11 @@ def lines(name):
     """Yield the lines of one table."""
     X, y = DATA[name]()
     X, X_test, y, y_test = train_test_split(X, y, test_size=0.2, random_state=0)
-    mean, std = X.mean(0), X.std(0)
-    std[std == 0] = 1
+    standardised = standardiser(X)
     rng = np.random.RandomState(0)
     several = [rng.choice(len(X), len(X_test), replace=False) for _ in range(5)]
-    sets = [(X[rows] - mean) / std for rows in several]
-    floor = distance((X_test - mean) / std, sets)
+    sets = [standardised(X[rows]) for rows in several]
+    floor = distance(standardised(X_test), sets)
     yield ["training rows", "", "", floor, "", ""]
     for label, model in estimators(name, X):
         yield line(label, model, (X, y), (X_test, y_test))

@@ -115,14 +115,14 @@ def fit_both(monkeypatch):
     # On a CPU, too, from the generator.
     monkeypatch.setattr("skgen.sampling._bits._LEAST_DRAWN", 2**60)
 
-    def fit(make, device, **data):
+    def fit(make, device):
         recorder = Counter() if device == "cuda" else Recorder()
         models = []
         for records in (False, True):
             joint_step = "skgen.rbm._joint_step"
             monkeypatch.setattr(f"{joint_step}.records_on", lambda _, r=records: r)
             monkeypatch.setattr(f"{joint_step}.recorded", recorder)
-            models.append(make(device=device).fit(X, **data))
+            models.append(make(device=device).fit(X))
             if not records:
                 assert recorder.n_launched == 0
         return *models, recorder

@@ -12,6 +12,8 @@ from skgen.sampling import RandomBits
 
 BIASES = np.array([-1.5, 0.0, 0.3, 2.0])
 OTHER_BIASES = np.array([0.5, -1.0, 0.3, 3.0])
+# The softplus of torch 2.6 has an error of this size.
+LEAST = 1e-16 if torch.__version__.startswith("2.6.") else 0
 INPUTS = np.array([[-30.0, -1.0, 0.0, 0.5], [2.0, 20.5, -0.25, 700.0]])
 STATES = np.array([0.0, 1.0])
 
@@ -59,7 +61,7 @@ def test_log_partition(units):
     got = units.log_partition(torch.tensor(INPUTS)).numpy()
     assert got.shape == INPUTS.shape
     np.testing.assert_allclose(
-        got, logsumexp(weights_of_states(INPUTS), axis=-1), rtol=1e-14, atol=1e-16
+        got, logsumexp(weights_of_states(INPUTS), axis=-1), rtol=1e-14, atol=LEAST
     )
 
 
@@ -73,7 +75,7 @@ def test_log_partition_is_that_of_energies(units):
         coupled = units.coupled(torch.tensor(states)).numpy()[:, j]
         total[i, j] = logsumexp(-energies + (INPUTS[i, j] - BIASES[j]) * coupled)
     got = units.log_partition(torch.tensor(INPUTS))
-    np.testing.assert_allclose(got, total, rtol=1e-12, atol=1e-16)
+    np.testing.assert_allclose(got, total, rtol=1e-12, atol=LEAST)
 
 
 def test_mean_is_in_place(units):

@@ -101,11 +101,9 @@ def test_error_of_the_score_over_seeds(monkeypatch):
 
 @BOTH
 def test_log_likelihood_is_above_the_elbo_and_rises(cls):
-    model, few = quick(cls, n_iter=50).fit(X), X[:50]
+    model, few = quick(cls, n_iter=50, device="cpu").fit(X), X[:50]
     means = [model.log_likelihood(few, n).mean() for n in (10, 100, 1000)]
-    # Of the noise of 10 draws for each of 50 rows, 0.05 are some standard deviations.
-    assert model.score(few) < means[0] + 0.05
-    assert model.score(few) < means[1] < means[2] + 0.05
+    assert model.score(few) < means[0] < means[1] < means[2] + 0.05
     again = model.log_likelihood(few, 100)
     np.testing.assert_array_equal(again, model.log_likelihood(few, 100))
     assert not np.array_equal(again, model.log_likelihood(few, 100, random_state=1))
