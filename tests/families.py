@@ -88,11 +88,15 @@ def sized(make, n):
 def enough_to_learn(make):
     """Parameters with which a few epochs teach an estimator more than its start knows.
 
-    That of a diffusion model is the Gaussian of the data, which takes long to improve,
-    and the critic of a GAN has to learn before its generator.
+    That of a diffusion model or of an energy-based one is a Gaussian of the data, which
+    takes long to improve unless it is a poor one; and the critic of a GAN has to learn
+    before its generator.
     """
-    if isinstance(make(), GAN | EnergyModel):
+    if isinstance(make(), GAN):
         return {"n_iter": 30}
+    if isinstance(make(), EnergyModel):
+        base = {"base": "gaussian", "base_covariance_type": "diag"}
+        return {**base, "learning_rate": 1e-2, "n_iter": 30}
     if isinstance(make(), BaseDiffusionModel):
         return {"covariance_type": "diag", "learning_rate": 1e-2, "n_iter": 30}
     return {}

@@ -58,7 +58,7 @@ def test_the_averaged_copy_is_what_is_kept():
     faster = LinearConditional(random_state=0, n_iter=3)
     faster._read_state = lambda state, phase: {
         "weights_": {
-            name: p.detach().numpy().copy()
+            name: p.detach().cpu().numpy().copy()
             for name, p in phase.model.named_parameters()
         }
     }
