@@ -8,6 +8,7 @@ import skgen
 import skgen.impute
 from skgen.base._conditions import ConditionLaw, Conditions, Labels, Values
 from skgen.base._container import read_container
+from skgen.base._run_files import KIND
 from skgen.base._saving import FORMAT
 from skgen.base._standardization import Standardization
 from skgen.base._tree import Decoder
@@ -79,6 +80,11 @@ def load(
     True
     """
     header, arrays = read_container(path)
+    if header.get("kind") == KIND:
+        raise ValueError(
+            f"Got {str(path)!r}, which is a {KIND}, and no estimator. Call fit with "
+            "callbacks=[Resume(dirname)], as when it was written, to go on from it."
+        )
     if header["format"] > FORMAT:
         raise ValueError(
             f"Got {str(path)!r} of format {header['format']}, written by "

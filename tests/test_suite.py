@@ -22,6 +22,10 @@ TWINS = {
         "base/test_intake.py::test_a_tensor_is_not_copied",
         "test_contract_data.py::test_valid_data_are_the_memory_of_the_user",
     ],
+    "base/test_resume.py::test_fits_that_are_killed_at_random_moments": [
+        "base/test_resume.py::test_bits_of_a_fit_that_went_on",
+        "base/test_resume.py::test_two_fits_that_are_killed",
+    ],
     "base/test_export.py::test_any_number_of_rows_by_one_graph": [
         "base/test_export.py::test_there_are_no_branches_on_data",
     ],

@@ -22,6 +22,8 @@ from skgen.base._nets import (
     keep_frozen,
     parameters_of,
 )
+from skgen.base._resume import give_files
+from skgen.base._run_files import RunFiles
 from skgen.base._training_data import TrainingData
 from skgen.base._validation import warn
 from skgen.nn._threads import threads_for, work_of_a_step
@@ -94,6 +96,8 @@ class Fitting:
         otherwise a new one with the state of its optimizers.
     tasks : FitTasks
         What callbacks of scikit-learn are told of.
+    files : RunFiles or None
+        Checkpoints of `Resume`, if it is one of the callbacks.
 
     Attributes
     ----------
@@ -110,6 +114,7 @@ class Fitting:
         partial: bool,
         nets: dict[str, GenerativeNet],
         tasks: FitTasks,
+        files: RunFiles | None = None,
     ):
         self.estimator = estimator
         self.n_iter = n_iter
@@ -117,6 +122,7 @@ class Fitting:
         self.partial = partial
         self.nets = dict(nets) if warm else {}
         self.tasks = tasks
+        self.files = files
         self.device = resolve_device(estimator.device)
         # A copy: a fit that fails leaves the rows of the last one.
         before = estimator.__dict__.get("history_") if warm else None
@@ -256,6 +262,7 @@ class Fitting:
         net.criterion_.n_epochs = None if self.partial else n_iter
         net.train_split = split
         net.interrupted_, net.verbose = False, self.estimator.verbose
+        give_files(net, self.files)
         if n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
             with (

@@ -31,6 +31,7 @@ from skgen.base._fitting import (
 )
 from skgen.base._nets import build_net, holds_out_rows
 from skgen.base._python_scalars import python_scalars
+from skgen.base._resume import files_of_fit
 from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
@@ -356,6 +357,9 @@ class BaseGenerator(
             if not (warm and hasattr(self, "random_state_")):
                 self.random_state_ = check_random_state(self.random_state)
             nets = before.get("_nets", {})
+            files = files_of_fit(
+                self, X, y, weight, state=self._state() if warm else {}, partial=partial
+            )
             fitting = Fitting(
                 self,
                 n_iter=n_iter,
@@ -363,6 +367,7 @@ class BaseGenerator(
                 partial=partial,
                 nets=nets,
                 tasks=tasks,
+                files=files,
             )
             try:
                 fitting.run(X, y, weight)

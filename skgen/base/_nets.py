@@ -4,11 +4,13 @@ from typing import Any
 
 import torch
 
+from skgen.base._resume import Resume
 from skgen.training import GenerativeNet
 from skgen.training._callbacks import Progress, StopEarly, WatchLoss
 from skgen.training._precision import PRECISIONS
 from skgen.training._user_callbacks import (
     callbacks_for_training,
+    unnamed_callback,
     watches_held_out_rows,
 )
 
@@ -84,7 +86,8 @@ def _callbacks(estimator: Any, stops_early: bool) -> list[Any]:
             load_best=True,
         )
         callbacks.append(("early_stopping", stopping))
-    return callbacks
+    # It saves what all others remember.
+    return sorted(callbacks, key=lambda c: isinstance(unnamed_callback(c), Resume))
 
 
 def keep_frozen(net: GenerativeNet, old: GenerativeNet, parameters: Any) -> None:

@@ -148,6 +148,49 @@ def draw_from(network: nn.Module, seed: int) -> list[RemovableHandle]:
     ]
 
 
+def states_of_draws(model: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Return the random states of networks that draw from generators of their own.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model, within the context `drawing_from` of some of its parts.
+
+    Returns
+    -------
+    states : dict of str to (dict of str to Tensor)
+        States by the name of the part and the device.
+    """
+    return {
+        name: {str(device): g.get_state() for device, g in mode._generators.items()}
+        for name, mode in _modes(model)
+    }
+
+
+def resume_draws(model: nn.Module, states: dict[str, dict[str, Tensor]]) -> None:
+    """Let networks go on from random states that `states_of_draws` returned.
+
+    Parameters
+    ----------
+    model : nn.Module
+        A model, likewise.
+    states : dict of str to (dict of str to Tensor)
+        The states.
+    """
+    for name, mode in _modes(model):
+        for device, state in states.get(name, {}).items():
+            mode._generator(torch.device(device)).set_state(state)
+
+
+def _modes(model: nn.Module) -> Iterator[tuple[str, DrawFrom]]:
+    """Yield what networks draw from in training, with their names."""
+    for name, part in model.named_modules():
+        for hook in part._forward_pre_hooks.values():
+            hooks = getattr(hook, "__self__", None)
+            if isinstance(hooks, _Hooks):
+                yield name, hooks._in_training
+
+
 @contextmanager
 def drawing_from(
     networks: Sequence[nn.Module], seed: int

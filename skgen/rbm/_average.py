@@ -18,6 +18,15 @@ class ParameterAverage:
         self._n_begun = self._n = 0
         self._mean: list[Tensor] = []
 
+    @property
+    def state(self) -> dict[str, Any]:
+        """The mean so far, and of how many epochs it is."""
+        return dict(vars(self))
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:  # numpydoc ignore=GL08
+        vars(self).update(state)
+
     def begin_epoch(self, model: nn.Module, n_epochs: int | None) -> None:
         """Take the parameters as the last epoch has left them, if it counts.
 

@@ -1,6 +1,5 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -8,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.nn import BernoulliObservation
+from skgen.rbm._checkpointed import CheckpointedObjective
 from skgen.rbm._gradient_ascent import InPlaceSGD, in_place_sgd
 from skgen.rbm._joint_step import JointStep, may_step_jointly
 from skgen.rbm._model import RBM, BernoulliRBM
@@ -16,7 +16,6 @@ from skgen.rbm._training_loss import STEPS_AN_ESTIMATE, TrainingLoss, watched_un
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.sampling import RandomBits
-from skgen.training._objective import Objective
 from skgen.training._step import Batch, TrainingStep
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
@@ -26,11 +25,9 @@ _STEPS_A_DRAW, _LEAST_DRAW = 64, 2**14
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
-# Prefix of the parameters of the models kept along the training, in a state dict.
-_KEPT = "trajectory."
 
 
-class ContrastiveDivergence(Objective):
+class ContrastiveDivergence(CheckpointedObjective):
     r"""Contrastive divergence, plain (CD) or with persistent chains (PCD).
 
     The gradient of the mean log-likelihood is a difference of two averages, the
@@ -116,18 +113,7 @@ class ContrastiveDivergence(Objective):
         self._joint: JointStep | None = None
         self._loss: TrainingLoss | None = None
         self._workspaces: dict[tuple[int, int, tuple[int, ...]], Workspace] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        # A generator on a GPU cannot be restored by `torch.load`; the rest is made anew
-        # at the next step.
-        return self.__dict__ | {
-            "_bits": None,
-            "_step": None,
-            "_sgd": None,
-            "_joint": None,
-            "_loss": None,
-            "_workspaces": {},
-        }
+        self._resumed = {}
 
     def batch_buffer(self, model: RBM, n_rows: int) -> Tensor | None:
         """Return where the data of the positive phase are, (n_rows, n_visible)."""
@@ -137,49 +123,6 @@ class ContrastiveDivergence(Objective):
         if joint is not None and joint.model is model and joint.holds_parameters:
             return joint.space(n_rows).data
         return self._workspace_of(model, n_rows).data
-
-    def get_extra_state(self) -> list[dict[str, Tensor]]:
-        """Return the parameters of the models kept along the training."""
-        models = [] if self.trajectory is None else self.trajectory.models
-        return [model.state_dict() for model in models]
-
-    def set_extra_state(self, state: list[dict[str, Tensor]]) -> None:
-        """Restore what `get_extra_state` gives."""
-        if self.trajectory is not None:
-            self.trajectory.restore(state)
-
-    def _save_to_state_dict(
-        self, destination: dict[str, Any], prefix: str, keep_vars: bool
-    ) -> None:
-        super()._save_to_state_dict(destination, prefix, keep_vars)
-        # Tensors alone, as safetensors needs it.
-        for i, state in enumerate(destination.pop(prefix + "_extra_state")):
-            for name, tensor in state.items():
-                destination[f"{prefix}{_KEPT}{i}.{name}"] = tensor
-
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        # The number of chains grows with that of the models kept.
-        chains = state_dict.get(prefix + "chains")
-        if self.chains is not None and chains is not None:
-            self.chains = self.chains.new_empty(chains.shape)
-        kept: dict[int, dict[str, Tensor]] = defaultdict(dict)
-        for key in [key for key in state_dict if key.startswith(prefix + _KEPT)]:
-            i, _, name = key.removeprefix(prefix + _KEPT).partition(".")
-            kept[int(i)][name] = state_dict.pop(key)
-        states = [kept[i] for i in sorted(kept)]
-        # Older checkpoints have a list of them.
-        state_dict.setdefault(prefix + "_extra_state", states)
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
-    def _apply(self, fn: Any, *args: Any, **kwargs: Any) -> Objective:
-        # The models kept move with the device. They are no submodules, whose
-        # parameters an optimizer would find.
-        if self.trajectory is not None:
-            for model in self.trajectory.models:
-                model._apply(fn, *args, **kwargs)
-        return super()._apply(fn, *args, **kwargs)
 
     def training_step(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
         """Step along the estimated gradient; only the weights decay.
@@ -326,7 +269,11 @@ class ContrastiveDivergence(Objective):
         if self._bits is None or self._bits.generator is not generator:
             n_rows = max(len(x), 0 if self.chains is None else self.chains.shape[-2])
             most = _STEPS_A_DRAW * n_rows * sum(model.weight.shape)
-            self._bits = RandomBits(generator, most=max(most, _LEAST_DRAW))
+            self._bits = RandomBits(
+                generator,
+                most=max(most, _LEAST_DRAW),
+                state=self._resumed.pop("bits", None),
+            )
         return self._bits
 
     def _sample_phases(self, model: RBM, x: Tensor, bits: RandomBits) -> Workspace:
@@ -344,9 +291,8 @@ class ContrastiveDivergence(Objective):
         new_epoch: bool,
     ) -> None:
         """Record an estimate of minus the log pseudo-likelihood, if one is due."""
-        if self._loss is None:
-            self._loss = TrainingLoss(space.data)
-        self._loss.n_steps += 1
+        self._count_step(TrainingLoss, space.data)
+        assert self._loss is not None
         if not (step.records and self._loss.is_due(new_epoch=new_epoch)):
             return
         if not isinstance(model, BernoulliRBM):
@@ -359,6 +305,13 @@ class ContrastiveDivergence(Objective):
             batch.weight,
         )
         step.record(n_rows, loss=loss)
+
+    def _count_step(self, kind: type[TrainingLoss], v: Tensor) -> None:
+        """Count a step in the estimate of the loss, which is made if there is none."""
+        if self._loss is None:
+            self._loss = kind(v)
+            self._loss.state = self._resumed.pop("loss", None) or {}
+        self._loss.n_steps += 1
 
     def _fill_gradients_(self, model: RBM, space: Workspace, batch: Batch) -> None:
         weight, *biases = model.parameters()

@@ -172,6 +172,17 @@ class _GaussianTraining(nn.Module):
         units = watched_units(batch.x, _MOST_WATCHED)
         return -gaussian_pseudo_log_likelihood(model, batch.x, units=units)
 
+    def progress(self: Any) -> dict[str, Any]:
+        """Return what the next step depends on; see `Objective`."""
+        parent: Any = super()
+        return {**parent.progress(), "average": self.average.state}
+
+    def resume(self: Any, progress: dict[str, Any]) -> None:
+        """Go on from what `progress` returned; see `Objective`."""
+        parent: Any = super()
+        parent.resume(progress)
+        self.average.state = progress["average"]
+
     def set_limits(self, least: Tensor, largest: Tensor) -> None:
         """Set the limits of learned log variances, of the shape of these."""
         self.least_log_variance, self.largest_log_variance = least, largest
@@ -191,9 +202,7 @@ class _GaussianTraining(nn.Module):
         step: TrainingStep,
         new_epoch: bool,
     ) -> None:
-        if self._loss is None:
-            self._loss = GaussianTrainingLoss(space.data)
-        self._loss.n_steps += 1
+        self._count_step(GaussianTrainingLoss, space.data)
         if step.records and self._loss.is_due(new_epoch=new_epoch):
             n_rows, loss = self._loss.mean_of(model, space.data, batch.weight)
             step.record(n_rows, loss=loss)

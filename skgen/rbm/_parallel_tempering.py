@@ -52,6 +52,15 @@ class ParallelTempering(ContrastiveDivergence):
         # The pairs that swap next: even and odd ones take turns.
         self._first = 0
 
+    def progress(self) -> dict[str, Any]:
+        """Return what the next step depends on; see `Objective`."""
+        return {**super().progress(), "first": self._first}
+
+    def resume(self, progress: dict[str, Any]) -> None:
+        """Go on from what `progress` returned; see `Objective`."""
+        super().resume(progress)
+        self._first = progress["first"]
+
     def _run_phases(self, space: Workspace, model: RBM, bits: RandomBits) -> None:
         generator = bits.generator
         ladder = self._ladder(model)

@@ -1,6 +1,7 @@
 """The loss of an RBM in the history of its training: an estimate that costs little."""
 
 from math import gcd, isqrt
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -71,6 +72,15 @@ class TrainingLoss:
         self._one = v.new_ones(())
         self._turn = 0
         self.n_steps = 0
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What the next estimates depend on."""
+        return {name: value for name, value in vars(self).items() if name != "_one"}
+
+    @state.setter
+    def state(self, state: dict[str, Any]) -> None:  # numpydoc ignore=GL08
+        vars(self).update(state)
 
     def is_due(self, *, new_epoch: bool) -> bool:
         """Return whether to make an estimate now."""

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from math import ceil
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,6 +56,15 @@ class Trajectory:
         for model, state in zip(self.models, states, strict=True):
             model.load_state_dict(state)
         self._chains, self._age, self._next_check = None, 0, self._least_age
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """When the next model is kept depends on this, besides the models."""
+        return {name: value for name, value in vars(self).items() if name != "models"}
+
+    @progress.setter
+    def progress(self, progress: dict[str, Any]) -> None:  # numpydoc ignore=GL08
+        vars(self).update(progress)
 
     def follow(
         self, model: RBM, v: Tensor, *, generator: torch.Generator

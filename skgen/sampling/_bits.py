@@ -49,20 +49,45 @@ class RandomBits:
     most : int or None
         Uniform numbers that are drawn at a time, on the CPU, at most 2**18, which None
         means. Below 2**14, each call draws its own.
+    state : dict or None
+        What `state` of another object with the same `most` was: the numbers go on from
+        there. Then none is drawn from `generator` for a seed.
     """
 
-    def __init__(self, generator: torch.Generator, *, most: int | None = None):
+    def __init__(
+        self,
+        generator: torch.Generator,
+        *,
+        most: int | None = None,
+        state: dict[str, Any] | None = None,
+    ):
         self.generator = generator
         self._n = self._used = 0
         most = _DRAWN_TOGETHER if most is None else min(most, _DRAWN_TOGETHER)
         if generator.device.type == "cpu" and most >= _LEAST_DRAWN:
             self._n_fractions = max(1, -(-most // _SHARE_A_FRACTION))
             self._n = self._used = self._n_fractions * _SHARE_A_FRACTION
-            seed = torch.randint(2**63 - 1, (1,), generator=generator).item()
-            self._source = np.random.SFC64(int(seed))
+            seed = None
+            if state is None:
+                seed = int(torch.randint(2**63 - 1, (1,), generator=generator).item())
+            self._source = np.random.SFC64(seed)
+            # That before the numbers at hand were drawn.
+            self._before: Any = self._source.state
         self._u = torch.empty(self._n, dtype=torch.float32)
         # By their shape and where they begin; with where they end.
         self._views: dict[tuple[int, ...], dict[int, tuple[Tensor, int]]] = {}
+        if self._n and state is not None:
+            self._source.state = self._before | {"state": {"state": state["source"]}}
+            self._draw()
+            self._used = state["used"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """What comes next: a state of the source, and how many numbers to leave out."""
+        if not self._n:
+            return {}
+        source = self._before["state"]["state"]
+        return {"source": np.array(source), "used": self._used}
 
     def bernoulli(self, p: Tensor, *, out: Tensor | None = None) -> Tensor:
         """Draw bits with ``P(bit = 1) = p``.
@@ -143,6 +168,7 @@ class RandomBits:
 
     def _draw(self) -> None:
         # Words of 64 bits: four k each, and after them eight f each.
+        self._before = self._source.state
         n_words = self._n // 4
         words = self._source.random_raw(n_words + -(-self._n_fractions // 8))
         k, f = words[:n_words].view(np.uint16), words[n_words:].view(np.uint8)

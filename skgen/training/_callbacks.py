@@ -143,10 +143,10 @@ class Progress(Callback):
         if self.bar_ is not None:
             with self._bar_may_fail():
                 self.bar_.set_postfix(scores, refresh=False)
-                self.bar_.update()
+                self.bar_.update(net.epochs_of_fit() - self.bar_.n)
             return
         elapsed = time.monotonic() - self.began_
-        remaining = elapsed / self.done_ * (net.max_epochs - self.done_)
+        remaining = elapsed / self.done_ * (net.max_epochs - net.epochs_of_fit())
         parts = [f"[{self.label}] Iteration {row['epoch']}"]
         parts += [f"{name} = {score}" for name, score in scores.items()]
         parts += [f"time = {row['dur']:.2f}s", f"remaining = {remaining:.1f}s"]

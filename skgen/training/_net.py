@@ -79,6 +79,9 @@ class GenerativeNet(CheckpointedNet):
         raised again, as in skorch.
     has_ended_early_ : bool
         Whether the last training was stopped by a callback, or interrupted.
+    n_resumed_ : int
+        Number of epochs of a training that were done when it began, in another process:
+        a callback sets it at the beginning.
     built_from_ : dict or None
         Parameters of the estimator that the net was built from; None means that it is
         to be built again for another fit.
@@ -101,6 +104,7 @@ class GenerativeNet(CheckpointedNet):
         self.optimizers = optimizers
         self.phase = phase
         self.interrupted_ = self.has_ended_early_ = False
+        self.n_resumed_ = 0
         self.built_from_: Any = None
         self._n_trained = self._n_whole = 0
         self._best: dict[str, float] = {}
@@ -118,7 +122,7 @@ class GenerativeNet(CheckpointedNet):
             args, kwargs = self.get_params_for_optimizer(name, own)
             kwargs.setdefault("lr", self.lr)
             setattr(self, name + "_", kind(*args, **kwargs))
-        for group in self._param_groups():
+        for group in self.param_groups():
             # For schedulers of torch that join after some epochs.
             group.setdefault("initial_lr", group["lr"])
         return self
@@ -158,6 +162,7 @@ class GenerativeNet(CheckpointedNet):
         if not self.initialized_:
             self.initialize()
         self.interrupted_ = self.has_ended_early_ = False
+        self.n_resumed_ = 0
         self._n_whole = len(self.history)
         try:
             return super().partial_fit(X, y, classes, **kwargs)
@@ -168,10 +173,12 @@ class GenerativeNet(CheckpointedNet):
             del self.history[self._n_whole :]
 
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **kwargs: Any) -> Any:
-        """Train for `epochs` passes over X."""
+        """Train for `epochs` passes over X, less those that were done before."""
+        epochs = (self.max_epochs if epochs is None else epochs) - self.n_resumed_
         # The schedule counts from here: a net may be trained more than once.
-        self._first_epoch = self._n_trained = len(self.own_rows())
-        self._base_lr = [float(group["lr"]) for group in self._param_groups()]
+        self._n_trained = len(self.own_rows())
+        self._first_epoch = self._n_trained - self.n_resumed_
+        self._base_lr = [float(group["lr"]) for group in self.param_groups()]
         self._best = {}
         self._n_whole = len(self.history)
         self._before_epoch = Snapshot(
@@ -382,13 +389,18 @@ class GenerativeNet(CheckpointedNet):
         """Return the optimizers by name."""
         return {name: getattr(self, name + "_") for name in self._optimizers}
 
-    def _param_groups(self) -> list[dict[str, Any]]:
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Return the groups of parameters of all optimizers."""
         optimizers = self.named_optimizers().values()
         return [group for optimizer in optimizers for group in optimizer.param_groups]
 
     def epochs_trained(self) -> int:
         """Number of epochs of this phase whose pass has ended, in all fits."""
         return self._n_trained
+
+    def epochs_of_fit(self) -> int:
+        """Number of epochs of this phase whose pass has ended, in this fit."""
+        return self._n_trained - self._first_epoch
 
     def own_rows(self) -> list[dict[str, Any]]:
         """Return the rows of the history of this phase."""
@@ -454,7 +466,7 @@ class GenerativeNet(CheckpointedNet):
         ]
 
     def _set_learning_rate(self, factor: float) -> None:
-        for group, base in zip(self._param_groups(), self._base_lr, strict=True):
+        for group, base in zip(self.param_groups(), self._base_lr, strict=True):
             group["lr"] = base * factor
 
     def _check_finite(self, parameters: list[nn.Parameter]) -> None:
@@ -466,7 +478,7 @@ class GenerativeNet(CheckpointedNet):
             raise ValueError(
                 f"Training diverged in epoch {len(self.history)}: the parameters are "
                 "no longer finite. Lower learning_rate (got "
-                f"{self._param_groups()[0]['lr']:g}), momentum or "
+                f"{self.param_groups()[0]['lr']:g}), momentum or "
                 "weight_decay, or scale X."
             )
 

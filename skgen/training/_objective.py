@@ -184,6 +184,29 @@ class Objective(nn.Module):
         """
         return model
 
+    def progress(self) -> dict[str, Any]:
+        """Return what the next step depends on besides parameters and buffers.
+
+        A training that is resumed in another process has the bits of one that was not
+        interrupted only with it: numbers that are drawn ahead, and counts.
+
+        Returns
+        -------
+        progress : dict
+            Tensors, arrays and plain Python. Empty, the default, means that there is
+            nothing.
+        """
+        return {}
+
+    def resume(self, progress: dict[str, Any]) -> None:
+        """Go on from what `progress` returned, before the first step.
+
+        Parameters
+        ----------
+        progress : dict
+            The state. Parameters and buffers have been loaded.
+        """
+
     def batch_buffer(self, model: Any, n_rows: int) -> Tensor | None:  # noqa: ARG002
         """Return memory in which the net gathers a mini-batch, to save a copy.
 

@@ -423,7 +423,7 @@ def test_each_named_optimizer_steps_its_own_parameters():
     moved = two_optimizers(right_optimizer__lr=0.5).fit(X)
     np.testing.assert_allclose(moved.module_.right.mean.abs().detach(), 0.5, rtol=1e-4)
     assert moved.module_.right.mean.grad is not None
-    assert len(moved._param_groups()) == 2
+    assert len(moved.param_groups()) == 2
 
 
 def test_schedules_and_set_params_reach_every_optimizer():
@@ -434,7 +434,7 @@ def test_schedules_and_set_params_reach_every_optimizer():
 
     class Rates(Callback):
         def on_batch_begin(self, net, **kwargs):
-            rates.append([group["lr"] for group in net._param_groups()])
+            rates.append([group["lr"] for group in net.param_groups()])
 
     net.callbacks_.append(("rates", Rates()))
     net.set_params(batch_size=13, right_optimizer__lr=1e-3)
