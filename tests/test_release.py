@@ -1,8 +1,10 @@
 """What a release tells about itself."""
 
+import pkgutil
 import re
 import runpy
 import tomllib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -70,3 +72,15 @@ def test_a_requirement_without_a_single_minimum_is_an_error(line):
     project = {"dependencies": ["numpy>=2.0", line], "optional-dependencies": {}}
     with pytest.raises(ValueError, match=r"numpy.*expected"):
         script["minimums"]({"build-system": {"requires": []}, "project": project})
+
+
+PUBLIC = [m.name for m in pkgutil.iter_modules(skgen.__path__) if m.name[0] != "_"]
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_every_public_name_is_in_the_reference(module):
+    pages = [ROOT / "docs" / page for page in ("api.rst", "building_blocks.rst")]
+    listed = "\n".join(page.read_text() for page in pages)
+    module = import_module(f"skgen.{module}")
+    names = [n for n in getattr(module, "__all__", []) if callable(getattr(module, n))]
+    assert [n for n in names if not re.search(rf"^\s+{n}$", listed, re.M)] == []

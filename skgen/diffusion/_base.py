@@ -100,8 +100,9 @@ class BaseDiffusionModel(
                   g_i\right)^2 \right\rangle_{z} d\theta_i
                   - \sum_i \log s_i \le \log p(x)
 
-        with all constants, in the symbols of the Notes. The average is taken over 128
-        fixed pairs of time and noise, the same ones for all rows.
+        with all constants, in the symbols of the Notes. The average is taken over
+        fixed pairs of time and noise, the same ones for all rows: 2048 divided by the
+        number of features, at least 128 and at most 1024.
 
         Parameters
         ----------

@@ -20,7 +20,7 @@ from skorch.utils import noop
 from skgen.training._callbacks import show
 
 # Callbacks that log each entry of a row of the history as a number.
-_LOGGERS = (MlflowLogger, NeptuneLogger, SacredLogger, TensorBoard)
+_LOGGERS = (MlflowLogger, NeptuneLogger, SacredLogger, TensorBoard, WandbLogger)
 
 
 def copy_callbacks(callbacks: Sequence[Any] | None) -> Any:
