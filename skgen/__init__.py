@@ -54,6 +54,7 @@ _SUBMODULES = (
     "diagnostics",
     "diffusion",
     "energy",
+    "exceptions",
     "gan",
     "impute",
     "io",

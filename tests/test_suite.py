@@ -26,6 +26,12 @@ TWINS = {
         "base/test_resume.py::test_bits_of_a_fit_that_went_on",
         "base/test_resume.py::test_two_fits_that_are_killed",
     ],
+    "test_contract_faults.py::test_two_hundred_fits_leave_nothing": [
+        "test_contract_faults.py::test_fits_leave_nothing",
+    ],
+    "test_contract_faults.py::test_workers_of_all_backends_agree": [
+        "test_contract_faults.py::test_workers_in_threads_agree",
+    ],
     "base/test_export.py::test_any_number_of_rows_by_one_graph": [
         "base/test_export.py::test_there_are_no_branches_on_data",
     ],

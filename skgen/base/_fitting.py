@@ -31,6 +31,7 @@ from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import WatchLoss
 from skgen.training._convergence import convergence_problem
 from skgen.training._device import resolve_device
+from skgen.training._divergence import TrainingDivergedError
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import matmul_precision
 from skgen.training._snapshot import Snapshot
@@ -157,7 +158,8 @@ class Fitting:
         self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
         data.X = estimator._training_rows(data.X, state)
         data.y = estimator._training_conditions(data.y, state)
-        as_fitted = partial(self._attributes_as_fitted, state, rows, y_rows)
+        so_far = state, rows, y_rows
+        as_fitted = partial(self._attributes_as_fitted, *so_far)
         n_phases, begun = estimator._count_phases(state), False
         if n_phases > 1:
             check_phases(estimator.callbacks, type(estimator).__name__)
@@ -171,7 +173,7 @@ class Fitting:
             of_phase = data
             if phase.rows is not None:
                 of_phase = TrainingData(phase.rows, y_rows, rows.weight, ordered=False)
-            net = self._train(phase, of_phase, split, as_fitted)
+            net = self._train(phase, of_phase, split, so_far)
             phase.model, phase.objective = net.module_, net.criterion_
             state.update(estimator._read_state(state, phase))
             if net.interrupted_:
@@ -236,6 +238,34 @@ class Fitting:
         estimator.history_ = copy.copy(self.history)
         return vars(estimator)
 
+    def _last_good(
+        self,
+        state: State,
+        rows: RowSource,
+        y: np.ndarray | None,
+        phase: Phase,
+        net: GenerativeNet,
+    ) -> Callable[[], Any] | None:
+        """Return what makes an estimator of the epochs before one that diverged.
+
+        None if there are none. The estimator and the nets may change until it is
+        called.
+        """
+        if not net.epochs_of_fit():
+            return None
+        estimator = copy.copy(self.estimator)
+        estimator.random_state_ = copy.deepcopy(estimator.random_state_)
+        phase = replace(phase, model=net.module_, objective=net.criterion_)
+        state = copy.deepcopy({**state, **estimator._read_state(state, phase)})
+        history = copy.copy(net.history)
+
+        def make() -> Any:
+            self._conclude(estimator, state, rows, y)
+            estimator.history_, estimator.n_iter_ = history, len(history)
+            return estimator
+
+        return make
+
     def _epochs_of(self, phase: Phase) -> int:
         """Return the number of epochs of a phase."""
         own = None if self.partial else phase.n_iter
@@ -246,7 +276,7 @@ class Fitting:
         phase: Phase,
         data: TrainingData,
         split: ValidSplit | None,
-        as_fitted: Callable[..., dict[str, Any]],
+        so_far: tuple[State, RowSource, np.ndarray | None],
     ) -> GenerativeNet:
         watched = type(phase.objective).evaluate is not Objective.evaluate
         if self.stops_early and not watched:
@@ -269,10 +299,16 @@ class Fitting:
                 threads_for(self._work_of(net, len(data))),
                 matmul_precision(self.estimator.precision, self.device),
                 self.estimator._training_context(net.module_, seed),
-                self._followed(net, partial(as_fitted, phase, net)),
+                self._followed(
+                    net, partial(self._attributes_as_fitted, *so_far, phase, net)
+                ),
                 net.in_a_fit(),
             ):
-                net.partial_fit(data.dataset(net))
+                try:
+                    net.partial_fit(data.dataset(net))
+                except TrainingDivergedError as error:
+                    error._make = self._last_good(*so_far, phase, net)
+                    raise
         else:
             net.load_initial_state()
         self.history = net.history  # a checkpoint may have been loaded

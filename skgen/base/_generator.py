@@ -4,7 +4,6 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from itertools import repeat
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -17,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen.base._automatic import AutomaticParameters
+from skgen.base._blocks import apply_in_blocks, is_out_of_memory, no_memory_to_train
 from skgen.base._capabilities import ConditionalMixin
 from skgen.base._checked import checked_fit
 from skgen.base._copies import CopiesCallbacks
@@ -41,15 +41,10 @@ from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._device import resolve_device
 from skgen.training._optimizers import Adam
 from skgen.training._precision import PRECISIONS
-from skgen.training._rows import SelectedRows, row_source
+from skgen.training._rows import row_source
 from skgen.training._schedules import SCHEDULES
 from skgen.training._torch_state import plain_torch
 from skgen.training._user_callbacks import check_callbacks, check_kinds
-
-# Numbers of a block of data that inference moves to the device at a time.
-_BLOCK_SIZE = 2**23
-# The same where a block is a copy of the data, in another order.
-_COPIED_BLOCK_SIZE = 2**20
 
 
 class BaseGenerator(
@@ -371,8 +366,10 @@ class BaseGenerator(
             )
             try:
                 fitting.run(X, y, weight)
-            except BaseException:
+            except BaseException as error:
                 fitting.undo()
+                if is_out_of_memory(error):
+                    raise no_memory_to_train(self, error) from error
                 raise
             self._nets = fitting.nets
             self.__dict__.pop("_training_states", None)
@@ -424,23 +421,10 @@ class BaseGenerator(
         """
         number_of_threads()  # as in `_fit`
         device, rows = self._inference_device(), row_source(X)
-        copied = isinstance(rows, SelectedRows)
-        size = _COPIED_BLOCK_SIZE if copied else _BLOCK_SIZE
-        n_rows = max(1, size // rows.shape[1])
-        others = (
-            repeat(None) if values is None else row_source(values).blocks(n_rows)
-            for values in more
-        )
         with plain_torch():
             model = self._model(rows.dtype, device)
             with torch.inference_mode():
-                parts = [
-                    function(model, *(x if x is None else x.to(device) for x in block))
-                    .cpu()
-                    .numpy()
-                    for block in zip(rows.blocks(n_rows), *others, strict=False)
-                ]
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+                return apply_in_blocks(function, model, rows, *more, device=device)
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         return self._build_inference_model(self._state()).to(device, dtype).eval()

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from skgen.training._batches import DeviceBatches, table_of
 from skgen.training._callbacks import WatchLoss
 from skgen.training._checkpoints import CheckpointedNet
+from skgen.training._divergence import TrainingDivergedError
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
 from skgen.training._snapshot import Snapshot
@@ -196,6 +197,10 @@ class GenerativeNet(CheckpointedNet):
                 if self._n_whole:  # at their end callbacks of skorch read a row
                     del self.history[self._n_whole :]
             raise
+        except TrainingDivergedError:
+            self._before_epoch.restore()
+            del self.history[self._n_whole :]
+            raise
         finally:
             del self._before_epoch  # its memory
             if self.learning_rate_schedule != "constant":
@@ -327,6 +332,8 @@ class GenerativeNet(CheckpointedNet):
             self._row["batches"].append({"train_batch_size": len(step.batch.x)})
         self._row["train_batch_count"] = len(batches)
         for name, value in step.recorded_means().items():
+            if name == "loss" and not math.isfinite(value):
+                self._raise_diverged(f"the loss is {value}")
             self.record(f"train_{name}", value)
         self._n_trained += 1
         if self.phase:
@@ -475,12 +482,15 @@ class GenerativeNet(CheckpointedNet):
             # terms that are as good as infinite; one number crosses over.
             total = torch.stack([p.sum() for p in parameters]).sum()
         if not math.isfinite(total.item()):
-            raise ValueError(
-                f"Training diverged in epoch {len(self.history)}: the parameters are "
-                "no longer finite. Lower learning_rate (got "
-                f"{self.param_groups()[0]['lr']:g}), momentum or "
-                "weight_decay, or scale X."
-            )
+            self._raise_diverged("the parameters are no longer finite")
+
+    def _raise_diverged(self, reason: str) -> None:
+        raise TrainingDivergedError(
+            f"Training diverged in epoch {len(self.history)}: {reason}. Lower "
+            f"learning_rate (got {self.param_groups()[0]['lr']:g}), momentum or "
+            "weight_decay, or scale X. The attribute estimator of this error is the "
+            "model of the epochs before, if there are any."
+        )
 
 
 def _inputs(batch: Batch) -> tuple[Tensor, ...]:
