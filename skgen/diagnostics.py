@@ -88,7 +88,13 @@ def effective_sample_size(x: Any) -> float:
 
 
 def _as_tensor(x: Any) -> torch.Tensor:
-    array = np.asarray(x, dtype=np.float64)
+    try:
+        array = np.asarray(x, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Got an observable that is no table of numbers, but expected an array of "
+            f"shape (n_steps, n_chains): {error}."
+        ) from error
     if not np.isfinite(array).all():
         raise ValueError(
             "Got an observable that is not finite, but expected numbers. Leave out the "

@@ -26,6 +26,8 @@ __all__ = [
 ]
 
 _DATA = ["array-like"]
+# Squares of numbers are finite, and above 0, between this and its inverse.
+_SMALLEST = 1e-100
 
 
 class PrecisionRecall(NamedTuple):
@@ -75,10 +77,10 @@ def energy_distance(X: Any, Y: Any) -> float:
     >>> energy_distance(X, Y + 1) > energy_distance(X, Y)
     True
     """
-    X, Y = _two_sets(X, Y, least=2)
+    X, Y, unit = _two_sets(X, Y, least=2)
     within = (_sum_of_distances(A, A) / (len(A) * (len(A) - 1)) for A in (X, Y))
     between = _sum_of_distances(X, Y) / (len(X) * len(Y))
-    return float(2 * between - sum(within))
+    return float(2 * between - sum(within)) * unit
 
 
 @validate_params(
@@ -123,7 +125,7 @@ def classifier_two_sample_test(
     auc : float
         Area under the ROC curve.
     """
-    X, Y = _two_sets(X, Y, least=n_folds)
+    X, Y, _ = _two_sets(X, Y, least=n_folds)
     rng = check_random_state(random_state)
     if classifier is None:
         seed = rng.randint(np.iinfo(np.int32).max)
@@ -165,7 +167,7 @@ def precision_recall(X: Any, Y: Any, *, n_neighbors: int = 5) -> PrecisionRecall
     result : PrecisionRecall
         Precision and recall, between 0 and 1.
     """
-    X, Y = _two_sets(X, Y, least=n_neighbors + 1)
+    X, Y, _ = _two_sets(X, Y, least=n_neighbors + 1)
     return PrecisionRecall(
         _share_among(Y, X, n_neighbors), _share_among(X, Y, n_neighbors)
     )
@@ -230,8 +232,11 @@ def null_distribution(
     return np.array(values, dtype=float)
 
 
-def _two_sets(X: Any, Y: Any, *, least: int) -> tuple[np.ndarray, np.ndarray]:
-    """Validate two sets of rows with the same features."""
+def _two_sets(X: Any, Y: Any, *, least: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Validate two sets of rows with the same features; return them, and their unit.
+
+    Numbers whose squares would overflow, or vanish, are divided by a unit.
+    """
     X, Y = (
         check_array(A, dtype=np.float64, ensure_min_samples=least, input_name=name)
         for A, name in ((X, "X"), (Y, "Y"))
@@ -241,7 +246,12 @@ def _two_sets(X: Any, Y: Any, *, least: int) -> tuple[np.ndarray, np.ndarray]:
             f"Got X with {X.shape[1]} features and Y with {Y.shape[1]}, but expected "
             "the same features in both."
         )
-    return X, Y
+    largest = max(np.abs(A).max(initial=0) for A in (X, Y))
+    unit = 1.0
+    if largest and not _SMALLEST < largest < 1 / _SMALLEST:
+        unit = 2.0 ** np.floor(np.log2(largest))
+        X, Y = X / unit, Y / unit
+    return X, Y, float(unit)
 
 
 def _sum_of_distances(X: np.ndarray, Y: np.ndarray) -> float:

@@ -114,3 +114,10 @@ def test_bad_data(function):
         function(X[:1], Y)
     with pytest.raises(ValueError, match="NaN"):
         function(np.full((9, 3), np.nan), Y)
+
+
+@pytest.mark.parametrize("unit", [2.0**1000, 2.0**-1000])
+def test_units_that_squares_leave(unit):
+    X, Y = np.random.RandomState(0).standard_normal((2, 40, 3))
+    assert energy_distance(unit * X, unit * Y) == unit * energy_distance(X, Y)
+    assert precision_recall(unit * X, unit * Y) == precision_recall(X, Y)

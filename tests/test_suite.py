@@ -26,6 +26,15 @@ TWINS = {
         "base/test_resume.py::test_bits_of_a_fit_that_went_on",
         "base/test_resume.py::test_two_fits_that_are_killed",
     ],
+    "test_generated_inputs.py::test_many_tables": [
+        "test_generated_inputs.py::test_tables",
+    ],
+    "test_generated_inputs.py::test_many_parameters": [
+        "test_generated_inputs.py::test_parameters",
+    ],
+    "test_generated_inputs.py::test_many_calls": [
+        "test_generated_inputs.py::test_calls",
+    ],
     "test_contract_faults.py::test_two_hundred_fits_leave_nothing": [
         "test_contract_faults.py::test_fits_leave_nothing",
     ],

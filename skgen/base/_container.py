@@ -65,6 +65,11 @@ def read_container(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"Got a path of type {type(path).__name__}, but expected a str or a "
+            "pathlib.Path."
+        )
     content = Path(path).read_bytes()
     metadata = _metadata(content)
     if not isinstance(metadata.get(_HEADER), str):

@@ -6,6 +6,7 @@ from functools import wraps
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import Interval
 
 
 @contextmanager
@@ -14,7 +15,8 @@ def python_scalars(estimator: Any) -> Iterator[None]:
 
     A search over ``np.array([16, 32])`` sets scalars of NumPy, which torch does not
     take everywhere, and whose arithmetic overflows (``np.uint8``) or rounds
-    (``np.float32``). Afterwards the parameters are the objects that the user gave.
+    (``np.float32``). Where a number is expected, True is 1, as it is for scikit-learn.
+    Afterwards the parameters are the objects that the user gave.
 
     Parameters
     ----------
@@ -25,9 +27,16 @@ def python_scalars(estimator: Any) -> Iterator[None]:
     given = {
         name: value
         for name, value in attributes.items()
-        if isinstance(value, np.generic | tuple | list) and not name.endswith("_")
+        if isinstance(value, np.generic | tuple | list | bool)
+        and not name.endswith("_")
     }
-    attributes.update({name: as_python(value) for name, value in given.items()})
+    numbers = _names_of_numbers(estimator)
+    attributes.update(
+        {
+            name: _as_number(value) if name in numbers else as_python(value)
+            for name, value in given.items()
+        }
+    )
     try:
         yield
     finally:
@@ -35,17 +44,38 @@ def python_scalars(estimator: Any) -> Iterator[None]:
 
 
 def python_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a function so that it gets scalars of Python where NumPy's are given."""
+    """Decorate a function so that it gets scalars of Python where NumPy's are given.
+
+    As for scikit-learn, True is the number 1 where it is a number of rows or steps,
+    whose names begin with ``n_``, or an argument without a name; NumPy refuses it.
+    """
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # numpydoc ignore=GL08
-        args = tuple(as_python(v) if isinstance(v, np.generic) else v for v in args)
+        args = tuple(_as_number(v) if np.isscalar(v) else v for v in args)
         for name, value in kwargs.items():
-            if isinstance(value, np.generic):
-                kwargs[name] = as_python(value)
+            if isinstance(value, np.generic | bool):
+                convert = _as_number if name.startswith("n_") else as_python
+                kwargs[name] = convert(value)
         return function(*args, **kwargs)
 
     return wrapper
+
+
+def _names_of_numbers(estimator: Any) -> set[str]:
+    """Names of the parameters that may be numbers, but neither True nor False."""
+    constraints = getattr(estimator, "_parameter_constraints", {})
+    return {
+        name
+        for name, valid in constraints.items()
+        if any(isinstance(one, Interval) for one in valid)
+        and not {"boolean", "verbose"} & {one for one in valid if isinstance(one, str)}
+    }
+
+
+def _as_number(value: Any) -> Any:
+    value = as_python(value)
+    return int(value) if isinstance(value, bool) else value
 
 
 def as_python(value: Any) -> Any:

@@ -64,7 +64,7 @@ class Resume(Callback):
 
     See Also
     --------
-    skgen.base.SavesMixin.save : One file of an estimator that has been fitted.
+    skgen.io.load : Read a fitted estimator that its method `save` wrote to one file.
 
     Examples
     --------

@@ -96,11 +96,11 @@ def chain_effective_sample_size(x: Tensor) -> float:
 
 def _split(x: Tensor) -> Tensor:
     """Halves of chains as chains of their own, (n_steps // 2, 2 n_chains), float64."""
-    if x.ndim != 2 or len(x) < _LEAST_STEPS:
+    if x.ndim != 2 or len(x) < _LEAST_STEPS or not x.shape[1]:
         raise ValueError(
             f"Got an observable of shape {tuple(x.shape)}, but expected (n_steps, "
-            f"n_chains) with at least {_LEAST_STEPS} steps. Record it after each step "
-            "of the chains."
+            f"n_chains) with at least {_LEAST_STEPS} steps and one chain. Record it "
+            "after each step of the chains."
         )
     half = len(x) // 2
     return torch.cat([x[:half], x[-half:]], 1).double()

@@ -298,14 +298,16 @@ def _linearised(
     precision = root.mT @ root + by_noise @ slope.mT
     error = (x - centre).masked_fill(missing, 0).to(root.dtype)
     pull = (by_noise @ error[:, :, None]) - root.mT @ mean[:, :, None]
-    lower = torch.linalg.cholesky(precision)
+    lower, failed = torch.linalg.cholesky_ex(precision)
     shift = torch.cholesky_solve(pull, lower)
     new_root = torch.linalg.solve_triangular(lower, root.mT, upper=False).mT
-    return GaussianPosterior(
+    new = GaussianPosterior(
         mean + (root @ shift)[:, :, 0],
         new_root,
         log_det - lower.diagonal(dim1=1, dim2=2).log().sum(1),
     )
+    # A decoder far from the data, whose noise vanishes, has no such posterior.
+    return _where(failed == 0, new, posterior)
 
 
 def _where(
