@@ -44,14 +44,11 @@ def python_scalars(estimator: Any) -> Iterator[None]:
 
 
 def python_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a function so that it gets scalars of Python where NumPy's are given.
-
-    As for scikit-learn, True is the number 1 where it is a number of rows or steps,
-    whose names begin with ``n_``, or an argument without a name; NumPy refuses it.
-    """
+    """Decorate a function so that it gets scalars of Python where NumPy's are given."""
 
     @wraps(function)
     def wrapper(*args: Any, **kwargs: Any) -> Any:  # numpydoc ignore=GL08
+        # True is 1 where it is a number of rows or steps, which NumPy refuses.
         args = tuple(_as_number(v) if np.isscalar(v) else v for v in args)
         for name, value in kwargs.items():
             if isinstance(value, np.generic | bool):
