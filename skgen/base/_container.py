@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -104,6 +105,16 @@ def _metadata(content: bytes) -> dict[str, Any]:
     return metadata if isinstance(metadata, dict) else {}
 
 
+def _keep_name(folder: Path) -> None:
+    """Have the names in a folder written to the disk, where the system can do that."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _replace(path: Path, parts: list[Any]) -> None:
     """Write a file beside the old one, and put it in its place when it is complete."""
     new = path.with_name(f".{path.name}.{uuid4().hex}")
@@ -113,6 +124,7 @@ def _replace(path: Path, parts: list[Any]) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(new, path)
+        _keep_name(path.parent)
     except BaseException:
         new.unlink(missing_ok=True)
         raise

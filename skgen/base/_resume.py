@@ -1,7 +1,6 @@
 """Resume: a training that was killed goes on from its last checkpoint."""
 
 from collections.abc import Iterator
-from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
@@ -13,6 +12,7 @@ from skorch.callbacks.scoring import ScoringBase
 from skgen.base._run_files import RunFiles
 from skgen.base._run_identity import identity_of_fit
 from skgen.base._tensor_tree import TensorEncoder
+from skgen.base._validation import warn
 from skgen.nn._seeding import resume_draws, states_of_draws
 from skgen.training import GenerativeNet, Objective
 from skgen.training._callbacks import Progress, WatchLoss
@@ -228,12 +228,21 @@ def _state_of(callback: Any) -> dict[str, Any]:
             continue  # predictions of the last epoch
         if isinstance(value, type):
             continue
-        if callable(getattr(value, "load_state_dict", None)):
-            state[name] = {"state_dict": value.state_dict()}
-        else:
-            with suppress(TypeError):  # a file, a writer, and the like
-                TensorEncoder().encode(value, name)
-                state[name] = {"value": value}
+        has_own = callable(getattr(value, "load_state_dict", None))
+        kind, value = (
+            ("state_dict", value.state_dict()) if has_own else ("value", value)
+        )
+        try:
+            TensorEncoder().encode(value, name)
+        except TypeError as error:  # a file, a writer, and the like
+            if has_own:
+                warn(
+                    f"Resume cannot save {name} of the callback "
+                    f"{type(callback).__name__} ({error}): a fit that is resumed may "
+                    "end otherwise than one that is not."
+                )
+            continue
+        state[name] = {kind: value}
     return state
 
 

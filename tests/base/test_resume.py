@@ -217,6 +217,26 @@ def test_callbacks_go_on(name, tmp_path):
     assert n_epochs <= 4
 
 
+class Unsaved(Callback):
+    """A callback with a state that no file can hold."""
+
+    def on_train_begin(self, net, **kwargs):
+        self.scheduler_ = self
+
+    def state_dict(self):
+        return {"function": print}
+
+    def load_state_dict(self, state):
+        raise AssertionError("it was not saved")
+
+
+def test_a_state_that_cannot_be_saved_is_told(tmp_path):
+    with pytest.warns(
+        UserWarning, match="cannot save scheduler_ of the callback Unsav"
+    ):
+        fit_on("pcd", tmp_path, callbacks=[Unsaved()])
+
+
 def test_a_warm_start_goes_on(tmp_path):
     def start(*callbacks):
         model, data = make("gaussian pcd", callbacks=list(callbacks), warm_start=True)
