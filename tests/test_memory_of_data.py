@@ -45,14 +45,14 @@ import scipy.sparse as sp
 import torch
 
 import skgen
-from skgen.base import _generator, _standardization
+from skgen.base import _blocks, _standardization
 from skgen.energy import _base_density
 from skgen.training import _rows
 from skgen.vae import _gaussian_start
 
 warnings.simplefilter("ignore")
 # What is worked on at a time would be as large as this table otherwise.
-_generator._BLOCK_SIZE = _generator._COPIED_BLOCK_SIZE = 2**16
+_blocks._BLOCK_SIZE = _blocks._COPIED_BLOCK_SIZE = 2**16
 _standardization._BLOCK_SIZE = _gaussian_start._MOST_NUMBERS = 2**16
 _base_density._MOST_NUMBERS = 2**16
 n_rows, few = int(sys.argv[1]), 500

@@ -23,14 +23,13 @@ def python_scalars(estimator: Any) -> Iterator[None]:
     estimator : estimator
         The estimator.
     """
-    attributes = vars(estimator)
+    attributes, numbers = vars(estimator), _names_of_numbers(estimator)
     given = {
         name: value
         for name, value in attributes.items()
-        if isinstance(value, np.generic | tuple | list | bool)
-        and not name.endswith("_")
+        if (isinstance(value, np.generic | tuple | list) and not name.endswith("_"))
+        or (isinstance(value, bool) and name in numbers)
     }
-    numbers = _names_of_numbers(estimator)
     attributes.update(
         {
             name: _as_number(value) if name in numbers else as_python(value)

@@ -406,7 +406,7 @@ def test_rows_keep_their_conditions_in_blocks(cls, monkeypatch):
     likelihood = few(X, NAMES)
     monkeypatch.setattr("skgen.vae._model._BLOCK", 2000)
     np.testing.assert_allclose(model.score_samples(X, NAMES), score, rtol=1e-12)
-    monkeypatch.setattr("skgen.base._generator._BLOCK_SIZE", 200)
+    monkeypatch.setattr("skgen.base._blocks._BLOCK_SIZE", 200)
     np.testing.assert_allclose(model.score_samples(X, NAMES), score, rtol=1e-12)
     monkeypatch.setattr("skgen.vae._importance._BLOCK", 100)
     assert few(X, NAMES).mean() == pytest.approx(likelihood.mean(), abs=0.5)

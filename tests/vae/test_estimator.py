@@ -69,7 +69,7 @@ def test_score_of_many_rows_is_that_of_each(cls, monkeypatch):
     score = model.score_samples(X)
     monkeypatch.setattr("skgen.vae._model._BLOCK", 5000)
     np.testing.assert_allclose(model.score_samples(X), score, rtol=1e-12)
-    monkeypatch.setattr("skgen.base._generator._BLOCK_SIZE", 640)
+    monkeypatch.setattr("skgen.base._blocks._BLOCK_SIZE", 640)
     np.testing.assert_allclose(model.score_samples(X), score, rtol=1e-12)
 
 
