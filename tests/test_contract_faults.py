@@ -259,7 +259,8 @@ def test_what_fits_leave_is_seen():
 
     class Leaks(BernoulliRBMGPU):
         def fit(self, X, y=None):
-            kept.extend([os.open(os.devnull, os.O_RDONLY), np.ones(2**20)])
+            # So much that no memory of the heap is used again for it.
+            kept.extend([os.open(os.devnull, os.O_RDONLY), np.ones(2**23)])
             return super().fit(X, y)
 
     memory, _, files = grow([Leaks], 3)
