@@ -85,6 +85,11 @@ def sized(make, n):
     return {"n_components": n}
 
 
+def offered(cls, **params):
+    """Those of some parameters that an estimator has."""
+    return {k: v for k, v in params.items() if k in cls().get_params()}
+
+
 def enough_to_learn(make):
     """Parameters with which a few epochs teach an estimator more than its start knows.
 

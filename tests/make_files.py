@@ -8,7 +8,7 @@ The files stay under tests, so that the next versions are tested to read them.
 from pathlib import Path
 
 import numpy as np
-from families import ESTIMATORS, X, Y, args, fit, sized
+from families import ESTIMATORS, X, Y, args, fit, offered, sized
 
 import skgen
 
@@ -17,8 +17,8 @@ FOLDER = Path(__file__).parent / "files"
 
 def small(cls):
     """An estimator whose file is small."""
-    params = {"n_iter": 2, "random_state": 0, "device": "cpu", **sized(cls, 3)}
-    return cls(**{k: v for k, v in params.items() if k in cls().get_params()})
+    own = {"n_iter": 2, "random_state": 0, "device": "cpu", **sized(cls, 3)}
+    return cls(**offered(cls, **own))
 
 
 def answers(model):

@@ -31,6 +31,7 @@ from families import (
     fit,
     n_phases,
     net_args,
+    offered,
     sized,
     those_with,
 )
@@ -89,12 +90,10 @@ def make(request, device):
         quick |= {"learning_rate_schedule": "constant"}
     if default["batch_size"] > 64:
         quick |= {"batch_size": 64}
-    offered = {
-        name: value for name, value in quick.items() if name in cls().get_params()
-    }
+    own = offered(cls, **quick)
 
     def make(**params):
-        return cls(**(offered | params))
+        return cls(**(own | params))
 
     return make
 

@@ -16,7 +16,7 @@ import joblib
 import numpy as np
 import pytest
 import torch
-from families import ESTIMATORS, X, Y, args, fit, in_one_phase, sized
+from families import ESTIMATORS, X, Y, args, fit, in_one_phase, offered, sized
 from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from test_contract import (  # noqa: F401
@@ -223,8 +223,7 @@ def grow(kinds, n_fits):
 
 
 def fit_once(cls):
-    params = {"n_iter": 1, "random_state": 0, **sized(cls, 8)}
-    own = {k: v for k, v in params.items() if k in cls().get_params()}
+    own = offered(cls, n_iter=1, random_state=0, **sized(cls, 8))
     model = fit(cls(**own), X[:60], Y[:60])
     model.score_samples(*args(model, X[:60], Y[:60]))
 

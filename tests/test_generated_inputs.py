@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from families import sized
+from families import offered, sized
 from generated import PARAMETERS, WEIGHTS, Told, tables, weight_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,9 +30,7 @@ MANY = settings(FEW, max_examples=40)
 def make(cls, **params):
     """An estimator that takes little time."""
     quick = {"n_iter": 2, "random_state": 0, "device": "cpu", **sized(cls, 3)}
-    quick |= {"batch_size": 8}
-    own = {k: v for k, v in quick.items() if k in cls().get_params()}
-    return cls(**own | params)
+    return cls(**offered(cls, **quick, batch_size=8) | params)
 
 
 def n_rows_of(X):

@@ -230,8 +230,7 @@ class Fitting:
             )
             now.take()
             try:
-                phase = replace(phase, model=net.module_, objective=net.criterion_)
-                state = {**state, **estimator._read_state(state, phase)}
+                state = _state_now(estimator, state, phase, net)
             finally:
                 now.restore()
         self._conclude(estimator, state, rows, y)
@@ -255,8 +254,7 @@ class Fitting:
             return None
         estimator = copy.copy(self.estimator)
         estimator.random_state_ = copy.deepcopy(estimator.random_state_)
-        phase = replace(phase, model=net.module_, objective=net.criterion_)
-        state = copy.deepcopy({**state, **estimator._read_state(state, phase)})
+        state = copy.deepcopy(_state_now(estimator, state, phase, net))
         history = copy.copy(net.history)
 
         def make() -> Any:
@@ -417,6 +415,12 @@ def complete(phase: Phase, estimator: Any, state: State) -> None:
     """Set the optimizer of a phase that has none of its own."""
     if phase.optimizer is None:
         phase.optimizer = estimator._optimizer_arguments(state)
+
+
+def _state_now(estimator: Any, state: State, phase: Phase, net: Any) -> State:
+    """Return a state with what the net of a phase has learned so far."""
+    phase = replace(phase, model=net.module_, objective=net.criterion_)
+    return {**state, **estimator._read_state(state, phase)}
 
 
 def draw_seed(rng: np.random.RandomState) -> int:

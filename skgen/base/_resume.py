@@ -5,9 +5,11 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils import check_random_state
 from skorch.callbacks import Callback, EpochTimer, LoadInitState
 from skorch.callbacks.scoring import ScoringBase
+from torch import Tensor
 
 from skgen.base._run_files import RunFiles
 from skgen.base._run_identity import identity_of_fit
@@ -111,7 +113,10 @@ def find_resume(callbacks: Any) -> Resume | None:
     """Return the callback `Resume` of a list of callbacks, if there is one."""
     found = [c for c in map(unnamed_callback, callbacks or ()) if isinstance(c, Resume)]
     if len(found) > 1:
-        raise ValueError("Got two callbacks Resume, but expected one at most.")
+        raise ValueError(
+            "Got two callbacks Resume, but expected one at most. Remove one of them: "
+            "one saves all phases of a fit."
+        )
     return found[0] if found else None
 
 
@@ -194,8 +199,9 @@ def _restore(net: GenerativeNet, content: dict[str, Any]) -> None:
     """Let a net, which has not begun to train, go on from `_content` of another."""
     net.module_.load_state_dict(content["module"])
     net.criterion_.load_state_dict(content["objective"])
+    progress = _moved(content["progress"], torch.device(net.device))
     for name, part in _objectives(net):
-        part.resume(content["progress"][name])
+        part.resume(progress[name])
     for name, parameter in net.module_.named_parameters():
         parameter.requires_grad_(content["moves"][name])
     resume_training(net, content["training"])
@@ -207,6 +213,17 @@ def _restore(net: GenerativeNet, content: dict[str, Any]) -> None:
         _set_state(callback, content["callbacks"].get(name, {}))
     net.history[:] = content["history"]
     net.n_resumed_ = content["n_epochs"]
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """Move tensors to a device, also those in dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        return value.to(device)
+    if isinstance(value, dict):
+        return {name: _moved(each, device) for name, each in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_moved(each, device) for each in value)
+    return value
 
 
 def _objectives(net: GenerativeNet) -> Iterator[tuple[str, Objective]]:

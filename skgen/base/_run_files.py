@@ -53,11 +53,9 @@ class RunFiles:
                 f"directory: {error}. Choose another one."
             ) from error
         for phase in dict.fromkeys(phase for phase, _, _ in self._all()):
-            header = self._header_of(phase)
+            header, decoder = self._read(phase)
             self._check(header["run"])
-            self.random_state = TensorDecoder(
-                self._arrays, classes={}, given={}
-            ).decode(header["random_state"])
+            self.random_state = decoder.decode(header["random_state"])
 
     def begin(self, random_state: np.random.RandomState) -> None:
         """Note the state of the random numbers of a fit, or set it to that noted."""
@@ -68,10 +66,9 @@ class RunFiles:
 
     def newest(self, phase: str) -> dict[str, Any] | None:
         """Return what the newest checkpoint of a phase holds, or None."""
-        if not self._of(phase):
+        if not self._of(_slug(phase)):
             return None
-        header = self._header_of(_slug(phase))
-        decoder = TensorDecoder(self._arrays, classes={}, given={})
+        header, decoder = self._read(_slug(phase))
         return decoder.decode(header["content"])
 
     def write(self, phase: str, n_epochs: int, content: dict[str, Any]) -> None:
@@ -99,10 +96,10 @@ class RunFiles:
         path = self.directory / f"{_slug(phase)}-{n_epochs:06d}.skgen"
         try:
             write_container(path, header, encoder.arrays)
-            for old in self._of(phase)[:-_N_KEPT]:
+            for old in self._of(_slug(phase))[:-_N_KEPT]:
                 old.unlink(missing_ok=True)
         except OSError as error:
-            kept = [file.name for file in self._of(phase)]
+            kept = [file.name for file in self._of(_slug(phase))]
             warn(
                 f"Resume could not write {str(path)!r}: {error}. Training goes on; "
                 f"the checkpoints that are left are {kept or 'none'}. Free space on "
@@ -119,20 +116,19 @@ class RunFiles:
         return sorted(found)
 
     def _of(self, phase: str) -> list[Path]:
-        return [path for of, _, path in self._all() if of == _slug(phase)]
+        return [path for of, _, path in self._all() if of == phase]
 
-    def _header_of(self, phase: str) -> dict[str, Any]:
+    def _read(self, phase: str) -> tuple[dict[str, Any], TensorDecoder]:
         """Read the newest checkpoint of a phase that is not damaged."""
-        paths = [path for of, _, path in self._all() if of == phase]
-        for path in reversed(paths):
+        for path in reversed(self._of(phase)):
             try:
-                header, self._arrays = read_container(path)
+                header, arrays = read_container(path)
             except (ValueError, OSError) as error:
                 damage = str(error)
                 warn(f"Resume leaves out a checkpoint that is damaged: {damage}")
                 continue
             if header.get("kind") == KIND and header["format"] <= FORMAT:
-                return header
+                return header, TensorDecoder(arrays, classes={}, given={})
             damage = f"{str(path)!r} is no checkpoint of this version of skgen."
         raise ValueError(
             f"No checkpoint of {str(self.directory)!r} can be read. {damage} Remove "

@@ -291,13 +291,12 @@ class ContrastiveDivergence(CheckpointedObjective):
         new_epoch: bool,
     ) -> None:
         """Record an estimate of minus the log pseudo-likelihood, if one is due."""
-        self._count_step(TrainingLoss, space.data)
-        assert self._loss is not None
-        if not (step.records and self._loss.is_due(new_epoch=new_epoch)):
+        training_loss = self._count_step(TrainingLoss, space.data)
+        if not (step.records and training_loss.is_due(new_epoch=new_epoch)):
             return
         if not isinstance(model, BernoulliRBM):
             return
-        n_rows, loss = self._loss.mean(
+        n_rows, loss = training_loss.mean(
             model.weight.detach(),
             model.visible_bias.detach(),
             space.data,
@@ -306,12 +305,13 @@ class ContrastiveDivergence(CheckpointedObjective):
         )
         step.record(n_rows, loss=loss)
 
-    def _count_step(self, kind: type[TrainingLoss], v: Tensor) -> None:
+    def _count_step(self, kind: type[TrainingLoss], v: Tensor) -> Any:
         """Count a step in the estimate of the loss, which is made if there is none."""
         if self._loss is None:
             self._loss = kind(v)
             self._loss.state = self._resumed.pop("loss", None) or {}
         self._loss.n_steps += 1
+        return self._loss
 
     def _fill_gradients_(self, model: RBM, space: Workspace, batch: Batch) -> None:
         weight, *biases = model.parameters()

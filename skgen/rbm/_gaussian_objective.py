@@ -202,12 +202,12 @@ class _GaussianTraining(nn.Module):
         step: TrainingStep,
         new_epoch: bool,
     ) -> None:
-        self._count_step(GaussianTrainingLoss, space.data)
-        if step.records and self._loss.is_due(new_epoch=new_epoch):
-            n_rows, loss = self._loss.mean_of(model, space.data, batch.weight)
+        training_loss = self._count_step(GaussianTrainingLoss, space.data)
+        if step.records and training_loss.is_due(new_epoch=new_epoch):
+            n_rows, loss = training_loss.mean_of(model, space.data, batch.weight)
             step.record(n_rows, loss=loss)
         elif new_epoch:
-            n_rows, loss = self._loss.last
+            n_rows, loss = training_loss.last
             step.record(n_rows, loss=loss)
 
 

@@ -23,6 +23,7 @@ from skorch.callbacks import (
 
 import skgen
 from skgen.base import _container, _run_files
+from skgen.base._resume import _moved
 from skgen.callbacks import Resume
 from skgen.io import load
 
@@ -417,3 +418,12 @@ def test_verbose_and_order_of_callbacks_may_change(tmp_path):
         warnings.simplefilter("error")
         _, n_epochs = fit_on("pcd", tmp_path, verbose=1)
     assert n_epochs == 3
+
+
+def test_what_was_drawn_ahead_moves_to_the_device():
+    """A tensor of a file is on the CPU, wherever it was."""
+    known = {"chains": [torch.zeros(2), (torch.ones(1), 3)], "age": 1, "models": None}
+    moved = _moved(known, torch.device("meta"))
+    chains, (ones, three) = moved["chains"]
+    assert {chains.device.type, ones.device.type} == {"meta"}
+    assert (three, moved["age"], moved["models"]) == (3, 1, None)
