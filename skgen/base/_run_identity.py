@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from skgen.training._rows import row_source
+from skgen.training._user_callbacks import kind_of, unnamed_callback
 
 # Numbers of a block of data.
 _BLOCK_SIZE = 2**22
@@ -49,11 +50,12 @@ def identity_of_fit(
         A description of each parameter, and checksums of the data and of the state.
     """
     parameters = estimator.get_params(deep=False)
+    callbacks = map(unnamed_callback, parameters["callbacks"] or ())
     return {
         "estimator": type(estimator).__name__,
         **{k: describe(v) for k, v in parameters.items() if k not in _LEFT_OUT},
         "type of device": device.type,
-        "callbacks": describe([_name(c) for c in parameters["callbacks"] or ()]),
+        "callbacks": describe([kind_of(c).__name__ for c in callbacks]),
         "X": _of_data(X),
         "y": describe(y),
         "sample_weight": describe(weight),
@@ -80,7 +82,7 @@ def describe(value: Any) -> str:
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         return repr(value.item() if isinstance(value, np.generic) else value)
     if isinstance(value, Tensor):
-        return describe(value.detach().cpu().float().numpy())
+        return describe(_numbers(value))
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_checksum([value])}"
     if isinstance(value, list | tuple):
@@ -89,11 +91,16 @@ def describe(value: Any) -> str:
         items = (f"{name}: {describe(each)}" for name, each in value.items())
         return f"{{{', '.join(items)}}}"
     if isinstance(value, nn.Module):
-        weights = [p.detach().cpu().float().numpy() for p in value.parameters()]
+        weights = map(_numbers, value.parameters())
         return f"{type(value).__qualname__} {_checksum([*weights, repr(value)])}"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return f"a {type(value).__qualname__}"
+
+
+def _numbers(x: Tensor) -> np.ndarray:
+    """Return the numbers of a tensor; NumPy has no bfloat16."""
+    return x.detach().cpu().double().numpy()
 
 
 def _of_data(X: Any) -> str:
@@ -117,9 +124,3 @@ def _checksum(parts: Any) -> str:
         else:
             digest.update(np.ascontiguousarray(part).data)
     return digest.hexdigest()[:_N_DIGITS]
-
-
-def _name(callback: Any) -> str:
-    callback = callback[1] if isinstance(callback, tuple | list) else callback
-    kind = callback if isinstance(callback, type) else type(callback)
-    return kind.__name__

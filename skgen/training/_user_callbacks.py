@@ -129,7 +129,7 @@ def check_kinds(callbacks: Any) -> None:
         return
     if not isinstance(callbacks, list | tuple):
         raise TypeError(
-            f"Got callbacks of type {_kind(callbacks).__name__}, but expected a list "
+            f"Got callbacks of type {kind_of(callbacks).__name__}, but expected a list "
             "of callbacks of skorch. "
             + (
                 _use_set_callbacks(callbacks)
@@ -137,7 +137,7 @@ def check_kinds(callbacks: Any) -> None:
             )
         )
     for callback in _unnamed(callbacks):
-        kind = _kind(callback)
+        kind = kind_of(callback)
         if not issubclass(kind, Callback):
             raise TypeError(
                 f"Got a callback of type {kind.__name__}, but expected those of "
@@ -171,7 +171,7 @@ def check_phases(callbacks: Sequence[Any] | None, name: str) -> None:
     name : str
         Name of the class of the estimator.
     """
-    if any(issubclass(_kind(c), LoadInitState) for c in _unnamed(callbacks)):
+    if any(issubclass(kind_of(c), LoadInitState) for c in _unnamed(callbacks)):
         raise ValueError(
             f"Got a callback LoadInitState, but a {name} trains one part after "
             "another, and a checkpoint is of one part. Save the estimator itself "
@@ -181,7 +181,7 @@ def check_phases(callbacks: Sequence[Any] | None, name: str) -> None:
 
 def has_scheduler(callbacks: Sequence[Any] | None) -> bool:
     """Whether a callback sets the learning rate."""
-    return any(issubclass(_kind(c), LRScheduler) for c in _unnamed(callbacks))
+    return any(issubclass(kind_of(c), LRScheduler) for c in _unnamed(callbacks))
 
 
 def restores_an_epoch(callbacks: Sequence[Any] | None) -> bool:
@@ -210,7 +210,8 @@ def _unnamed(callbacks: Sequence[Any] | None) -> list[Any]:
     return [unnamed_callback(item) for item in callbacks or []]
 
 
-def _kind(callback: Any) -> type:
+def kind_of(callback: Any) -> type:
+    """Return the class of a callback, which may be a class itself."""
     return callback if isinstance(callback, type) else type(callback)
 
 
@@ -219,7 +220,7 @@ def _use_set_callbacks(callback: Any) -> str:
     if not hasattr(callback, "on_fit_task_end"):
         return ""
     return (
-        f"{_kind(callback).__name__} is a callback of scikit-learn: call "
+        f"{kind_of(callback).__name__} is a callback of scikit-learn: call "
         "set_callbacks(callback) of the estimator, or of the pipeline or the search "
         "around it."
     )
