@@ -24,7 +24,7 @@ from skgen.base._nets import (
 )
 from skgen.base._resume import give_files
 from skgen.base._run_files import RunFiles
-from skgen.base._training_data import TrainingData
+from skgen.base._training_data import AscendingSplit, TrainingData
 from skgen.base._validation import warn
 from skgen.nn._threads import threads_for, work_of_a_step
 from skgen.training import GenerativeNet, Objective, RowSource
@@ -149,7 +149,7 @@ class Fitting:
         estimator = self.estimator
         data = TrainingData(X, y, weight, ordered=not self.partial)
         self.stops_early = estimator._stops_early(None if self.partial else len(data))
-        split = None if self.partial else self._validation_split(len(data))
+        split = None if self.partial else self._validation_split(data)
         # The net repeats the split: rows held out have no influence.
         trained_on = None if split is None else split(data)[0].indices
         rows, y_rows = data.select(trained_on)
@@ -393,9 +393,9 @@ class Fitting:
         snapshot.take()
         self._before.append((net, snapshot, vars(net).copy()))
 
-    def _validation_split(self, n_samples: int) -> ValidSplit | None:
+    def _validation_split(self, data: TrainingData) -> ValidSplit | None:
         """Return how rows are held out, or None."""
-        estimator = self.estimator
+        estimator, n_samples = self.estimator, len(data)
         if not holds_out_rows(estimator, self.stops_early):
             return None
         if np.ceil(estimator.validation_fraction * n_samples) >= n_samples:
@@ -408,7 +408,8 @@ class Fitting:
         if seed is None:
             seed = draw_seed(estimator.random_state_)
         estimator._validation_seed = seed  # a warm start holds the same rows out
-        return ValidSplit(estimator.validation_fraction, random_state=seed)
+        kind = AscendingSplit if data.is_read_by_blocks else ValidSplit
+        return kind(estimator.validation_fraction, random_state=seed)
 
 
 def complete(phase: Phase, estimator: Any, state: State) -> None:

@@ -1,6 +1,7 @@
 """Mini-batches that are gathered from the data where it lies."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset as AnyDataset
 from torch.utils.data import Subset
 
+from skgen.training._pools import pooled_batches
 from skgen.training._rows import (
     Index,
     RowSource,
@@ -111,6 +113,9 @@ class DeviceBatches:
         # New for each pass: two passes at a time share no memory.
         rows = self.rows.to(self.device)
         y, weight = self.y, self.weight
+        if rows.rows_a_block is not None:
+            yield from self._from_pools()
+            return
         direct = isinstance(rows, TensorRows)
         if direct and y is None and weight is None and self._is_small:
             yield from self._shuffled(rows)
@@ -124,6 +129,25 @@ class DeviceBatches:
                 yield Batch(x)
             else:
                 yield Batch(x, _at(y, index), _at(weight, index))
+
+    def _from_pools(self) -> Iterator[Batch]:
+        """Iterate over mini-batches of a table that is read by blocks."""
+        if not self.n_rows:
+            return
+        last = len(self) - 1
+        sizes = chain(
+            repeat(self.batch_size, last), [self.n_rows - last * self.batch_size]
+        )
+        batches = pooled_batches(
+            self.rows,
+            sizes,
+            indices=self.indices,
+            device=self.device,
+            generator=self.generator,
+            buffer=None if self.buffer is None else self._buffer_for,
+        )
+        for index, x in batches:
+            yield Batch(x, _at(self.y, index), _at(self.weight, index))
 
     @property
     def _is_small(self) -> bool:
