@@ -158,7 +158,8 @@ class ConditionalMixin(ABC):
         """Validate conditions of valid data, shape (n_samples, n_conditions)."""
         self._require_conditions(y)
         y = taken_in(y, name="y")
-        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
+        dtype = getattr(X, "numpy_dtype", X.dtype)
+        y = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
         check_consistent_length(X, y)
         return y.reshape(len(y), -1)
 
