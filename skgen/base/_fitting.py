@@ -34,6 +34,7 @@ from skgen.training._device import resolve_device
 from skgen.training._divergence import TrainingDivergedError
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import matmul_precision
+from skgen.training._processes import current_processes
 from skgen.training._snapshot import Snapshot
 from skgen.training._user_callbacks import check_phases
 
@@ -293,6 +294,7 @@ class Fitting:
         give_files(net, self.files)
         if n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
+            seed += self._join_processes(net, len(data))
             with (
                 threads_for(self._work_of(net, len(data))),
                 matmul_precision(self.estimator.precision, self.device),
@@ -314,6 +316,19 @@ class Fitting:
         if cold and phase.objective.loss_tells_convergence and not net.has_ended_early_:
             _warn_unless_converged(net, type(self.estimator).__name__)
         return net
+
+    def _join_processes(self, net: GenerativeNet, n_rows: int) -> int:
+        """Let a net train with those of other processes; return their number or 0."""
+        net.processes = processes = current_processes()
+        if processes is None:
+            return 0
+        if self.files is not None:
+            raise ValueError(
+                "Got the callback Resume in a training by several processes, but its "
+                "checkpoints are those of one process. Remove it from callbacks."
+            )
+        processes.check_same("number of rows", n_rows)
+        return processes.rank
 
     @contextmanager
     def _followed(
