@@ -168,7 +168,8 @@ class GenerativeNet(ParallelNet):
         self.n_resumed_ = 0
         self._n_whole = len(self.history)
         try:
-            return super().partial_fit(X, y, classes, **kwargs)
+            with self._together():
+                return super().partial_fit(X, y, classes, **kwargs)
         except KeyboardInterrupt as error:  # before or after the epochs
             self._note_end(error)
             return self
@@ -190,7 +191,7 @@ class GenerativeNet(ParallelNet):
             self.generator,
         )
         try:
-            with plain_torch(), self._together():
+            with plain_torch():
                 return super().fit_loop(X, y, epochs, **kwargs)
         except KeyboardInterrupt as error:
             self._note_end(error)

@@ -100,8 +100,7 @@ def test_chains_are_divided_and_learn_as_those_of_one_process(two):
         assert not np.array_equal(getattr(model, name), one[name])
         setattr(model, name, one[name])
     assert model.log_likelihood(X).mean() == pytest.approx(expected, abs=0.1)
-    chains = next(name for name in one if "chains" in name)
-    assert one[chains].shape == (60, 6)
+    assert one["h_samples_"].shape == (60, 6)
 
 
 @pytest.mark.parametrize(
