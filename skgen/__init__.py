@@ -61,6 +61,7 @@ _SUBMODULES = (
     "likelihood",
     "metrics",
     "nn",
+    "parallel",
     "plotting",
     "rbm",
     "sampling",

@@ -22,10 +22,18 @@ from test_contract import (  # noqa: F401
     needs,
     pytest_generate_tests,
 )
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from skgen import GaussianVAE
-from skgen.base import ConditionalMixin, EncoderMixin, ImputerMixin, LikelihoodMixin
+from skgen.base import (
+    ConditionalMixin,
+    EncoderMixin,
+    ImputerMixin,
+    LikelihoodMixin,
+    _streams,
+)
 from skgen.impute import GenerativeImputer
+from skgen.training import _block_rows, _pools
 
 # Sixteenths: bfloat16 has these numbers, too.
 X = DIGITS[:60, 6:18]
@@ -37,6 +45,24 @@ def mapped(X, tmp_path):
     file[:] = X
     file.flush()
     return np.memmap(tmp_path / "X", X.dtype, "r", shape=X.shape)
+
+
+class Slices:
+    """A user's own table, of which slices of rows are all that can be had."""
+
+    def __init__(self, table):
+        self.table, self.shape, self.dtype = table, table.shape, table.dtype
+
+    def __getitem__(self, rows):
+        assert isinstance(rows, slice)
+        return self.table[rows]
+
+
+class OneAfterTheOther(IterableDataset):
+    """A dataset whose rows come in one order, and once."""
+
+    def __iter__(self):
+        yield from X32
 
 
 def of_tensor(dtype, **options):
@@ -57,6 +83,7 @@ FORMS = {
         "csr": sp.csr_array,
         "csc": sp.csc_matrix,
         "coo": sp.coo_array,
+        "slices": Slices,
         "torch": of_tensor(torch.float64),
         "torch.float16": of_tensor(torch.float16),
     },
@@ -69,6 +96,8 @@ FORMS = {
         "torch.bfloat16": of_tensor(torch.bfloat16),
         "torch by columns": lambda X: torch.tensor(np.ascontiguousarray(X.T)).T,
         "list of tensors": lambda X: list(torch.tensor(X)),
+        "dataset": lambda X: TensorDataset(torch.tensor(X)),
+        "loader": lambda X: DataLoader(TensorDataset(torch.tensor(X)), shuffle=True),
     },
 }
 ALL = [(name, dtype) for dtype, forms in FORMS.items() for name in forms]
@@ -118,6 +147,20 @@ def test_a_memory_map(make, dense_fits, tmp_path):
     fit(model, file)
     assert_same_state(model, fit(make(n_iter=1), X32))
     assert not file.flags.writeable
+
+
+def test_blocks_of_rows(make, monkeypatch):
+    """Fits differ from those in memory by their order of rows, answers by nothing."""
+    monkeypatch.setattr(_streams, "_WHOLE_BYTES", 0)
+    monkeypatch.setattr(_block_rows, "_BLOCK_BYTES", 10 * X32.shape[1] * 4)
+    monkeypatch.setattr(_pools, "_POOL_BYTES", 30 * X32.shape[1] * 4)
+    model = fit(make(n_iter=1), Slices(X32))
+    assert_same_state(model, fit(make(n_iter=1), Slices(X32)))
+    y = Y[:60]
+    found, expected = (answers(model, data, y) for data in (Slices(X32), X32))
+    for one, other in zip(found, expected, strict=True):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, other)
 
 
 def test_valid_data_are_the_memory_of_the_user(make, tmp_path):
@@ -188,11 +231,7 @@ REFUSED = {
     "masked": (np.ma.masked_array(X32, X32 > 0.5), TypeError, r"filled\(np.nan\)"),
     "sparse": (torch.tensor(X32).to_sparse(), TypeError, r"to_dense\(\)"),
     "meta": (torch.zeros(4, 12, device="meta"), TypeError, "on the CPU"),
-    "dataset": (
-        torch.utils.data.TensorDataset(torch.tensor(X32)),
-        TypeError,
-        "Pass the array behind it",
-    ),
+    "dataset": (OneAfterTheOther(), TypeError, r"[Cc]all partial_fit on"),
 }
 
 

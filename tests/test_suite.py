@@ -18,6 +18,22 @@ def smaller(name, slow, fast, *others, also=()):
 # Each slow test, and the fast ones that fail for the same mistakes in the code. Without
 # parameters a name stands for all tests of the function.
 TWINS = {
+    "training/test_processes.py::test_gradients_of_four_processes_are_those_of_one": [
+        "training/test_processes.py::test_gradients_are_those_of_one_process"
+    ],
+    "training/test_processes.py"
+    "::test_all_processes_have_the_same_model_in_every_family": [
+        "training/test_processes.py::test_all_processes_have_the_same_model"
+    ],
+    "test_clusters.py::test_dask_finds_what_loky_finds_though_a_worker_is_killed": [
+        "test_contract_faults.py::test_workers_in_threads_agree",
+    ],
+    "test_clusters.py::test_the_example_of_a_cluster": [
+        "test_contract_faults.py::test_workers_in_threads_agree",
+    ],
+    "test_clusters.py::test_ray_finds_what_loky_finds": [
+        "test_contract_faults.py::test_workers_in_threads_agree",
+    ],
     "test_memory_of_data.py::test_a_fit_holds_no_copy": [
         "base/test_intake.py::test_a_tensor_is_not_copied",
         "test_contract_data.py::test_valid_data_are_the_memory_of_the_user",

@@ -24,6 +24,7 @@ def apply_in_blocks(
     X: Any,
     *more: np.ndarray | None,
     device: torch.device,
+    out: Any = None,
 ) -> np.ndarray:
     """Apply ``function(model, x, *more)`` to a block of rows at a time.
 
@@ -42,11 +43,13 @@ def apply_in_blocks(
         Conditions, weights and the like; None is handed on as such.
     device : torch.device
         Where blocks are moved to.
+    out : array-like of n_samples rows or None
+        Where values are written, block by block; None means a new array.
 
     Returns
     -------
     values : ndarray of n_samples rows
-        The values.
+        The values; or `out`.
 
     Raises
     ------
@@ -62,8 +65,19 @@ def apply_in_blocks(
         for values in more
     )
     parts: list[np.ndarray] = []
+    n_done = 0
     for block in zip(rows.blocks(n_rows), *others, strict=False):
-        parts += _values(function, model, block, device)
+        values = _values(function, model, block, device)
+        if out is None:
+            parts += values
+            continue
+        for part in values:
+            if not n_done:
+                _check_out(out, (len(rows), *part.shape[1:]))
+            out[n_done : n_done + len(part)] = part
+            n_done += len(part)
+    if out is not None:
+        return out
     return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
@@ -93,6 +107,16 @@ def _values(
             function, model, [p if p is None else p[half] for p in block], device
         )
     ]
+
+
+def _check_out(out: Any, expected: tuple[int, ...]) -> None:
+    shape = getattr(out, "shape", None)
+    if shape is None or tuple(shape) != expected:
+        raise ValueError(
+            f"Got out of type {type(out).__name__} and shape {shape}, but expected an "
+            f"array-like of shape {expected} that takes slices of rows. Pass for "
+            f"example numpy.empty({expected})."
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -13,7 +13,7 @@ from sklearn.utils import check_array, check_consistent_length
 from sklearn.utils._metadata_requests import UNUSED
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgen.base._intake import taken_in
+from skgen.base._intake import taken_in, taken_into_memory
 from skgen.base._training_data import weighted_mean, without_weightless
 
 
@@ -52,8 +52,11 @@ class EncoderMixin(
 ):
     """Mixin of models that compute features of data, and data of features."""
 
+    # Where a result is written takes no part in metadata routing, either.
+    __metadata_request__transform: ClassVar[dict] = {"out": UNUSED}
+
     @abstractmethod
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: Any = None) -> np.ndarray:
         """Compute features, shape (n_samples, n_components), in the dtype of X."""
 
     def __sklearn_tags__(self) -> Any:
@@ -85,7 +88,7 @@ class ImputerMixin(ABC):
         check_is_fitted(self)
         return validate_data(
             self,
-            taken_in(X),
+            taken_into_memory(X),
             dtype=[np.float64, np.float32],
             ensure_all_finite="allow-nan",
             reset=False,
@@ -155,7 +158,8 @@ class ConditionalMixin(ABC):
         """Validate conditions of valid data, shape (n_samples, n_conditions)."""
         self._require_conditions(y)
         y = taken_in(y, name="y")
-        y = check_array(y, ensure_2d=False, dtype=X.dtype, input_name="y")
+        dtype = getattr(X, "numpy_dtype", X.dtype)
+        y = check_array(y, ensure_2d=False, dtype=dtype, input_name="y")
         check_consistent_length(X, y)
         return y.reshape(len(y), -1)
 

@@ -24,7 +24,7 @@ from skgen.base._nets import (
 )
 from skgen.base._resume import give_files
 from skgen.base._run_files import RunFiles
-from skgen.base._training_data import TrainingData
+from skgen.base._training_data import AscendingSplit, TrainingData
 from skgen.base._validation import warn
 from skgen.nn._threads import threads_for, work_of_a_step
 from skgen.training import GenerativeNet, Objective, RowSource
@@ -34,6 +34,7 @@ from skgen.training._device import resolve_device
 from skgen.training._divergence import TrainingDivergedError
 from skgen.training._optimizer_state import resume_training, training_state
 from skgen.training._precision import matmul_precision
+from skgen.training._processes import current_processes
 from skgen.training._snapshot import Snapshot
 from skgen.training._user_callbacks import check_phases
 
@@ -149,7 +150,7 @@ class Fitting:
         estimator = self.estimator
         data = TrainingData(X, y, weight, ordered=not self.partial)
         self.stops_early = estimator._stops_early(None if self.partial else len(data))
-        split = None if self.partial else self._validation_split(len(data))
+        split = None if self.partial else self._validation_split(data)
         # The net repeats the split: rows held out have no influence.
         trained_on = None if split is None else split(data)[0].indices
         rows, y_rows = data.select(trained_on)
@@ -293,6 +294,7 @@ class Fitting:
         give_files(net, self.files)
         if n_iter:  # skorch's callbacks expect a row of history at their end
             seed = draw_seed(self.estimator.random_state_)
+            seed += self._join_processes(net, len(data))
             with (
                 threads_for(self._work_of(net, len(data))),
                 matmul_precision(self.estimator.precision, self.device),
@@ -314,6 +316,19 @@ class Fitting:
         if cold and phase.objective.loss_tells_convergence and not net.has_ended_early_:
             _warn_unless_converged(net, type(self.estimator).__name__)
         return net
+
+    def _join_processes(self, net: GenerativeNet, n_rows: int) -> int:
+        """Let a net train with those of other processes; return their number or 0."""
+        net.processes = processes = current_processes()
+        if processes is None:
+            return 0
+        if self.files is not None:
+            raise ValueError(
+                "Got the callback Resume in a training by several processes, but its "
+                "checkpoints are those of one process. Remove it from callbacks."
+            )
+        processes.check_same("number of rows", n_rows)
+        return processes.rank
 
     @contextmanager
     def _followed(
@@ -393,9 +408,9 @@ class Fitting:
         snapshot.take()
         self._before.append((net, snapshot, vars(net).copy()))
 
-    def _validation_split(self, n_samples: int) -> ValidSplit | None:
+    def _validation_split(self, data: TrainingData) -> ValidSplit | None:
         """Return how rows are held out, or None."""
-        estimator = self.estimator
+        estimator, n_samples = self.estimator, len(data)
         if not holds_out_rows(estimator, self.stops_early):
             return None
         if np.ceil(estimator.validation_fraction * n_samples) >= n_samples:
@@ -408,7 +423,8 @@ class Fitting:
         if seed is None:
             seed = draw_seed(estimator.random_state_)
         estimator._validation_seed = seed  # a warm start holds the same rows out
-        return ValidSplit(estimator.validation_fraction, random_state=seed)
+        kind = AscendingSplit if data.is_read_by_blocks else ValidSplit
+        return kind(estimator.validation_fraction, random_state=seed)
 
 
 def complete(phase: Phase, estimator: Any, state: State) -> None:

@@ -412,19 +412,26 @@ class BaseGenerator(
         return validated_rows(self, X)
 
     def _apply(
-        self, function: Callable[..., Tensor], X: Any, *more: np.ndarray | None
+        self,
+        function: Callable[..., Tensor],
+        X: Any,
+        *more: np.ndarray | None,
+        out: Any = None,
     ) -> np.ndarray:
         """Apply ``function(model, x)`` to valid data, a block of rows at a time.
 
         With more arrays of as many rows it is ``function(model, x, *more)``. They are
-        conditions, weights and the like; None is handed on as such.
+        conditions, weights and the like; None is handed on as such. Values are written
+        into `out`, if that is given.
         """
         number_of_threads()  # as in `_fit`
         device, rows = self._inference_device(), row_source(X)
         with plain_torch():
             model = self._model(rows.dtype, device)
             with torch.inference_mode():
-                return apply_in_blocks(function, model, rows, *more, device=device)
+                return apply_in_blocks(
+                    function, model, rows, *more, device=device, out=out
+                )
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         return self._build_inference_model(self._state()).to(device, dtype).eval()

@@ -11,6 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from skgen.base._streams import as_stream
+from skgen.training._block_rows import BlockRows
+
 # Libraries whose objects stand for numbers that are elsewhere, one class of theirs or
 # all (None), and what reads the numbers.
 _LAZY = (
@@ -25,7 +28,7 @@ _FLOATS = {torch.float64, torch.float32, torch.float16}
 _DLPACK_CPU = 1
 
 
-def taken_in(X: Any, *, name: str = "X") -> Any:
+def taken_in(X: Any, *, name: str = "X", streams: bool = False) -> Any:
     """Return data as scikit-learn's validation can read it, without a copy if possible.
 
     Parameters
@@ -34,6 +37,8 @@ def taken_in(X: Any, *, name: str = "X") -> Any:
         Data, conditions, weights or features. None stays None.
     name : str
         What an error calls it.
+    streams : bool
+        Whether a table that is not in memory may be read by blocks (`as_stream`).
 
     Returns
     -------
@@ -54,6 +59,8 @@ def taken_in(X: Any, *, name: str = "X") -> Any:
         If X has more than two dimensions.
     """
     if type(X) is not np.ndarray:
+        if streams:
+            X = as_stream(X)
         _refuse(X, name)
         if isinstance(X, list | tuple) and X and isinstance(X[0], Tensor):
             X = torch.stack(tuple(X))
@@ -71,6 +78,34 @@ def taken_in(X: Any, *, name: str = "X") -> Any:
             "the rows are."
         )
     return X
+
+
+def taken_into_memory(X: Any) -> Any:
+    """Return data as `taken_in` does, and refuse a table that is read by blocks.
+
+    Parameters
+    ----------
+    X : object
+        Data.
+
+    Returns
+    -------
+    X : object
+        As of `taken_in`; a small table that is not in memory is read.
+
+    Raises
+    ------
+    TypeError
+        As of `taken_in`, and for a table that is too large to be read as a whole.
+    """
+    table = taken_in(X, streams=True)
+    if isinstance(table, BlockRows):
+        raise TypeError(
+            f"Got X of type {type(X).__name__} and shape {table.shape}, which is read "
+            "by blocks, but this method expects an array in memory. Call it for "
+            "X[start:stop], one part at a time."
+        )
+    return table
 
 
 def float32_of_polars(X: Any) -> np.ndarray | None:

@@ -134,7 +134,7 @@ class StandardizedRows(RowSource):
         self.source, self.units = source, units
         self.shape, self.device = source.shape, source.device
         self.dtype = dtype or source.dtype
-        self.weight = source.weight
+        self.weight, self.rows_a_block = source.weight, source.rows_a_block
         self._location = _tensor(units.location)
         self._scale = _tensor(units.scale)
         self._bounds = None

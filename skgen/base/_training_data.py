@@ -6,12 +6,13 @@ import numpy as np
 import torch
 from sklearn.utils import _safe_indexing, check_consistent_length
 from sklearn.utils.validation import _check_sample_weight
-from skorch.dataset import Dataset
+from skorch.dataset import Dataset, ValidSplit
 from torch.utils.data import Subset
 
 from skgen.base._intake import taken_in
 from skgen.training import GenerativeNet, RowSource
 from skgen.training._batches import WeightedDataset
+from skgen.training._block_rows import BlockRows
 from skgen.training._row_order import canonical_order
 from skgen.training._rows import row_source
 
@@ -36,7 +37,13 @@ class TrainingData:
     weight : ndarray of shape (n_samples,) or None
         Sample weights, positive.
     ordered : bool
-        Whether rows are taken in their canonical order, and not as they come.
+        Whether rows are taken in their canonical order, and not as they come. Those
+        that are read by blocks always are as they come.
+
+    Attributes
+    ----------
+    is_read_by_blocks : bool
+        Whether rows are read from storage a block at a time.
     """
 
     def __init__(
@@ -47,6 +54,9 @@ class TrainingData:
         self.weight = None
         if weight is not None and repetitions is None:
             self.weight = weight / weight.max()  # their sum is finite
+        self.is_read_by_blocks = row_source(X).rows_a_block is not None
+        # Another order would read each block many times.
+        ordered = ordered and not self.is_read_by_blocks
         self.index = canonical_order(X, y, self.weight) if ordered else None
         if repetitions is not None and (repetitions != 1).any():
             index = np.arange(len(repetitions)) if self.index is None else self.index
@@ -90,6 +100,17 @@ class TrainingData:
         return dataset if index is None else Subset(dataset, index)
 
 
+class AscendingSplit(ValidSplit):
+    """Hold rows out as skorch does, with both parts in ascending order of rows."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> tuple[Subset, Subset]:
+        """Split a dataset."""
+        train, valid = super().__call__(*args, **kwargs)
+        for part in (train, valid):
+            part.indices = np.sort(part.indices)
+        return train, valid
+
+
 def weighted_dataset(
     net: GenerativeNet, X: Any, y: Any, weight: np.ndarray | None
 ) -> Dataset:
@@ -128,7 +149,7 @@ def without_weightless(
     weight : ndarray or None
         Their weights, float64.
     """
-    X, y = taken_in(X), taken_in(y, name="y")
+    X, y = taken_in(X, streams=True), taken_in(y, name="y")
     if sample_weight is None:
         return X, y, None
     sample_weight = taken_in(sample_weight, name="sample_weight")
@@ -145,7 +166,8 @@ def without_weightless(
         kept = np.flatnonzero(weight)
         if hasattr(X, "tocsr"):
             X = X.tocsr()
-        X, weight = _safe_indexing(X, kept), weight[kept]
+        X = X.at(kept) if isinstance(X, BlockRows) else _safe_indexing(X, kept)
+        weight = weight[kept]
         y = None if y is None else _safe_indexing(y, kept)
     return X, y, weight
 

@@ -4,6 +4,7 @@ import math
 import sys
 import warnings
 from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from sklearn.utils import check_array, get_tags
 from sklearn.utils.validation import validate_data
 
 from skgen.base._intake import float32_of_polars, taken_in
+from skgen.base._streams import of_mapped_file
+from skgen.training._block_rows import BlockRows
 from skgen.training._rows import to_tensor
 
 # Packages between the line of a user and a warning of this one.
@@ -50,7 +53,11 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
         Valid data.
     """
     params["accept_sparse"] = "csr"
-    X = taken_in(X)
+    X = taken_in(X, streams=True)
+    if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in _allowed(params):
+        X = of_mapped_file(X)
+    if isinstance(X, BlockRows):
+        return _validated_stream(estimator, X, **params)
     checked = _checked(estimator, X, **{**params, "ensure_all_finite": False})
     if get_config()["assume_finite"]:
         return checked
@@ -113,6 +120,24 @@ def _checked(estimator: Any, X: Any, *, reset: bool = True, **params: Any) -> An
         return validate_data(estimator, X, reset=reset, **params)
     validate_data(estimator, X, reset=reset, skip_check_array=True)  # names of columns
     return check_array(numbers, estimator=estimator, input_name="X", **params)
+
+
+def _validated_stream(
+    estimator: Any, X: BlockRows, *, reset: bool = True, **params: Any
+) -> BlockRows:
+    """Validate a table that is read by blocks, each of which is checked as it is read.
+
+    Its numbers are converted to the dtype, or to the first of several.
+    """
+    validate_data(estimator, X, reset=reset, skip_check_array=True)
+    allowed = _allowed(params)
+    return X.converted(X.numpy_dtype if X.numpy_dtype in allowed else allowed[0])
+
+
+def _allowed(params: dict[str, Any]) -> list[np.dtype]:
+    """The dtypes that data may have after validation with these parameters."""
+    dtype = params["dtype"]
+    return [np.dtype(t) for t in (dtype if isinstance(dtype, list) else [dtype])]
 
 
 def _is_as_fitted(estimator: Any, X: Any) -> bool:
@@ -183,6 +208,8 @@ def bits_or_probabilities(X: Any, binarize: str) -> Any:
     X : {ndarray, CSR matrix} of shape (n_samples, n_features)
         The data, thresholded at 0.5 if asked for.
     """
+    if isinstance(X, BlockRows):
+        return X.changed(partial(bits_or_probabilities, binarize=binarize))
     if binarize != "threshold":
         warn_outside_unit_interval(X)
     return binarized(X, binarize)

@@ -65,7 +65,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
     def _n_features_out(self) -> int:
         return len(self.layers_[-1]["components_"])
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: Any = None) -> np.ndarray:
         """Compute the features, probabilities of the units of the highest layer.
 
         From the lowest layer to the highest, the probabilities of each are those given
@@ -75,13 +75,17 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
+        out : array-like of shape (n_samples, n_components) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         H : ndarray of shape (n_samples, hidden_layer_sizes[-1])
-            Probabilities, in the dtype of X.
+            Probabilities, in the dtype of X; or `out`.
         """
-        return self._apply(DeepBeliefNet.up, self._validate_data(X))
+        return self._apply(DeepBeliefNet.up, self._validate_data(X), out=out)
 
     def inverse_transform(self, H: Any) -> np.ndarray:
         """Compute the mean of the data, given the units of the highest layer.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from skgen.nn import Observation
 from skgen.rbm import RBM, BernoulliRBM
 from skgen.sampling import bernoulli, bernoulli_of_rows
-from skgen.training._objective import Objective
+from skgen.training._objective import Objective, Processes
 from skgen.training._step import Batch, TrainingStep
 
 
@@ -116,6 +116,18 @@ class OnFeatures(Objective):
         """Take a step of the objective on features."""
         batch = self.on_features(model, batch, step.generator)
         self.objective.training_step(model, batch, step)
+
+    def running_means(self, model: Any) -> list[Tensor]:
+        """Return those of the objective of features."""
+        return self.objective.running_means(model)
+
+    def divide(self, processes: Processes) -> None:
+        """Keep a part of the state of the objective of features."""
+        self.objective.divide(processes)
+
+    def unite(self, processes: Processes) -> None:
+        """Get the whole state of the objective of features back."""
+        self.objective.unite(processes)
 
     def evaluate(self, model: Any, batch: Batch) -> Tensor | None:
         """Compute the watched loss of features, without randomness."""

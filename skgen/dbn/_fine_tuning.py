@@ -11,7 +11,7 @@ from skgen.nn import Observation
 from skgen.rbm import pseudo_log_likelihood
 from skgen.rbm._training_loss import watched_units
 from skgen.sampling import bernoulli, bernoulli_of_rows
-from skgen.training._objective import Objective
+from skgen.training._objective import Objective, Processes
 from skgen.training._step import Batch, TrainingStep
 
 # Visible units of the top machine whose conditionals are watched in training.
@@ -81,6 +81,14 @@ class FineTuning(Objective):
 
         v = self.observation.observe(batch.x, generator=generator)
         return -variational_terms(model, v, draw)
+
+    def divide(self, processes: Processes) -> None:
+        """Keep a part of the chains."""
+        self.chains = processes.own_part(self.chains, 0)
+
+    def unite(self, processes: Processes) -> None:
+        """Get all of the chains back."""
+        self.chains = processes.gathered(self.chains, 0)
 
     @torch.no_grad()
     def evaluate(self, model: DeepBeliefNet, batch: Batch) -> Tensor:

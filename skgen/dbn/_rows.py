@@ -34,7 +34,7 @@ class FeatureRows(RowSource):
         self.observation = observation
         self.shape = source.shape[0], len(machines[-1].hidden.bias)
         self.dtype, self.device = source.dtype, source.device
-        self.weight = source.weight
+        self.weight, self.rows_a_block = source.weight, source.rows_a_block
 
     @torch.no_grad()
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:

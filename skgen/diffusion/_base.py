@@ -59,7 +59,7 @@ class BaseDiffusionModel(
     def _n_features_out(self) -> int:
         return self.n_features_in_
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: Any = None) -> np.ndarray:
         r"""Follow the probability flow from data to noise.
 
         The result has the law :math:`\mathcal{N}(0, I)` for data of the law of the
@@ -69,13 +69,17 @@ class BaseDiffusionModel(
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
+        out : array-like of shape (n_samples, n_features) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
-            Noise, in the dtype of X.
+            Noise, in the dtype of X; or `out`.
         """
-        return self._to_noise(self._validate_data(X))
+        return self._to_noise(self._validate_data(X), out=out)
 
     def inverse_transform(self, H: Any) -> np.ndarray:
         """Follow the probability flow from noise to data.
@@ -272,9 +276,12 @@ class BaseDiffusionModel(
     # In what follows, y is what a conditional model is given: one row of encoded
     # conditions for each row of data, or None.
 
-    def _to_noise(self, X: Any, y: np.ndarray | None = None) -> np.ndarray:
+    def _to_noise(
+        self, X: Any, y: np.ndarray | None = None, *, out: Any = None
+    ) -> np.ndarray:
         """Follow the flow from valid data to noise."""
-        return self._apply(given(partial(flow_to_noise, n_steps=self._n_steps)), X, y)
+        flow = given(partial(flow_to_noise, n_steps=self._n_steps))
+        return self._apply(flow, X, y, out=out)
 
     def _to_data(self, H: np.ndarray, y: np.ndarray | None = None) -> np.ndarray:
         """Follow the flow from noise to data."""

@@ -46,7 +46,7 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
 
     _is_correlated: bool
 
-    def transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def transform(self, X: Any, y: Any = None, *, out: Any = None) -> np.ndarray:
         """Follow the probability flow from data to noise.
 
         Parameters
@@ -56,14 +56,18 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
             Conditions. Without them, as in a pipeline at prediction time, it is the
             flow of the model of x alone.
+        out : array-like of shape (n_samples, n_features) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_features)
-            Noise, in the dtype of X.
+            Noise, in the dtype of X; or `out`.
         """
         X = self._validate_data(X)
-        return self._to_noise(X, self._given(y, X))
+        return self._to_noise(X, self._given(y, X), out=out)
 
     def inverse_transform(self, H: Any, y: Any = None) -> np.ndarray:
         """Follow the probability flow from noise to data.

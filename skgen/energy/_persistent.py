@@ -11,7 +11,7 @@ from skgen.energy._model import EnergyNet
 from skgen.energy._noise_contrastive import of_nothing, watched_loss
 from skgen.sampling import langevin
 from skgen.sampling._langevin import MALA_RATE, tuned
-from skgen.training._objective import Objective
+from skgen.training._objective import Objective, Processes
 from skgen.training._step import Batch, TrainingStep
 
 # A step size goes on following the acceptance rate, as the model changes: by no less
@@ -107,6 +107,18 @@ class PersistentLangevin(Objective):
             contrast = self._contrast(model, of_rows, of_noise, batch)
         step.minimize(loss, weight=batch.weight)
         step.record_rows(contrast, batch.weight)
+
+    def running_means(self, model: EnergyNet) -> list[Tensor]:
+        """The constant c and the step size of the chains."""
+        return [model.log_normalizer, self.step_size]
+
+    def divide(self, processes: Processes) -> None:
+        """Keep a part of the chains."""
+        self.chains = processes.own_part(self.chains, 0)
+
+    def unite(self, processes: Processes) -> None:
+        """Get all of the chains back."""
+        self.chains = processes.gathered(self.chains, 0)
 
     @torch.no_grad()
     def evaluate(self, model: EnergyNet, batch: Batch) -> Tensor:

@@ -31,6 +31,7 @@ from skgen.base._checked import checked_fit
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fit_tasks import FitTasks, SupportsCallbacks, without_callbacks
 from skgen.base._fitting import draw_seed
+from skgen.base._intake import taken_into_memory
 from skgen.base._python_scalars import python_arguments, python_scalars
 from skgen.base._saving import SavesMixin
 from skgen.base._training_data import without_weightless
@@ -268,7 +269,7 @@ class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEst
 
     def _fit(self, X: Any, sample_weight: Any, tasks: FitTasks) -> bool:
         """Fit the model; tell whether that was interrupted."""
-        X, _, weight = without_weightless(X, None, sample_weight)
+        X, _, weight = without_weightless(taken_into_memory(X), None, sample_weight)
         whole = np.issubdtype(getattr(X, "dtype", np.float64), np.integer)
         X, weight = with_repetitions(validated_table(self, X, reset=True), weight)
         table, missing = read_table(X, self.missing_values)

@@ -8,7 +8,7 @@ from sklearn.utils._mask import _get_mask
 from sklearn.utils._missing import is_pandas_na, is_scalar_nan
 from sklearn.utils.validation import validate_data
 
-from skgen.base._intake import taken_in
+from skgen.base._intake import taken_into_memory
 from skgen.base._training_data import as_repetitions
 from skgen.impute._columns import Column
 from skgen.impute._frames import is_frame, read_frame
@@ -31,7 +31,7 @@ def validated_table(imputer: Any, X: Any, *, reset: bool) -> Any:
     X : {ndarray, DataFrame} of shape (n_samples, n_features)
         A copy of floating point, or the DataFrame itself.
     """
-    X = taken_in(X)
+    X = taken_into_memory(X)
     if is_frame(X):
         validate_data(imputer, X, reset=reset, skip_check_array=True)
         if not len(X):

@@ -103,20 +103,24 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
     def _n_features_out(self) -> int:
         return self.components_.shape[0]
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: Any = None) -> np.ndarray:
         """Compute the features P(h = 1 | v), the means of the hidden units.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Visible states.
+        out : array-like of shape (n_samples, n_components) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         H : ndarray of shape (n_samples, n_components)
-            Hidden probabilities, in the dtype of X.
+            Hidden probabilities, in the dtype of X; or `out`.
         """
-        return self._apply(RBM.hidden_mean, self._validate_data(X))
+        return self._apply(RBM.hidden_mean, self._validate_data(X), out=out)
 
     def inverse_transform(self, H: Any) -> np.ndarray:
         """Compute the mean of the visible units given hidden ones.

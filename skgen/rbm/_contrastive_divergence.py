@@ -16,6 +16,7 @@ from skgen.rbm._training_loss import STEPS_AN_ESTIMATE, TrainingLoss, watched_un
 from skgen.rbm._trajectory import Trajectory
 from skgen.rbm._workspace import ComputeParameters, Workspace, add_product_
 from skgen.sampling import RandomBits
+from skgen.training._objective import Processes
 from skgen.training._step import Batch, TrainingStep
 
 # Weight of the newest mini-batch in the running means that centre the gradient.
@@ -182,6 +183,31 @@ class ContrastiveDivergence(CheckpointedObjective):
         has_more = self.trajectory is not None or self._is_sampled
         if joint and loss and not (step.callbacks_between or has_more):
             loss.n_steps += joint.run(batches, self._bits, step)
+
+    def running_means(self, model: Any) -> list[Tensor]:
+        """Offset of the hidden units, which follows their means."""
+        return [] if self.hidden_offset is None else [self.hidden_offset]
+
+    def divide(self, processes: Processes) -> None:
+        """Keep a part of the persistent chains."""
+        if self.trajectory is not None:
+            raise ValueError(
+                "Got keep_trajectory=True, but models along a training are kept by one "
+                "process alone. Set keep_trajectory=False, and call "
+                "log_partition_function('ais') after the fit."
+            )
+        if self.chains is not None:
+            if self.chains.shape[-2] < processes.n:
+                raise ValueError(
+                    f"Got {self.chains.shape[-2]} persistent chains, but expected at "
+                    f"least one for each of {processes.n} processes. Raise batch_size."
+                )
+            self.chains = processes.own_part(self.chains, -2)
+
+    def unite(self, processes: Processes) -> None:
+        """Get all of the persistent chains back."""
+        if self.chains is not None:
+            self.chains = processes.gathered(self.chains, -2)
 
     def conclude_(self, model: RBM) -> None:
         """Give the model what a training ends with: by default what it has."""

@@ -38,6 +38,7 @@ from skgen.rbm._state import (
 )
 from skgen.rbm._trainable_base import TrainableRBM
 from skgen.training import RowSource
+from skgen.training._block_rows import BlockRows
 
 _DEPRECATED = ["boolean", Hidden(StrOptions({"deprecated"}))]
 
@@ -370,6 +371,8 @@ class BernoulliRBMGPU(TrainableRBM):
         return np.result_type(self.components_, np.float32)
 
     def _moved(self, run: Callable[..., Tensor], v: Any) -> np.ndarray:
+        if isinstance(v, BlockRows):
+            v = v.whole()  # as large as the result
         # Bits lose nothing in the dtype of the weights, whose conversion would take
         # most of the time of a step of a single row.
         after = super()._moved(run, v.astype(self._sample_dtype, copy=False))

@@ -1,6 +1,7 @@
 """Mini-batches that are gathered from the data where it lies."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset as AnyDataset
 from torch.utils.data import Subset
 
+from skgen.training._pools import pooled_batches
+from skgen.training._processes import Processes
 from skgen.training._rows import (
     Index,
     RowSource,
@@ -66,6 +69,9 @@ class DeviceBatches:
     join_single_row : bool
         Whether a last mini-batch of one row joins the one before: batch norm needs two
         rows in training.
+    processes : Processes or None
+        If given, each of them gets its part of each mini-batch, of `batch_size` rows
+        for all together, and two rows at least.
 
     Attributes
     ----------
@@ -85,6 +91,7 @@ class DeviceBatches:
         device: torch.device,
         generator: torch.Generator | None = None,
         join_single_row: bool = False,
+        processes: Processes | None = None,
     ):
         indices = None
         while isinstance(dataset, Subset):
@@ -99,23 +106,33 @@ class DeviceBatches:
         self.device = device
         self.generator = generator
         self.n_rows = self.rows.shape[0] if indices is None else len(indices)
-        joins = join_single_row and self.n_rows > batch_size
-        self._joins = joins and self.n_rows % batch_size == 1
+        self.processes = processes
+        least = 1 + join_single_row
+        if processes is not None:
+            least *= processes.n
+            _check_rows_of_all(self.n_rows, batch_size, least)
+        rest = self.n_rows % batch_size
+        joins = 0 < rest < least and self.n_rows > batch_size
+        self._n_joined = rest if joins else 0
         self._own_buffer: Tensor | None = None
         self._copy: tuple[Tensor, list[Batch]] | None = None
 
     def __len__(self) -> int:
-        return -(-self.n_rows // self.batch_size) - self._joins
+        return -(-self.n_rows // self.batch_size) - bool(self._n_joined)
 
     def __iter__(self) -> Iterator[Batch]:
         # New for each pass: two passes at a time share no memory.
         rows = self.rows.to(self.device)
         y, weight = self.y, self.weight
+        if rows.rows_a_block is not None:
+            yield from self._from_pools()
+            return
         direct = isinstance(rows, TensorRows)
-        if direct and y is None and weight is None and self._is_small:
+        alone = self.processes is None
+        if alone and direct and y is None and weight is None and self._is_small:
             yield from self._shuffled(rows)
             return
-        for index in self._indices():
+        for index in map(self._own_part, self._indices()):
             out = None
             if direct and self.buffer is not None and isinstance(index, Tensor):
                 out = self._buffer_for(index.shape[0])
@@ -124,6 +141,32 @@ class DeviceBatches:
                 yield Batch(x)
             else:
                 yield Batch(x, _at(y, index), _at(weight, index))
+
+    def _from_pools(self) -> Iterator[Batch]:
+        """Iterate over mini-batches of a table that is read by blocks."""
+        if not self.n_rows:
+            return
+        last = len(self) - 1
+        sizes = chain(
+            repeat(self.batch_size, last), [self.n_rows - last * self.batch_size]
+        )
+        batches = pooled_batches(
+            self.rows,
+            sizes,
+            indices=self.indices,
+            device=self.device,
+            generator=self.generator,
+            buffer=None if self.buffer is None else self._buffer_for,
+        )
+        for index, x in batches:
+            index, x = self._own_part(index), self._own_part(x)
+            yield Batch(x, _at(self.y, index), _at(self.weight, index))
+
+    def _own_part(self, rows: Any) -> Any:
+        """Return what is this process's of the rows of a mini-batch."""
+        if self.processes is None:
+            return rows
+        return rows[self.processes.share(len(rows))]
 
     @property
     def _is_small(self) -> bool:
@@ -182,13 +225,22 @@ class DeviceBatches:
         buffer = self.buffer(n_rows)
         if buffer is None:
             if self._own_buffer is None:
-                n_rows_at_most = min(self.batch_size + self._joins, self.n_rows)
+                n_rows_at_most = min(self.batch_size + self._n_joined, self.n_rows)
                 shape = n_rows_at_most, self.rows.shape[1]
                 self._own_buffer = torch.empty(
                     shape, dtype=self.rows.dtype, device=self.device
                 )
             buffer = self._own_buffer[:n_rows]
         return buffer
+
+
+def _check_rows_of_all(n_rows: int, batch_size: int, least: int) -> None:
+    if min(n_rows, batch_size) < least:
+        raise ValueError(
+            f"Got batch_size={batch_size} for {n_rows} rows, but several processes "
+            f"expect at least {least} rows in a mini-batch. Raise batch_size, or start "
+            "fewer processes."
+        )
 
 
 def table_of(dataset: Any) -> Any:

@@ -16,8 +16,8 @@ from torch.optim import Optimizer
 
 from skgen.training._batches import DeviceBatches, table_of
 from skgen.training._callbacks import WatchLoss
-from skgen.training._checkpoints import CheckpointedNet
 from skgen.training._divergence import TrainingDivergedError
+from skgen.training._parallel import ParallelNet
 from skgen.training._rows import fits, to_tensor
 from skgen.training._schedules import SCHEDULES
 from skgen.training._snapshot import Snapshot
@@ -36,7 +36,7 @@ class StopTraining(KeyboardInterrupt):
     """Raised where a callback stops training early; skorch catches it."""
 
 
-class GenerativeNet(CheckpointedNet):
+class GenerativeNet(ParallelNet):
     """A skorch net whose criterion is an `Objective` and which needs no target.
 
     It owns the epoch: mini-batches, learning rates, callbacks and history, and it
@@ -146,13 +146,15 @@ class GenerativeNet(CheckpointedNet):
 
     def get_iterator(self, dataset: Any, training: bool = False) -> DeviceBatches:
         """Iterate over mini-batches of a dataset, shuffled in training."""
-        generator = self.generator if training else None
+        processes = self.processes if training else None
+        generator = self.generator if processes is None else self._order
         return DeviceBatches(
             dataset,
             self.batch_size,
             device=self._device,
-            generator=generator,
+            generator=generator if training else None,
             join_single_row=training and self.criterion_.differentiates,
+            processes=processes,
         )
 
     def partial_fit(
@@ -166,7 +168,8 @@ class GenerativeNet(CheckpointedNet):
         self.n_resumed_ = 0
         self._n_whole = len(self.history)
         try:
-            return super().partial_fit(X, y, classes, **kwargs)
+            with self._together():
+                return super().partial_fit(X, y, classes, **kwargs)
         except KeyboardInterrupt as error:  # before or after the epochs
             self._note_end(error)
             return self
@@ -322,7 +325,7 @@ class GenerativeNet(CheckpointedNet):
         parameters = [parameter for _, parameter in named]
         self._move_on(self._n_trained)
         with torch.set_grad_enabled(objective.differentiates):
-            if listens or self._moves_in_an_epoch:
+            if listens or self._moves_in_an_epoch or self.processes is not None:
                 self._step_by_step(batches, step, parameters, listens=listens)
             else:
                 self._step_in_runs(batches, step, parameters)
@@ -359,6 +362,8 @@ class GenerativeNet(CheckpointedNet):
             step.batch, step.records = batch, count % every == 0
             objective.training_step(model, batch, step)
             objective.after_step(model)
+            if self.processes is not None:
+                self._average_running_means(len(batch.x))
             if listens:
                 self._notify_end(batch, training=True)
             if (count + 1) % _BATCHES_A_CHECK == 0:
@@ -390,6 +395,7 @@ class GenerativeNet(CheckpointedNet):
             on_gradients=(
                 self._notify_gradients if self._listeners("on_grad_computed") else None
             ),
+            processes=self.processes,
         )
 
     def named_optimizers(self) -> dict[str, Optimizer]:

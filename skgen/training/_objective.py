@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skgen.training._processes import Processes as Processes
 from skgen.training._step import Batch, TrainingStep
 
 
@@ -205,6 +206,46 @@ class Objective(nn.Module):
         ----------
         progress : dict
             The state. Parameters and buffers have been loaded.
+        """
+
+    def running_means(self, model: Any) -> list[Tensor]:  # noqa: ARG002
+        """Return tensors that follow means over mini-batches, besides gradients.
+
+        Where several processes train together, each on its part of a mini-batch, they
+        are averaged after each step.
+
+        Parameters
+        ----------
+        model : nn.Module
+            The model that is trained.
+
+        Returns
+        -------
+        tensors : list of Tensor
+            For example a variance that follows squared errors. Empty, the default,
+            means that there are none.
+        """
+        return []
+
+    def divide(self, processes: Processes) -> None:
+        """Keep what one of several processes has of the state, before the first step.
+
+        By default all of them have the whole state. Persistent Markov chains are
+        divided among them.
+
+        Parameters
+        ----------
+        processes : Processes
+            This process and the others.
+        """
+
+    def unite(self, processes: Processes) -> None:
+        """Get back the whole state, after the last step; the reverse of `divide`.
+
+        Parameters
+        ----------
+        processes : Processes
+            This process and the others.
         """
 
     def batch_buffer(self, model: Any, n_rows: int) -> Tensor | None:  # noqa: ARG002

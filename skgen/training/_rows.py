@@ -9,6 +9,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from skgen.training._read_ahead import read_ahead
+
 # Share of the free memory of a GPU that data may take: the model and its mini-batches
 # need memory, too.
 _LARGEST_SHARE = 0.8
@@ -37,12 +39,16 @@ class RowSource(ABC):
         Device of the tensors.
     weight : ndarray of shape (n_samples,) or None
         Sample weights, float64, whose mean is 1, if there are any.
+    rows_a_block : int or None
+        Number of rows that are read from storage together; None where each row is at
+        hand.
     """
 
     shape: tuple[int, int]
     dtype: torch.dtype
     device: torch.device = torch.device("cpu")
     weight: np.ndarray | None = None
+    rows_a_block: int | None = None
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -66,6 +72,14 @@ class RowSource(ABC):
 
     def blocks(self, n_rows: int) -> Iterator[Tensor]:
         """Iterate over all rows in their order, `n_rows` at a time."""
+        if self.rows_a_block is None:
+            yield from self._slices(n_rows)
+            return
+        # As many as are worth a thread that reads them.
+        for part in read_ahead(self._slices(n_rows * -(-self.rows_a_block // n_rows))):
+            yield from part.split(n_rows)
+
+    def _slices(self, n_rows: int) -> Iterator[Tensor]:
         for start in range(0, self.shape[0], n_rows):
             yield self.gather(slice(start, start + n_rows))
 
@@ -190,6 +204,7 @@ class SelectedRows(RowSource):
         self.weight = weight
         self.shape = len(indices), source.shape[1]
         self.dtype, self.device = source.dtype, source.device
+        self.rows_a_block = source.rows_a_block
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:
         """Return some rows."""
@@ -230,6 +245,7 @@ class MovedRows(RowSource):
     def __init__(self, source: RowSource, device: torch.device):
         self.source = source
         self.shape, self.dtype, self.device = source.shape, source.dtype, device
+        self.rows_a_block = source.rows_a_block
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return some rows on the device."""
@@ -332,12 +348,13 @@ def is_read_by_blocks(X: Any) -> bool:
     """Whether a table is to be converted a block at a time, and not as a whole.
 
     It is where all of it, as a dense array in memory, may be too large: a sparse
-    matrix, and an array that is mapped from a file. Validation leaves the latter no
-    `memmap`, but an array whose memory is that of one.
+    matrix, rows that are read by blocks already, and an array that is mapped from a
+    file. Validation leaves the latter no `memmap`, but an array whose memory is that
+    of one.
 
     Parameters
     ----------
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    X : ndarray, CSR matrix or RowSource of shape (n_samples, n_features)
         The table.
 
     Returns
@@ -345,7 +362,7 @@ def is_read_by_blocks(X: Any) -> bool:
     is_read_by_blocks : bool
         Whether it is.
     """
-    if sp.issparse(X):
+    if sp.issparse(X) or isinstance(X, RowSource):
         return True
     while isinstance(X, np.ndarray):
         if isinstance(X, np.memmap):

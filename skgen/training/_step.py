@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from skgen.nn._rounding import rounded_products
+from skgen.training._processes import Processes
 
 NamedParameters = list[tuple[str, nn.Parameter]]
 
@@ -51,6 +52,9 @@ class TrainingStep:
     on_gradients : callable or None
         Called with the named parameters of an optimizer and the mini-batch after each
         computation of gradients, if a callback reads them.
+    processes : Processes or None
+        Those that train together, each on its part of a mini-batch: gradients, and what
+        is recorded, are averaged over all of them.
 
     Attributes
     ----------
@@ -80,11 +84,13 @@ class TrainingStep:
         generator: torch.Generator,
         factor_dtype: torch.dtype | None = None,
         on_gradients: Callable[[NamedParameters, Batch], None] | None = None,
+        processes: Processes | None = None,
     ):
         self.optimizers = optimizers
         self.generator = generator
         self._factor_dtype = factor_dtype
         self._on_gradients = on_gradients
+        self._processes = processes
         self._named_parameters = {
             name: _stepped_by(optimizer, named_parameters)
             for name, optimizer in optimizers.items()
@@ -93,8 +99,8 @@ class TrainingStep:
 
     @property
     def gradients_are_watched(self) -> bool:
-        """Whether a callback reads or changes the gradients of each step."""
-        return self._on_gradients is not None
+        """Whether a callback or another process reads the gradients of each step."""
+        return self._on_gradients is not None or self._processes is not None
 
     def rounding(self) -> AbstractContextManager:
         """Return the context in which a model is evaluated in reduced precision."""
@@ -155,6 +161,12 @@ class TrainingStep:
                 if n_rows:  # rows without weight may have no mean
                     totals[name] += n_rows * mean
                     counts[name] += n_rows
+        if self._processes is not None:
+            device = self.generator.device
+            sums = [*totals.values(), *counts.values()]
+            sums = self._processes.summed(sums, device)
+            totals = dict(zip(names, sums[: len(names)], strict=True))
+            counts = dict(zip(names, sums[len(names) :], strict=True))
         return {name: totals[name] / counts[name] for name in names if counts[name]}
 
     def minimize(
@@ -235,6 +247,11 @@ class TrainingStep:
 
     def apply_gradients(self, optimizer: str = "optimizer", *, only: str = "") -> None:
         """Show the gradients to callbacks, and step one optimizer along them."""
+        if self._processes is not None:
+            gradients = (p.grad for _, p in self._of(optimizer, only))
+            self._processes.average_(
+                [g for g in gradients if g is not None], len(self.batch.x)
+            )
         if self._on_gradients is not None:
             self._on_gradients(self._of(optimizer, only), self.batch)
         self.optimizers[optimizer].step()

@@ -118,20 +118,24 @@ class BaseVAE(
     def _build_observation(self, state: State) -> Observation:
         """Make the distribution of the data given the output of the decoder."""
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any, *, out: Any = None) -> np.ndarray:
         r"""Compute the features, the posterior mean :math:`\mu(x)`.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Data.
+        out : array-like of shape (n_samples, n_components) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            Posterior means, in the dtype of X.
+            Posterior means, in the dtype of X; or `out`.
         """
-        return self._apply(_answers.features, self._validate_data(X))
+        return self._apply(_answers.features, self._validate_data(X), out=out)
 
     def encode(self, X: Any) -> tuple[np.ndarray, np.ndarray]:
         r"""Compute the posterior q(z | x) :math:`= \mathcal{N}(\mu, \sigma^2)`.

@@ -37,7 +37,7 @@ class BaseConditionalVAE(  # type: ignore[misc]
     _model_class: ClassVar[type[VAE]] = ConditionalVAE
     _bound = staticmethod(elbo)
 
-    def transform(self, X: Any, y: Any = None) -> np.ndarray:
+    def transform(self, X: Any, y: Any = None, *, out: Any = None) -> np.ndarray:
         r"""Compute the features, the posterior mean of z.
 
         Given y it is :math:`\mu(x, y)`. Without y, as in a pipeline at prediction time,
@@ -58,13 +58,17 @@ class BaseConditionalVAE(  # type: ignore[misc]
             Data.
         y : array-like of shape (n_samples,) or (n_samples, n_columns), default=None
             Conditions, if they are known.
+        out : array-like of shape (n_samples, n_components) or None, default=None
+            Where the result is written, a block of rows at a time, for results that
+            memory cannot hold: an array, a file that numpy maps, or whatever takes
+            ``out[start:stop] = rows``, such as an array of zarr or h5py.
 
         Returns
         -------
         Z : ndarray of shape (n_samples, n_components)
-            Posterior means, in the dtype of X.
+            Posterior means, in the dtype of X; or `out`.
         """
-        return self._average(VAE.forward, X, y)
+        return self._average(VAE.forward, X, y, out=out)
 
     def encode(  # type: ignore[override]
         self, X: Any, y: Any
@@ -311,15 +315,15 @@ class BaseConditionalVAE(  # type: ignore[misc]
         drawn = self._law.sample(n_points, np.random.RandomState(0))
         return self._conditions.encoded(drawn)
 
-    def _average(self, function: Any, X: Any, y: Any) -> np.ndarray:
+    def _average(self, function: Any, X: Any, y: Any, *, out: Any = None) -> np.ndarray:
         """Apply a function of a model given y, or average it over p(y | x)."""
         X = self._validate_data(X)
         if y is not None:
-            return self._apply(given(function), X, self._encoded(y, X))
+            return self._apply(given(function), X, self._encoded(y, X), out=out)
         average = partial_function(
             average_over_conditions, function=function, **self._p_of_y()
         )
-        return self._apply(average, X)
+        return self._apply(average, X, out=out)
 
     def _bounds(self, X: Any, y: Any, bound: Any) -> np.ndarray:
         """Bound log p(x | y), or log p(x), in the units of X."""

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from skgen.base import ImputerMixin
 from skgen.base._fitting import draw_seed
+from skgen.base._intake import taken_into_memory
 from skgen.base._python_scalars import python_arguments
 from skgen.vae._base import BaseVAE
 from skgen.vae._missing import by_completeness
@@ -128,6 +129,7 @@ class ImputingVAE(ImputerMixin, BaseVAE):
     def _incomplete_rows(self, X: Any) -> tuple[Any, np.ndarray]:
         """Validate data, and return it as the model and as the user sees it."""
         check_is_fitted(self)
+        X = taken_into_memory(X)
         rows = self._validate_data(X)
         if hasattr(X, "tocsr"):
             raise TypeError(

@@ -121,6 +121,13 @@ class NegativeELBO(Objective):
         step.backward(outputs, [gradients[output] for output in outputs])
         step.apply_gradients()
 
+    def running_means(self, model: VAE) -> list[Tensor]:
+        """Learned variances of the noise, which follow squared errors."""
+        observation: Any = model.observation
+        if getattr(observation, "floor", None) is None:
+            return []
+        return [observation.variance]
+
     def running_value(self, model: VAE) -> float | None:
         """Mean log of learned variances of the noise."""
         observation: Any = model.observation
