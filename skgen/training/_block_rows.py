@@ -91,6 +91,7 @@ class BlockRows(RowSource):
         """Return the source of some rows, given by ascending indices."""
 
         def read(start: int, stop: int) -> np.ndarray:
+            """Read the selected rows of the given positions."""
             return self.gather(torch.from_numpy(indices[start:stop])).numpy()
 
         return BlockRows(read, (len(indices), self.shape[1]), self.numpy_dtype)
