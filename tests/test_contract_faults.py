@@ -44,14 +44,14 @@ SHORT = {
 def short_of_memory(most, error, sizes):
     """`apply_in_blocks` on a device that has memory for so many rows."""
 
-    def apply(function, model, X, *more, device):
+    def apply(function, model, X, *more, device, out=None):
         def limited(model, x, *others):
             sizes.append(len(x))
             if len(x) > most:
                 raise error
             return function(model, x, *others)
 
-        return apply_in_blocks(limited, model, X, *more, device=device)
+        return apply_in_blocks(limited, model, X, *more, device=device, out=out)
 
     return apply
 
