@@ -23,6 +23,8 @@ from _report import about, table
 
 N_FEATURES = 784
 FORMS = ["memmap", "generated", "zarr", "h5py", "dask", "DataLoader"]
+# Forms that read the file of another.
+OF_FILE = {"dask": "h5py", "DataLoader": "memmap"}
 # Rows of which all tables are made, one after the other.
 N_BASE = 20_000
 CHUNK = 1000
@@ -97,8 +99,9 @@ def opened(form, folder, n_rows):
     if form == "dask":
         import dask.array
 
-        mapped = np.load(folder / "memmap", mmap_mode="r")
-        return dask.array.from_array(mapped, chunks=(10 * CHUNK, N_FEATURES))
+        # Of an array that numpy has mapped, `from_array` would make a copy in memory.
+        table = opened("h5py", folder, n_rows)
+        return dask.array.from_array(table, chunks=(10 * CHUNK, N_FEATURES))
     import torch
     from torch.utils.data import DataLoader
 
@@ -170,7 +173,7 @@ def main():
         child(args.child, folder, n_rows, args.components)
         return
     folder.mkdir(exist_ok=True)
-    for form in {*args.forms, *(["memmap"] if "dask" in args.forms else [])}:
+    for form in {OF_FILE.get(form, form) for form in args.forms}:
         write(form, folder, n_rows)
     found = {form: [] for form in args.forms}
     for _ in range(args.rounds):

@@ -90,10 +90,7 @@ def threads_for(work: float, least: float = LEAST_WORK) -> Iterator[None]:
         yield
         return
     try:
-        with _lock:
-            torch.set_num_threads(1)
-            # That is the number of new threads, too, until another thread sets it.
-            _run_in_new_thread(n_threads)
+        compute_with_one_thread()
         _unused.there_are_some = True
         yield
     finally:
@@ -136,6 +133,17 @@ def side_by_side(
         except BaseException:
             stopped.set()
             raise
+
+
+def compute_with_one_thread() -> None:
+    """Compute with one thread of torch in this thread of Python from now on."""
+    n_threads = number_of_threads()
+    if n_threads == 1:
+        return
+    with _lock:
+        torch.set_num_threads(1)
+        # That is the number of new threads, too, until another thread sets it.
+        _run_in_new_thread(n_threads)
 
 
 def _run_in_new_thread(n_threads: int) -> None:

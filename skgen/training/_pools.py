@@ -1,12 +1,13 @@
 """Mini-batches of a table that is read by blocks, shuffled as far as memory allows."""
 
 from collections.abc import Callable, Iterator
+from itertools import cycle
 
 import torch
 from torch import Tensor
 
 from skgen.training._read_ahead import read_ahead
-from skgen.training._rows import RowSource, TensorRows
+from skgen.training._rows import Index, RowSource, TensorRows
 
 # Bytes of the blocks that are in memory at a time, and are shuffled together. As the
 # next ones are read meanwhile, it is twice as many.
@@ -86,25 +87,47 @@ def _row_order(n: int, generator: torch.Generator | None) -> Tensor:
 
 
 def _pools(rows: RowSource, indices: Tensor | None, order: Tensor) -> Iterator[Pool]:
-    """Read the blocks in an order, as many at a time as make a pool."""
+    """Read the blocks in an order, as many at a time as make a pool.
+
+    Each is in the memory of the one before the last, which is used up by then.
+    """
     n_rows = rows.rows_a_block
     assert n_rows is not None
     bytes_a_block = n_rows * rows.shape[1] * rows.dtype.itemsize
+    tables = cycle([_Table(), _Table()])
     for numbers in order.split(max(1, _POOL_BYTES // bytes_a_block)):
         starts = numbers.sort().values * n_rows
         stops = (starts + n_rows).clamp(max=len(rows))
-        if indices is None:
-            bounds = zip(starts.tolist(), stops.tolist(), strict=True)
-            index = torch.cat([torch.arange(*both) for both in bounds])
-        else:
-            bounds = zip(
-                torch.searchsorted(indices, starts).tolist(),
-                torch.searchsorted(indices, stops).tolist(),
-                strict=True,
-            )
-            index = torch.cat([indices[first:last] for first, last in bounds])
+        if indices is not None:
+            starts = torch.searchsorted(indices, starts)
+            stops = torch.searchsorted(indices, stops)
+        bounds = list(zip(starts.tolist(), stops.tolist(), strict=True))
+        index = torch.cat([torch.arange(*both) for both in bounds])
+        table = next(tables).of(len(index), rows)
+        end = 0
+        for start, stop in bounds:
+            if start < stop:
+                part: Index = slice(start, stop)
+                if indices is not None:
+                    part = indices[part]
+                begin, end = end, end + stop - start
+                table[begin:end] = rows.gather(part)
         if len(index):
-            yield index, rows.gather(index)
+            yield index if indices is None else indices[index], table
+
+
+class _Table:
+    """Memory for some rows at a time."""
+
+    _memory: Tensor | None = None
+
+    def of(self, n_rows: int, rows: RowSource) -> Tensor:
+        """Return memory for so many rows of a source, which had others before."""
+        if self._memory is None or len(self._memory) < n_rows:
+            self._memory = None  # before there is more
+            shape = n_rows, rows.shape[1]
+            self._memory = torch.empty(shape, dtype=rows.dtype, device=rows.device)
+        return self._memory[:n_rows]
 
 
 def _of_none(
