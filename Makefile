@@ -37,14 +37,14 @@ gallery-newest: .venv/.plot
 # on the command line always runs, and a debugger works.
 PYTEST = $(BIN)/python -m pytest -n logical --dist loadfile
 
-test: .venv/.test
+test: .venv/.test .venv/.storage
 	$(PYTEST) -m "not slow"
 
 # The slow tests make ONNX files, and read them by the package onnx itself.
-test-slow: .venv/.test .venv/.onnx
+test-slow: .venv/.test .venv/.onnx .venv/.storage
 	$(PYTEST) -m slow
 
-test-all: .venv/.test .venv/.onnx
+test-all: .venv/.test .venv/.onnx .venv/.storage
 	$(PYTEST)
 
 # The oldest versions that pyproject.toml allows, in an environment of their own. On Linux

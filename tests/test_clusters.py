@@ -4,6 +4,7 @@ import os
 import runpy
 import signal
 import threading
+import time
 from pathlib import Path
 
 import joblib
@@ -71,19 +72,41 @@ def test_the_example_of_a_cluster(capsys):
     assert capsys.readouterr().out.count("nats") == 4
 
 
+def kill_a_worker_of_ray(killed):
+    """Kill one of the workers while they compute."""
+    import psutil
+
+    while len(workers := named(psutil, "ray::PoolActor")) < 2:
+        time.sleep(0.2)
+    time.sleep(5)  # in which they import and begin
+    workers[0].kill()
+    killed.append(workers[0].pid)
+
+
+def named(psutil, start):
+    found = psutil.process_iter(["cmdline"])
+    return [p for p in found if (p.info["cmdline"] or [""])[0].startswith(start)]
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_ray_finds_what_loky_finds():
+def test_ray_finds_what_loky_finds_though_a_worker_is_killed():
     ray = pytest.importorskip("ray")
+    pytest.importorskip("psutil")
     from ray.util.joblib import register_ray
 
-    search, _ = search_and_splits(n_iter=10)
+    search, _ = search_and_splits(n_iter=1000)
     with joblib.parallel_config("loky", n_jobs=2):
         expected = scores(search.fit(X))
     ray.init(num_cpus=2, include_dashboard=False, object_store_memory=2**28)
+    killed = []
+    thread = threading.Thread(target=kill_a_worker_of_ray, args=(killed,), daemon=True)
+    again = {"max_restarts": -1, "max_task_retries": -1}
     try:
         register_ray()
-        with joblib.parallel_config("ray", n_jobs=2):
+        thread.start()
+        with joblib.parallel_config("ray", n_jobs=2, ray_remote_args=again):
             np.testing.assert_array_equal(scores(search.fit(X)), expected)
+        assert killed  # before the search ended
     finally:
         ray.shutdown()

@@ -31,7 +31,7 @@ TWINS = {
     "test_clusters.py::test_the_example_of_a_cluster": [
         "test_contract_faults.py::test_workers_in_threads_agree",
     ],
-    "test_clusters.py::test_ray_finds_what_loky_finds": [
+    "test_clusters.py::test_ray_finds_what_loky_finds_though_a_worker_is_killed": [
         "test_contract_faults.py::test_workers_in_threads_agree",
     ],
     "test_memory_of_data.py::test_a_fit_holds_no_copy": [
