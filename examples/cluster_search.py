@@ -1,10 +1,11 @@
-"""A grid search on a cluster of Dask, here two processes of this machine.
+"""
+==================================
+A grid search on a cluster of Dask
+==================================
 
-    pip install distributed
-    python examples/cluster_search.py
-
-On a real cluster the scheduler and the workers run elsewhere: `Client("host:8786")`
-takes the place of `LocalCluster`, and the rest stays as it is.
+The cluster is two processes of this machine here. It needs ``pip install distributed``.
+On a real cluster the scheduler and the workers run elsewhere: ``Client("host:8786")``
+takes the place of ``LocalCluster``, and the rest stays as it is.
 """
 
 import dask

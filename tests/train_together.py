@@ -22,12 +22,13 @@ from skgen.training import GenerativeNet
 
 
 def least_squares():
-    """Steps that draw no random numbers, of a table that does not divide evenly."""
+    """Steps that draw no random numbers, of mini-batches that do not divide evenly."""
     rng = np.random.default_rng(0)
     y = rng.normal(size=(110, 2))
     x = y @ rng.normal(size=(2, 3)) + rng.normal(size=(110, 3))
     weight = rng.uniform(0.5, 2, size=110)
-    return LinearConditional(n_iter=3, random_state=0).fit(x, y, weight)
+    model = LinearConditional(n_iter=3, batch_size=35, random_state=0)
+    return model.fit(x, y, weight)
 
 
 def bits():
