@@ -268,6 +268,22 @@ def test_conditions_that_cannot_be_read(make, name):
         make().fit(X32, data)
 
 
+@needs("image_shape")
+@pytest.mark.filterwarnings("error:Got X with implausible")
+def test_ink_at_the_edge_of_few_images_is_no_fault(make):
+    """Pixels are as dark as each other, but some of them in few images."""
+    inked = DIGITS.copy()
+    inked[:, 0] = np.linspace(0, 1e-3, len(inked))
+    inked[3, 0] = 1
+    images = {"architecture": "conv", "image_shape": (4, 6)}
+    model = make(**images, hidden_layer_sizes=(3, 4))
+    model.fit(*args(model, inked))
+    if hasattr(model, "_units"):
+        assert model._units.bounds is None
+        with pytest.raises(UserWarning, match="implausible"):
+            make().fit(*args(model, inked))
+
+
 # The imputer
 
 

@@ -81,7 +81,9 @@ def main():
             try:
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found = result(fit(name, processes))
+                    model = fit(name, processes)
+                found = result(model)
+                found["random numbers"] = model.net_.generator.get_state().numpy()
             except ValueError as error:
                 found = str(error)
             path = folder / f"{name} {processes.n} {processes.rank}.pickle"

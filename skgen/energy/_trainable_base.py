@@ -114,7 +114,8 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
 
     def _cold_start(self, architecture: EnergyArchitecture, rows: RowSource) -> State:
         names = getattr(self, "feature_names_in_", None)
-        units = estimate_units(rows, per_feature=True, names=names)
+        is_table = architecture.image_shape is None
+        units = estimate_units(rows, per_feature=True, names=names, bounded=is_table)
         standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
         seed = draw_seed(self.random_state_)
         base = fit_base(

@@ -91,7 +91,9 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
             return dict(state)
         names = getattr(self, "feature_names_in_", None)
         is_table = architecture.image_shape is None
-        units = estimate_units(rows, per_feature=is_table, names=names)
+        units = estimate_units(
+            rows, per_feature=is_table, names=names, bounded=is_table
+        )
         standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
         squares, _, counts = sums_of_powers(standard)
         seeded = torch.Generator().manual_seed(draw_seed(self.random_state_))

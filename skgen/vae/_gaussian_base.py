@@ -75,7 +75,12 @@ class BaseGaussianVAE(StandardizedMixin, BaseVAE):
 
     def _describe(self, rows: RowSource) -> State:
         names = getattr(self, "feature_names_in_", None)
-        units = estimate_units(rows, per_feature=self._per_feature, names=names)
+        units = estimate_units(
+            rows,
+            per_feature=self._per_feature,
+            names=names,
+            bounded=self.architecture != "conv",
+        )
         return {"_units": units}
 
     def _prepare_networks(

@@ -11,7 +11,7 @@ from torch.utils.data import (
 )
 
 from skgen import BernoulliRBMGPU, ConditionalGaussianVAE, GaussianVAE
-from skgen.base import _streams
+from skgen.base import _blocks, _streams
 from skgen.base._streams import as_stream
 from skgen.impute import GenerativeImputer
 from skgen.training import _block_rows, _pools
@@ -165,7 +165,9 @@ def test_conditions():
 
 
 @pytest.mark.usefixtures("many_blocks")
-def test_results_are_written_into_out():
+def test_results_are_written_into_out(monkeypatch):
+    """They come in several blocks of 30 rows."""
+    monkeypatch.setattr(_blocks, "_BLOCK_SIZE", 30 * 4)
     model = GaussianVAE(n_components=2, n_iter=1, random_state=0).fit(TABLE)
     out = np.empty((200, 2), np.float32)
     assert model.transform(Slices(TABLE), out=out) is out

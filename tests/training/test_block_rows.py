@@ -54,10 +54,12 @@ def rows_of(read=None, **options):
     ids=str,
 )
 def test_rows_are_those_of_the_table(index):
-    rows = rows_of()
+    read = Reads()
+    rows = rows_of(read)
     assert rows.rows_a_block == 10
     expected = TABLE[index if isinstance(index, slice) else index.numpy()]
     np.testing.assert_array_equal(rows.gather(index), expected)
+    assert read.slices == sorted(set(read.slices))  # each block once, in order
     out = torch.empty(expected.shape)
     np.testing.assert_array_equal(rows.gather(index, out=out), expected)
 

@@ -101,6 +101,8 @@ def test_chains_are_divided_and_learn_as_those_of_one_process(two):
         setattr(model, name, one[name])
     assert model.log_likelihood(X).mean() == pytest.approx(expected, abs=0.1)
     assert one["h_samples_"].shape == (60, 6)
+    halves = np.split(one["h_samples_"], 2)  # which began alike
+    assert not np.array_equal(*halves)
 
 
 @pytest.mark.parametrize(
