@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
@@ -26,7 +26,12 @@ from skgen.base._resume import give_files
 from skgen.base._run_files import RunFiles
 from skgen.base._training_data import AscendingSplit, TrainingData
 from skgen.base._validation import warn
-from skgen.nn._threads import threads_for, work_of_a_step
+from skgen.nn._threads import (
+    LEAST_WORK,
+    LEAST_WORK_OF_NETWORKS,
+    threads_for,
+    work_of_a_step,
+)
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._callbacks import WatchLoss
 from skgen.training._convergence import convergence_problem
@@ -296,7 +301,7 @@ class Fitting:
             seed = draw_seed(self.estimator.random_state_)
             seed += self._join_processes(net, len(data))
             with (
-                threads_for(self._work_of(net, len(data))),
+                self._threads_for(net, len(data)),
                 matmul_precision(self.estimator.precision, self.device),
                 self.estimator._training_context(net.module_, seed),
                 self._followed(
@@ -350,12 +355,17 @@ class Fitting:
         finally:
             net.callbacks_ = before
 
-    def _work_of(self, net: GenerativeNet, n_rows: int) -> float:
-        """Return how much a step of training has to compute on the CPU."""
+    def _threads_for(
+        self, net: GenerativeNet, n_rows: int
+    ) -> AbstractContextManager[None]:
+        """Return the context in which a net trains with as many threads as pay."""
         if self.device.type != "cpu":
-            return inf
+            return threads_for(inf)
+        objective = net.criterion_
         n_rows = min(n_rows, self.estimator.batch_size)
-        return work_of_a_step(net.module_, net.criterion_, n_rows)
+        work = work_of_a_step(net.module_, objective, n_rows)
+        least = LEAST_WORK_OF_NETWORKS if objective.differentiates else LEAST_WORK
+        return threads_for(work, least)
 
     def _net_of(self, phase: Phase) -> GenerativeNet:
         """Return the net that goes on with a phase, or a new one."""
