@@ -55,6 +55,8 @@ def apply_in_blocks(
     ------
     MemoryError
         If the memory does not suffice for a single row.
+    ValueError, TypeError
+        If `out` has another shape, or a dtype that cannot hold the values.
     """
     rows = row_source(X)
     copied = isinstance(rows, SelectedRows)
@@ -73,7 +75,7 @@ def apply_in_blocks(
             continue
         for part in values:
             if not n_done:
-                _check_out(out, (len(rows), *part.shape[1:]))
+                _check_out(out, (len(rows), *part.shape[1:]), part.dtype)
             out[n_done : n_done + len(part)] = part
             n_done += len(part)
     if out is not None:
@@ -109,13 +111,20 @@ def _values(
     ]
 
 
-def _check_out(out: Any, expected: tuple[int, ...]) -> None:
+def _check_out(out: Any, expected: tuple[int, ...], dtype: np.dtype) -> None:
     shape = getattr(out, "shape", None)
     if shape is None or tuple(shape) != expected:
         raise ValueError(
             f"Got out of type {type(out).__name__} and shape {shape}, but expected an "
             f"array-like of shape {expected} that takes slices of rows. Pass for "
             f"example numpy.empty({expected})."
+        )
+    own = getattr(out, "dtype", dtype)
+    if not np.can_cast(dtype, own, "same_kind"):
+        raise TypeError(
+            f"Got out of dtype {own}, but expected floating-point numbers: results of "
+            f"dtype {dtype} would be cut off. Pass for example "
+            f"numpy.empty({expected}, numpy.{dtype})."
         )
 
 

@@ -177,6 +177,10 @@ def test_results_are_written_into_out(monkeypatch):
             ValueError, match=r"expected an array-like of shape \(200, 2"
         ):
             model.transform(TABLE, out=bad)
+    with pytest.raises(TypeError, match=r"dtype int64, .* numpy.float32\)"):
+        model.transform(TABLE, out=np.empty((200, 2), int))
+    half = np.empty((200, 2), np.float16)
+    np.testing.assert_allclose(model.transform(TABLE, out=half), out, atol=0.01)
 
 
 @pytest.mark.usefixtures("many_blocks")
