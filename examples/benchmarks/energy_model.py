@@ -85,14 +85,18 @@ def main():
     options = parser.parse_args()
     torch.set_num_threads(1)
     for part in options.parts:
-        if part in DATA:
+        if part == "digits":
+            report(part, base=48, weight_decay=1.0, n_iter=300, early_stopping=False)
+        elif part in DATA:
             report(part)
         elif part == "mnist":
             mnist(options.data)
         else:
+            of_part = {"pcd": {"objective": "pcd", "n_steps": 10}, "gaussian": {}}[part]
             for name in ("moons", "ring"):
-                of_part = {"pcd": {"objective": "pcd"}, "gaussian": {}}[part]
-                report(name, base="gaussian", **of_part)
+                report(
+                    name, base="gaussian", n_iter=50, early_stopping=False, **of_part
+                )
 
 
 if __name__ == "__main__":
