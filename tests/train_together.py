@@ -27,7 +27,7 @@ def least_squares():
     y = rng.normal(size=(110, 2))
     x = y @ rng.normal(size=(2, 3)) + rng.normal(size=(110, 3))
     weight = rng.uniform(0.5, 2, size=110)
-    model = LinearConditional(n_iter=3, batch_size=35, random_state=0)
+    model = LinearConditional(n_iter=3, batch_size=33, random_state=0)
     return model.fit(x, y, weight)
 
 
