@@ -323,7 +323,7 @@ class Fitting:
         return net
 
     def _join_processes(self, net: GenerativeNet, n_rows: int) -> int:
-        """Let a net train with those of other processes; return their number or 0."""
+        """Let a net train with those of other processes; return the rank, or 0."""
         net.processes = processes = current_processes()
         if processes is None:
             return 0
@@ -433,7 +433,7 @@ class Fitting:
         if seed is None:
             seed = draw_seed(estimator.random_state_)
         estimator._validation_seed = seed  # a warm start holds the same rows out
-        kind = AscendingSplit if data.is_read_by_blocks else ValidSplit
+        kind = AscendingSplit if data.is_stored_in_blocks else ValidSplit
         return kind(estimator.validation_fraction, random_state=seed)
 
 

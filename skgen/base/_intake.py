@@ -52,9 +52,9 @@ def taken_in(X: Any, *, name: str = "X", streams: bool = False) -> Any:
     Raises
     ------
     TypeError
-        If X is a Dataset or DataLoader, a lazy table (a LazyFrame, an object of dask
-        or zarr), a masked array, or a tensor that is sparse, nested, quantized or on
-        the device "meta".
+        If X is a Dataset or DataLoader or an array of dask or zarr, which are read only
+        with `streams`; a LazyFrame, a masked array, or a tensor that is sparse, nested,
+        quantized or on the device "meta".
     ValueError
         If X has more than two dimensions.
     """

@@ -42,7 +42,7 @@ class TrainingData:
 
     Attributes
     ----------
-    is_read_by_blocks : bool
+    is_stored_in_blocks : bool
         Whether rows are read from storage a block at a time.
     """
 
@@ -54,9 +54,9 @@ class TrainingData:
         self.weight = None
         if weight is not None and repetitions is None:
             self.weight = weight / weight.max()  # their sum is finite
-        self.is_read_by_blocks = row_source(X).rows_a_block is not None
+        self.is_stored_in_blocks = row_source(X).rows_a_block is not None
         # Another order would read each block many times.
-        ordered = ordered and not self.is_read_by_blocks
+        ordered = ordered and not self.is_stored_in_blocks
         self.index = canonical_order(X, y, self.weight) if ordered else None
         if repetitions is not None and (repetitions != 1).any():
             index = np.arange(len(repetitions)) if self.index is None else self.index

@@ -84,7 +84,7 @@ class FineTuning(Objective):
 
     def divide(self, processes: Processes) -> None:
         """Keep a part of the chains."""
-        self.chains = processes.own_part(self.chains, 0)
+        self.chains = processes.own_part(self.chains, 0, parameter="batch_size")
 
     def unite(self, processes: Processes) -> None:
         """Get all of the chains back."""

@@ -114,7 +114,7 @@ class PersistentLangevin(Objective):
 
     def divide(self, processes: Processes) -> None:
         """Keep a part of the chains."""
-        self.chains = processes.own_part(self.chains, 0)
+        self.chains = processes.own_part(self.chains, 0, parameter="buffer_size")
 
     def unite(self, processes: Processes) -> None:
         """Get all of the chains back."""

@@ -18,8 +18,8 @@ from torch import nn
 # long.
 LEAST_WORK = 2**20
 # The same of networks that are differentiated, whose steps have many small operations
-# besides the products. With half as many, the second thread changes the time of a step
-# by -15 to +20 % (two cores of an AMD EPYC without AVX-512).
+# besides the products. With half as many or fewer, the second thread makes a step up to
+# 17 % faster or up to 23 % slower (two cores of an AMD EPYC without AVX-512).
 LEAST_WORK_OF_NETWORKS = 2**24
 # The same of Markov chains, which draw random numbers between products by one thread.
 LEAST_WORK_OF_CHAINS = 2**23

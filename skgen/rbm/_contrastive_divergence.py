@@ -197,12 +197,7 @@ class ContrastiveDivergence(CheckpointedObjective):
                 "log_partition_function('ais') after the fit."
             )
         if self.chains is not None:
-            if self.chains.shape[-2] < processes.n:
-                raise ValueError(
-                    f"Got {self.chains.shape[-2]} persistent chains, but expected at "
-                    f"least one for each of {processes.n} processes. Raise batch_size."
-                )
-            self.chains = processes.own_part(self.chains, -2)
+            self.chains = processes.own_part(self.chains, -2, parameter="batch_size")
 
     def unite(self, processes: Processes) -> None:
         """Get all of the persistent chains back."""

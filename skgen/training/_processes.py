@@ -74,10 +74,36 @@ class Processes:
         dist.broadcast(value, 0)
         return int(value)
 
-    def own_part(self, x: Tensor, dim: int) -> Tensor:
-        """Return the part of a tensor that belongs to this process."""
-        rows = self.share(x.shape[dim])
-        return x.narrow(dim, rows.start, rows.stop - rows.start).clone()
+    def own_part(self, chains: Tensor, dim: int, *, parameter: str) -> Tensor:
+        """Return those of persistent chains that belong to this process.
+
+        Parameters
+        ----------
+        chains : Tensor
+            States of the chains.
+        dim : int
+            Dimension that counts the chains.
+        parameter : str
+            Name of the parameter that sets their number, for the error.
+
+        Returns
+        -------
+        part : Tensor
+            A copy of the states of this process.
+
+        Raises
+        ------
+        ValueError
+            If there are fewer chains than processes.
+        """
+        n_chains = chains.shape[dim]
+        if n_chains < self.n:
+            raise ValueError(
+                f"Got {n_chains} persistent chains, but expected at least one for each "
+                f"of {self.n} processes. Raise {parameter}."
+            )
+        own = self.share(n_chains)
+        return chains.narrow(dim, own.start, own.stop - own.start).clone()
 
     def gathered(self, x: Tensor, dim: int) -> Tensor:
         """Return the tensor of which each process has the part `x`."""

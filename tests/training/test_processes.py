@@ -2,16 +2,19 @@
 
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from resume_cases import CASES, assert_same
 from train_together import bits
 
 from skgen.parallel import data_parallel
+from skgen.training._processes import Processes
 
 TESTS = Path(__file__).parents[1]
 QUICK = ["pcd", "cd, momentum", "gaussian pcd", "vae", "langevin", "gan"]
@@ -116,8 +119,6 @@ def test_chains_are_divided_and_learn_as_those_of_one_process(two):
     ],
 )
 def test_what_several_processes_cannot_do(two, case, match):
-    import re
-
     for message in two[case]:
         assert re.search(match, message), message
 
@@ -134,3 +135,11 @@ def test_without_torchrun():
         data_parallel(),
     ):
         pass
+
+
+def test_fewer_chains_than_processes():
+    chains = torch.arange(6.0).view(3, 2)
+    with pytest.raises(ValueError, match=r"Got 3 persistent.*Raise buffer_size"):
+        Processes(1, 4).own_part(chains, 0, parameter="buffer_size")
+    parts = [Processes(i, 2).own_part(chains, 0, parameter="") for i in range(2)]
+    assert torch.equal(torch.cat(parts), chains)
