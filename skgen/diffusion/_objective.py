@@ -117,14 +117,14 @@ class DenoisingObjective(Objective):
         """Loss of each row, and its bound by the same draws."""
         x, model = batch.x, model.for_training(batch.y, generator)
         process = model.process
-        n_rows, n_each = len(x), ceil(_LEAST_DRAWS / len(x))
+        n_each = ceil(_LEAST_DRAWS / len(x))
         white = model.whiten(x)
         xi = white.repeat_interleave(n_each, 0) if n_each > 1 else white
         options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
         n_draws = len(xi)
         order = torch.randperm(n_draws, device=x.device, generator=generator)
         share = (order + torch.rand(1, **options)) / n_draws
-        now = process.at(process.times(share.pow(self.closer)))
+        now = process.at_share(share if self.closer == 1 else share.pow(self.closer))
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)
@@ -135,10 +135,15 @@ class DenoisingObjective(Objective):
                 density = self.closer * share.pow(self.closer - 1)
                 factor = now.weight * now.cos / now.sin * density[:, None]
                 terms = (factor * g * (g - 2 * target)).sum(1)
-                mean = terms.view(n_rows, n_each).mean(1) * phase_range(process)
+                mean = _mean_of_rows(terms, n_each) * phase_range(process)
                 bound = gaussian_elbo(process, white) - mean
-        return loss.view(n_rows, n_each).mean(1), bound
+        return _mean_of_rows(loss, n_each), bound
 
     def _record(self, bound: Tensor, weight: Tensor | None, step: TrainingStep) -> None:
         """Note minus the bound, by the draws of the step."""
         step.record_rows(self.log_scale - bound, weight)
+
+
+def _mean_of_rows(values: Tensor, n_each: int) -> Tensor:
+    """Mean of the values that each row has, which stand together."""
+    return values if n_each == 1 else values.view(-1, n_each).mean(1)

@@ -1,7 +1,7 @@
 """The noise process: rows turn into noise by an angle along each direction."""
 
 from math import pi
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,28 +22,33 @@ class Instant(NamedTuple):
     ----------
     t : Tensor of shape (n_times,)
         Times.
-    angle : Tensor of shape (n_times, n_features)
-        Angle of each direction.
     cos, sin : Tensor of shape (n_times, n_features)
-        Shares of data and noise in y.
+        Shares of data and noise in y, the cosine and sine of the angle of each
+        direction.
     phase : Tensor of shape (n_times,)
         Mean angle of the directions as a share of a right one.
     weight : Tensor of shape (n_times, n_features)
         Speed of each angle over the mean of all.
-    norm : Tensor of shape (n_times, n_features)
-        Standard deviation of u in each direction.
     gain : Tensor of shape (n_times, n_features)
         What the output of a network is multiplied by.
     """
 
     t: Tensor
-    angle: Tensor
     cos: Tensor
     sin: Tensor
     phase: Tensor
     weight: Tensor
-    norm: Tensor
     gain: Tensor
+
+    @property
+    def angle(self) -> Tensor:
+        """Angle of each direction, (n_times, n_features)."""
+        return torch.atan2(self.sin, self.cos)
+
+    @property
+    def norm(self) -> Tensor:
+        """Standard deviation of u in each direction, (n_times, n_features)."""
+        return self.t.sin()[..., None] / self.sin
 
 
 class NoiseProcess(nn.Module):
@@ -101,19 +106,27 @@ class NoiseProcess(nn.Module):
     def at(self, t: Tensor) -> Instant:
         """Describe the process at times, shape (n_times,)."""
         signal, noise = self.spread * t.cos()[:, None], t.sin()[:, None]
-        angle = torch.atan2(noise, signal)
-        square = torch.addcmul(noise.square(), signal, signal)
-        norm = square.sqrt()
-        speed = self.spread / square
-        sin = noise / norm
+        phase = torch.atan2(noise, signal).mean(1) / _RIGHT
+        return self._instant(t, signal, noise, phase)
+
+    def at_share(self, share: Tensor) -> Instant:
+        """Describe it at shares of the range of the mean angle, shape (n_times,)."""
+        t, cos, sin, phase = self._interpolated(share)
+        return self._instant(t, self.spread * cos[:, None], sin[:, None], phase)
+
+    def _instant(
+        self, t: Tensor, signal: Tensor, noise: Tensor, phase: Tensor
+    ) -> Instant:
+        """Describe it by what u has of rows of variance 1, and what of noise."""
+        inverse = torch.addcmul(noise.square(), signal, signal).rsqrt_()
+        sin = noise * inverse
+        speed = inverse.square().mul_(self.spread)
         return Instant(
             t=t,
-            angle=angle,
-            cos=signal.div_(norm),
+            cos=signal.mul_(inverse),
             sin=sin,
-            phase=angle.mean(1) / _RIGHT,
+            phase=phase,
             weight=speed.div_(speed.mean(1, keepdim=True)),
-            norm=norm,
             gain=sin * sin.square().add_(_SMALL**2).rsqrt_(),
         )
 
@@ -135,13 +148,18 @@ class NoiseProcess(nn.Module):
         t : Tensor of shape (n_times,)
             Times, to the precision of a table.
         """
-        t, shares, step, gap = self._tabulated(share)
-        below = torch.searchsorted(shares[1:-1], share, right=True)
-        part = (share - shares[below]).div_(gap[below]).clamp_(0, 1)
-        return torch.addcmul(t[below], part, step[below])
+        return self._interpolated(share)[0]
 
-    def _tabulated(self, like: Tensor) -> Any:
-        """Times and their shares, both increasing, and the gaps of each."""
+    def _interpolated(self, share: Tensor) -> Tensor:
+        """Times of shares, their cosines and sines, and phases, (4, n_times)."""
+        table = self._tabulated(share)
+        below = torch.searchsorted(table[0, 1:-1], share, right=True)
+        at = table[:, below]
+        part = (share - at[0]).div_(at[1]).clamp_(0, 1)
+        return torch.addcmul(at[2:6], part, at[6:])
+
+    def _tabulated(self, like: Tensor) -> Tensor:
+        """Increasing shares with their gaps, and what is interpolated, with gaps."""
         table = self._table
         if table is None or table.device != like.device or table.dtype != like.dtype:
             # Evenly in the angle of a direction of typical spread, and in that of the
@@ -158,6 +176,7 @@ class NoiseProcess(nn.Module):
             rising[1:] = phases.diff() > 0
             t, phases = t[rising], phases[rising]
             shares = (phases - phases[0]) / (phases[-1] - phases[0])
-            gaps = [x.diff(append=x[-1:]) for x in (t, shares)]
-            self._table = table = torch.stack([t, shares, *gaps]).to(like)
+            told = t, t.cos(), t.sin(), phases
+            gap, *gaps = (x.diff(append=x[-1:]) for x in (shares, *told))
+            self._table = table = torch.stack([shares, gap, *told, *gaps]).to(like)
         return table

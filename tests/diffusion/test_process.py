@@ -65,6 +65,18 @@ def test_times_are_even_in_the_mean_angle(process, dtype):
     torch.testing.assert_close(got, share, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_shares_are_described_as_their_times(process, dtype):
+    process = process.to(dtype)
+    share = torch.linspace(0, 1, 300, dtype=dtype)
+    got, expected = process.at_share(share), process.at(process.times(share))
+    bounds = {"rtol": 1e-5, "atol": 1e-6}
+    for name in (*expected._fields, "angle", "norm"):
+        torch.testing.assert_close(
+            getattr(got, name), getattr(expected, name), **bounds
+        )
+
+
 def test_gain_is_the_angle_when_small_and_one_when_large(process):
     now = process.at(torch.tensor([1e-7, 1.57], dtype=torch.float64))
     torch.testing.assert_close(now.gain[0], now.sin[0] / 0.05)
