@@ -153,8 +153,8 @@ def mnist(path, out):
     X = X.reshape(len(X), -1).astype(np.float32)
     test = test.reshape(len(test), -1).astype(np.float32)
     gan = GAN(
-        32, architecture="conv", image_shape=(28, 28), n_iter=10, verbose=1,
-        random_state=0,
+        32, architecture="conv", image_shape=(28, 28), batch_size=64, n_iter=3,
+        verbose=1, random_state=0,
     )  # fmt: skip
     _, seconds = timed(lambda: gan.fit(X))
     drawn = gan.sample(2000, random_state=0)

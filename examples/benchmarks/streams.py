@@ -6,6 +6,12 @@ Each form is fitted in a process of its own. Its anonymous memory is what a proc
 takes for itself, without the pages of files that the system keeps while it has room.
 The speed is that of an epoch, and is compared with that of a file that numpy maps, in
 rounds in turn.
+
+    python examples/benchmarks/streams.py --in-turns --gigabytes 20
+
+compares the generated table with the file by two fits in one process, which take turns
+after each some hundred mini-batches: a computer that is slower for a minute is so for
+both. The one that waits reads nothing meanwhile.
 """
 
 import argparse
@@ -109,6 +115,82 @@ def opened(form, folder, n_rows):
     return DataLoader(torch.utils.data.TensorDataset(torch.from_numpy(mapped)))
 
 
+class Turns:
+    """Two threads of which one works at a time; a turn is some hundred mini-batches."""
+
+    def __init__(self, names):
+        self.names, self.present = names, names[0]
+        self.seconds = dict.fromkeys(names, 0.0)
+        self.changed = threading.Condition()
+
+    def wait(self, name):
+        """Wait until it is the turn of a thread."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.present in (name, None))
+
+    def pass_on(self, name=None):
+        """Give the turn to the other thread, or to both once a fit has ended."""
+        with self.changed:
+            others = [other for other in self.names if other != name]
+            self.present = others[0] if name and self.present else None
+            self.changed.notify_all()
+
+    def take(self, train, *args):
+        """Train for one turn, in the thread that this is called in."""
+        name = threading.current_thread().name
+        self.wait(name)
+        if both := self.present is not None:
+            begin = time.perf_counter()
+        train(*args)
+        if both:
+            self.seconds[name] += time.perf_counter() - begin
+            self.pass_on(name)
+
+
+class Waiting(Generated):
+    """A generated table that is read when it is its turn."""
+
+    turns: Turns
+
+    def __getitem__(self, rows):
+        self.turns.wait("generated")
+        return super().__getitem__(rows)
+
+
+def in_turns(folder, n_rows, n_components):
+    """Fit the generated table and the mapped file in turns, and print the speed."""
+    from skgen import BernoulliRBMGPU
+    from skgen.rbm import ContrastiveDivergence
+
+    turns = Turns(["generated", "memmap"])
+    train = ContrastiveDivergence.training_steps
+
+    def in_turn(*args):
+        turns.take(train, *args)
+
+    def fit(X):
+        model = BernoulliRBMGPU(n_components, batch_size=100, n_iter=1, random_state=0)
+        model.fit(X)
+        turns.pass_on()
+
+    ContrastiveDivergence.training_steps = in_turn
+    generated = Waiting(n_rows)
+    generated.turns = turns
+    tables = {"generated": generated, "memmap": opened("memmap", folder, n_rows)}
+    threads = [
+        threading.Thread(target=fit, args=(X,), name=name) for name, X in tables.items()
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    ours, theirs = turns.seconds.values()
+    print(
+        f"{n_rows} rows in turns: generated {ours:.1f} s, memmap {theirs:.1f} s, speed "
+        f"{theirs / ours:.2f}"
+    )
+
+
 class PeakOfAnonymousMemory(threading.Thread):
     """Watch the memory that this process takes for itself."""
 
@@ -166,6 +248,7 @@ def main():
     parser.add_argument("--components", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", default=tempfile.gettempdir() + "/skgen_streams")
+    parser.add_argument("--in-turns", action="store_true")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     args = parser.parse_args()
     n_rows, folder = int(args.gigabytes * 1e9 / N_FEATURES / 4), Path(args.folder)
@@ -173,6 +256,10 @@ def main():
         child(args.child, folder, n_rows, args.components)
         return
     folder.mkdir(exist_ok=True)
+    if args.in_turns:
+        write("memmap", folder, n_rows)
+        in_turns(folder, n_rows, args.components)
+        return
     for form in {OF_FILE.get(form, form) for form in args.forms}:
         write(form, folder, n_rows)
     found = {form: [] for form in args.forms}

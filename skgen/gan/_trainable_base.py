@@ -28,6 +28,9 @@ from skgen.training._schedules import SCHEDULES
 
 # What penalty="auto" and n_critic="auto" mean for each loss.
 _PENALTY = {"relativistic": 0.1, "wasserstein": 1.0}
+# Images are far from each other in many directions: a slope that tells them apart is
+# small, and so is its square.
+_PENALTY_OF_IMAGES = {**_PENALTY, "relativistic": 5.0}
 _N_CRITIC = {"relativistic": 1, "wasserstein": 5}
 # A feature of a smaller mean square, in the units of the model, is constant.
 _CONSTANT = 1e-6
@@ -127,10 +130,13 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
 
     def _build_objective(self, state: State) -> AdversarialObjective:
         penalty, n_critic = self.penalty, self.n_critic
+        if penalty == "auto":
+            is_table = state["_architecture"].image_shape is None
+            penalty = (_PENALTY if is_table else _PENALTY_OF_IMAGES)[self.loss]
         return AdversarialObjective(
             self._build_inference_model(state),
             loss=self.loss,
-            penalty=float(_PENALTY[self.loss] if penalty == "auto" else penalty),
+            penalty=float(penalty),
             n_critic=int(_N_CRITIC[self.loss] if n_critic == "auto" else n_critic),
             decay=float(self.ema_decay),
             n_steps=state["_n_steps"],

@@ -208,6 +208,7 @@ def test_convolutions_of_images():
     assert gan._units.has_one_scale
     np.testing.assert_array_equal(gan.sample(3)[:, 0], 0)  # no digit has ink there
     assert any(p.ndim == 4 for p in gan.net_.module_.critic.parameters())
+    assert gan.net_.criterion_.penalty == 5
     assert np.isfinite(gan.score(rows))
     with pytest.raises(ValueError, match=r"Got image_shape=None with architecture='c"):
         small(architecture="conv").fit(rows)
