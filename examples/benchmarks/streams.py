@@ -177,6 +177,8 @@ def in_turns(folder, n_rows, n_components):
     generated = Waiting(n_rows)
     generated.turns = turns
     tables = {"generated": generated, "memmap": opened("memmap", folder, n_rows)}
+    memory = PeakOfAnonymousMemory()
+    memory.start()
     threads = [
         threading.Thread(target=fit, args=(X,), name=name) for name, X in tables.items()
     ]
@@ -187,7 +189,7 @@ def in_turns(folder, n_rows, n_components):
     ours, theirs = turns.seconds.values()
     print(
         f"{n_rows} rows in turns: generated {ours:.1f} s, memmap {theirs:.1f} s, speed "
-        f"{theirs / ours:.2f}"
+        f"{theirs / ours:.2f}; anonymous memory of both {memory.peak:.2f} GB"
     )
 
 

@@ -61,9 +61,10 @@ class GAN(TrainableGAN):
         What the players play for, see Notes.
     penalty : float or "auto", default="auto"
         Strength of the penalty on the slope of the critic, :math:`\gamma` or
-        :math:`\lambda` in the Notes. "auto" means 0.1 for "relativistic", or 5 with
-        "conv", and 1 for "wasserstein". A larger one makes training more stable and
-        samples less sharp; without any, training need not converge.
+        :math:`\lambda` in the Notes. "auto" means 0.05 for each feature, but at least
+        0.1 and at most 5, for "relativistic", and 1 for "wasserstein". A larger one
+        makes training more stable and samples less sharp; without any, training need
+        not converge.
     n_critic : int or "auto", default="auto"
         Steps of the critic for one of the generator. "auto" means 1 for "relativistic"
         and 5 for "wasserstein".

@@ -26,12 +26,10 @@ from skgen.training import RowSource
 from skgen.training._optimizers import Adam
 from skgen.training._schedules import SCHEDULES
 
-# What penalty="auto" and n_critic="auto" mean for each loss.
-_PENALTY = {"relativistic": 0.1, "wasserstein": 1.0}
-# Images are far from each other in many directions: a slope that tells them apart is
-# small, and so is its square.
-_PENALTY_OF_IMAGES = {**_PENALTY, "relativistic": 5.0}
+# What n_critic="auto" means for each loss.
 _N_CRITIC = {"relativistic": 1, "wasserstein": 5}
+# What penalty="auto" means with "relativistic": so much for each feature, in bounds.
+_PENALTY_A_FEATURE, _LEAST_PENALTY, _MOST_PENALTY = 0.05, 0.1, 5.0
 # A feature of a smaller mean square, in the units of the model, is constant.
 _CONSTANT = 1e-6
 
@@ -131,8 +129,7 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
     def _build_objective(self, state: State) -> AdversarialObjective:
         penalty, n_critic = self.penalty, self.n_critic
         if penalty == "auto":
-            is_table = state["_architecture"].image_shape is None
-            penalty = (_PENALTY if is_table else _PENALTY_OF_IMAGES)[self.loss]
+            penalty = _penalty(self.loss, state["_architecture"].n_features)
         return AdversarialObjective(
             self._build_inference_model(state),
             loss=self.loss,
@@ -186,6 +183,18 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
             network = model.network.to(memory_format=torch.channels_last)
             model.network = in_least_precision(network, dtype, self._dtype)
         return model
+
+
+def _penalty(loss: str, n_features: int) -> float:
+    """Return what penalty="auto" means.
+
+    The more features, the farther rows are from each other, and the smaller is the
+    slope by which a critic tells them apart: its square is like one over the number of
+    features.
+    """
+    if loss == "wasserstein":  # which asks for slopes of 1
+        return 1.0
+    return min(max(_PENALTY_A_FEATURE * n_features, _LEAST_PENALTY), _MOST_PENALTY)
 
 
 def _part(weights: dict[str, np.ndarray], name: str) -> dict[str, np.ndarray]:

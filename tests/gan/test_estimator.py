@@ -201,6 +201,22 @@ def test_a_fit_cannot_go_on_with_other_networks():
 # What it may be given
 
 
+@pytest.mark.parametrize(
+    ("loss", "n_features", "penalty"),
+    [
+        ("relativistic", 1, 0.1),
+        ("relativistic", 2, 0.1),
+        ("relativistic", 30, 1.5),
+        ("relativistic", 200, 5.0),
+        ("wasserstein", 30, 1.0),
+    ],
+)
+def test_penalty_by_the_number_of_features(loss, n_features, penalty):
+    rows = np.random.RandomState(0).standard_normal((20, n_features))
+    gan = small(loss=loss).fit(rows)
+    assert gan.net_.criterion_.penalty == pytest.approx(penalty)
+
+
 def test_convolutions_of_images():
     rows = load_digits().data[:60]
     gan = small(architecture="conv", image_shape=(8, 8), n_components=4).fit(rows)
@@ -208,7 +224,6 @@ def test_convolutions_of_images():
     assert gan._units.has_one_scale
     np.testing.assert_array_equal(gan.sample(3)[:, 0], 0)  # no digit has ink there
     assert any(p.ndim == 4 for p in gan.net_.module_.critic.parameters())
-    assert gan.net_.criterion_.penalty == 5
     assert np.isfinite(gan.score(rows))
     with pytest.raises(ValueError, match=r"Got image_shape=None with architecture='c"):
         small(architecture="conv").fit(rows)
