@@ -11,7 +11,8 @@ rounds in turn.
 
 compares the generated table with the file by two fits in one process, which take turns
 after each some hundred mini-batches: a computer that is slower for a minute is so for
-both. The one that waits reads nothing meanwhile.
+both. The one that waits reads nothing meanwhile. Turns slow down the fit of the file,
+which finds less in the caches; without them, both fits are measured alone.
 """
 
 import argparse
