@@ -10,7 +10,7 @@ rounds in turn.
     python examples/benchmarks/streams.py --in-turns --gigabytes 20
 
 compares the generated table with the file by two fits in one process, which take turns
-after each some hundred mini-batches: a computer that is slower for a minute is so for
+after every few hundred mini-batches: a computer that is slower for a minute is so for
 both. The one that waits reads nothing meanwhile. Turns slow down the fit of the file,
 which finds less in the caches; without them, both fits are measured alone.
 """
@@ -117,7 +117,7 @@ def opened(form, folder, n_rows):
 
 
 class Turns:
-    """Two threads of which one works at a time; a turn is some hundred mini-batches."""
+    """Two threads that train in turns, of which each is a few hundred mini-batches."""
 
     def __init__(self, names):
         self.names, self.present = names, names[0]
@@ -129,11 +129,17 @@ class Turns:
         with self.changed:
             self.changed.wait_for(lambda: self.present in (name, None))
 
-    def pass_on(self, name=None):
-        """Give the turn to the other thread, or to both once a fit has ended."""
+    def pass_on(self, name):
+        """Give the turn to the other thread, if its fit has not ended."""
         with self.changed:
-            others = [other for other in self.names if other != name]
-            self.present = others[0] if name and self.present else None
+            if self.present is not None:
+                (self.present,) = (other for other in self.names if other != name)
+            self.changed.notify_all()
+
+    def end(self):
+        """Let the other thread work alone, as one fit has ended."""
+        with self.changed:
+            self.present = None
             self.changed.notify_all()
 
     def take(self, train, *args):
@@ -172,7 +178,7 @@ def in_turns(folder, n_rows, n_components):
     def fit(X):
         model = BernoulliRBMGPU(n_components, batch_size=100, n_iter=1, random_state=0)
         model.fit(X)
-        turns.pass_on()
+        turns.end()
 
     ContrastiveDivergence.training_steps = in_turn
     generated = Waiting(n_rows)

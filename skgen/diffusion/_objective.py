@@ -124,7 +124,7 @@ class DenoisingObjective(Objective):
         n_draws = len(xi)
         order = torch.randperm(n_draws, device=x.device, generator=generator)
         share = (order + torch.rand(1, **options)) / n_draws
-        now = process.at_share(share if self.closer == 1 else share.pow(self.closer))
+        now = process.at_share(share.pow(self.closer))
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)

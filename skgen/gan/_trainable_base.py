@@ -189,8 +189,8 @@ def _penalty(loss: str, n_features: int) -> float:
     """Return what penalty="auto" means.
 
     The more features, the farther rows are from each other, and the smaller is the
-    slope by which a critic tells them apart: its square is like one over the number of
-    features.
+    slope by which a critic tells them apart: its square is proportional to one over the
+    number of features.
     """
     if loss == "wasserstein":  # which asks for slopes of 1
         return 1.0
