@@ -189,7 +189,8 @@ def corrupt(xi: Tensor, z: Tensor, now: Instant) -> tuple[Tensor, Tensor]:
     target : Tensor of shape (batch, n_features)
         What the network is to tell of them, g.
     """
-    return now.cos * xi + now.sin * z, now.sin * xi - now.cos * z
+    y = torch.addcmul(now.cos * xi, now.sin, z)
+    return y, torch.addcmul(now.sin * xi, now.cos, z, value=-1)
 
 
 def _diagonal_by_autograd(

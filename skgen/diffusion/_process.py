@@ -92,7 +92,8 @@ class NoiseProcess(nn.Module):
         self.register_buffer("spread", spread)
         self.register_buffer("basis", basis)
         self.t_min = t_min
-        self._table: Tensor | None = None
+        self._table: tuple[Tensor, Tensor] | None = None
+        self._start: Instant | None = None
 
     def whiten(self, x: Tensor) -> Tensor:
         """Express rows by directions, each divided by its standard deviation."""
@@ -127,13 +128,17 @@ class NoiseProcess(nn.Module):
             sin=sin,
             phase=phase,
             weight=speed.div_(speed.mean(1, keepdim=True)),
-            gain=sin * sin.square().add_(_SMALL**2).rsqrt_(),
+            gain=sin.square().add_(_SMALL**2).rsqrt_().mul_(sin),
         )
 
     @property
     def start(self) -> Instant:
         """The process at `t_min`."""
-        return self.at(self.spread.new_tensor([self.t_min]))
+        start, spread = self._start, self.spread
+        if start is None or not _is_like(start.t, spread):
+            with torch.inference_mode(False):
+                self._start = start = self.at(spread.new_tensor([self.t_min]))
+        return start
 
     def times(self, share: Tensor) -> Tensor:
         """Find times by the share that the mean angle has of its range, (n,).
@@ -151,17 +156,22 @@ class NoiseProcess(nn.Module):
         return self._interpolated(share)[0]
 
     def _interpolated(self, share: Tensor) -> Tensor:
-        """Times of shares, their cosines and sines, and phases, (4, n_times)."""
-        table = self._tabulated(share)
-        below = torch.searchsorted(table[0, 1:-1], share, right=True)
-        at = table[:, below]
-        part = (share - at[0]).div_(at[1]).clamp_(0, 1)
-        return torch.addcmul(at[2:6], part, at[6:])
+        """Times of shares, their cosines and sines, and phases, (4, *share.shape)."""
+        shares, table = self._tabulated(share)
+        below = torch.searchsorted(shares[1:-1], share.flatten(), right=True)
+        at = table[below]
+        part = (share.flatten() - at[:, 0]).div_(at[:, 1]).clamp_(0, 1)
+        told = torch.addcmul(at[:, 2:6], part[:, None], at[:, 6:])
+        return told.T.reshape(4, *share.shape)
 
-    def _tabulated(self, like: Tensor) -> Tensor:
-        """Increasing shares with their gaps, and what is interpolated, with gaps."""
+    def _tabulated(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Increasing shares, and a table with a row for each.
+
+        The columns are the share and its gap to the next one, what is interpolated, and
+        its gaps: a row is all that is read for a time.
+        """
         table = self._table
-        if table is None or table.device != like.device or table.dtype != like.dtype:
+        if table is None or not _is_like(table[1], like):
             # Evenly in the angle of a direction of typical spread, and in that of the
             # features, so that no part of the range is without points.
             even = torch.linspace(0, _RIGHT, _TABLE, dtype=torch.float64)[1:]
@@ -178,5 +188,10 @@ class NoiseProcess(nn.Module):
             shares = (phases - phases[0]) / (phases[-1] - phases[0])
             told = t, t.cos(), t.sin(), phases
             gap, *gaps = (x.diff(append=x[-1:]) for x in (shares, *told))
-            self._table = table = torch.stack([shares, gap, *told, *gaps]).to(like)
+            rows = torch.stack([shares, gap, *told, *gaps], 1)
+            self._table = table = shares.to(like), rows.to(like)
         return table
+
+
+def _is_like(x: Tensor, like: Tensor) -> bool:
+    return x.device == like.device and x.dtype == like.dtype
