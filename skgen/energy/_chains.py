@@ -50,7 +50,7 @@ def move(
     model: EnergyNet,
     base: GaussianMixtureDensity,
     here: Point,
-    beta: float,
+    beta: float | Tensor,
     step_size: float,
     *,
     generator: torch.Generator,
@@ -71,8 +71,8 @@ def move(
         Its base, or that given what is known of rows.
     here : Point
         States, with f and its gradient.
-    beta : float
-        The factor of f.
+    beta : float or Tensor of shape (n_chains,)
+        The factor of f, for all chains or for each.
     step_size : float
         Angle of the rotation, at most a right one.
     generator : torch.Generator
@@ -91,14 +91,14 @@ def move(
     def white(point: Point) -> Point:
         """Express a point by the units of its component."""
         gradient = base.pull(point.gradient, k)
-        return Point(base.whiten(point.x, k), beta * point.energy, beta * gradient)
+        return _times(beta, Point(base.whiten(point.x, k), point.energy, gradient))
 
     def at(z: Tensor) -> Point:
         """Compute f where the proposal ends."""
         x = base.color(z, k)
         seen.append(start(model, x))
-        energy, gradient = seen[-1].energy, base.pull(seen[-1].gradient, k)
-        return Point(z, beta * energy, beta * gradient)
+        gradient = base.pull(seen[-1].gradient, k)
+        return _times(beta, Point(z, seen[-1].energy, gradient))
 
     _, rate = hmc_proposal(
         at, white(here), step_size, generator=generator, gaussian=True
@@ -110,7 +110,7 @@ def jump(
     model: EnergyNet,
     base: GaussianMixtureDensity,
     here: Point,
-    beta: float,
+    beta: float | Tensor,
     *,
     generator: torch.Generator,
 ) -> tuple[Point, Tensor]:
@@ -173,6 +173,12 @@ def run(
                 step_size = tuned(step_size, rate, len(rates), largest=LARGEST_STEP)
         along.append(here.energy[None])
     return Progress(here, _mean(rates), _mean(jump_rates), step_size, torch.cat(along))
+
+
+def _times(beta: float | Tensor, point: Point) -> Point:
+    """Multiply f and its gradient by a factor."""
+    of_rows = beta[:, None] if isinstance(beta, Tensor) else beta
+    return Point(point.x, beta * point.energy, of_rows * point.gradient)
 
 
 def _mean(rates: list[Tensor]) -> float:

@@ -83,7 +83,8 @@ class EnergyModel(TrainableEnergyModel):
         With "pcd", number of chains that are kept from step to step.
     reinit_fraction : float, default=0.05
         With "pcd", probability with which a chain that is moved starts anew from the
-        base.
+        base. With `adjusted`, f is then turned on while it is moved ten times; until
+        then it does not count.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=256

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skgen.energy._chains import LARGEST_STEP, jump, move, start
+from skgen.energy._chains import JUMP_EVERY, LARGEST_STEP, jump, move, start
 from skgen.energy._model import EnergyNet
 from skgen.energy._noise_contrastive import of_nothing, watched_loss
 from skgen.sampling import langevin
@@ -19,6 +19,8 @@ from skgen.training._step import Batch, TrainingStep
 _LEAST_GAIN_AFTER = 100
 # By which share the constant c follows log Z of the draws of a step.
 _FOLLOWS = 0.1
+# Times that a chain is moved until f is turned on, where it starts anew.
+N_RISING = 10
 
 
 class PersistentLangevin(Objective):
@@ -32,6 +34,13 @@ class PersistentLangevin(Objective):
     base, which the model is at its start. Chains are adjusted by Metropolis tests, with
     a step size that follows their acceptance rate, so that :math:`e^{-E}` is what they
     sample; or they are not, and have a temperature.
+
+    A chain may start anew, as a draw of the base. f is then turned on by and by, as in
+    the chains of `EnergyModel.sample`: while it is weak, draws of the base are accepted
+    instead of the present state, by which chains come to modes in proportion to their
+    mass in the model. Without that, the mass of modes far from each other would stay
+    what it is in the base, and the gradient would not tell how much of it is wrong. A
+    chain counts for the gradient once f is on.
 
     The gradient does not tell the mean of f, which drifts. The constant c follows the
     log Z of draws of the base, so that the loss that is watched can be that of
@@ -57,11 +66,15 @@ class PersistentLangevin(Objective):
         Temperature of unadjusted chains.
     n_tuned : int
         Number of times that the step size has been moved before.
+    ages : Tensor of shape (n_chains,), dtype=int64, or None
+        Times that each chain has been moved since it started anew, at most `N_RISING`;
+        None means as many.
     """
 
     counters = ("n_tuned",)
 
     chains: Tensor
+    ages: Tensor
     n_tuned: Tensor
     step_size: Tensor
 
@@ -77,12 +90,16 @@ class PersistentLangevin(Objective):
         tunes: bool = True,
         temperature: float = 1.0,
         n_tuned: int = 0,
+        ages: Tensor | None = None,
     ):
         super().__init__()
         self.n_steps, self.n_noise = n_steps, n_noise
         self.reinit_fraction, self.temperature = reinit_fraction, temperature
         self.adjusted, self.tunes = adjusted, tunes
         self.register_buffer("chains", chains)
+        if ages is None:
+            ages = torch.full((len(chains),), N_RISING, device=chains.device)
+        self.register_buffer("ages", ages)
         self.register_buffer("n_tuned", torch.tensor(n_tuned))
         self.register_buffer("step_size", torch.tensor(step_size, dtype=torch.float64))
 
@@ -94,13 +111,15 @@ class PersistentLangevin(Objective):
             len(self.chains), generator=generator, device=generator.device
         )
         chosen = order[:n]
-        moved = self._moved(model, self.chains[chosen], generator)
-        self.chains[chosen] = moved
+        self._start_anew(model, chosen, generator)
+        counts = self._move(model, chosen, generator)
+        moved = self.chains[chosen]
         noise = model.base.sample(len(x) * self.n_noise, generator=generator)
         with step.rounding():
             f = model.correction(torch.cat([x, moved, noise]))
         of_rows, of_chains, of_noise = f.split([len(x), n, len(noise)])
-        loss = of_rows - _for_weights(of_chains.mean(), batch.weight)
+        mean = (counts * of_chains).sum() / counts.sum()
+        loss = of_rows - _for_weights(mean, batch.weight)
         with torch.no_grad():
             log_z = (-of_noise).logsumexp(0) - log(len(noise))
             model.log_normalizer.lerp_(log_z.to(model.log_normalizer), _FOLLOWS)
@@ -115,10 +134,12 @@ class PersistentLangevin(Objective):
     def divide(self, processes: Processes) -> None:
         """Keep a part of the chains."""
         self.chains = processes.own_part(self.chains, 0, parameter="buffer_size")
+        self.ages = processes.own_part(self.ages, 0, parameter="buffer_size")
 
     def unite(self, processes: Processes) -> None:
         """Get all of the chains back."""
         self.chains = processes.gathered(self.chains, 0)
+        self.ages = processes.gathered(self.ages, 0)
 
     @torch.no_grad()
     def evaluate(self, model: EnergyNet, batch: Batch) -> Tensor:
@@ -134,13 +155,25 @@ class PersistentLangevin(Objective):
         rows = F.softplus(shift + of_rows + c) - of_nothing(self.n_noise)
         return rows + _for_weights(noise, batch.weight)
 
-    def _moved(self, model: EnergyNet, x: Tensor, generator: torch.Generator) -> Tensor:
+    def _start_anew(
+        self, model: EnergyNet, chosen: Tensor, generator: torch.Generator
+    ) -> None:
+        """Put draws of the base in the place of some of the chains."""
+        x, ages = self.chains[chosen], self.ages[chosen]
         fresh = model.base.sample(len(x), generator=generator)
         u = torch.rand((len(x), 1), generator=generator, device=x.device)
-        x = torch.where(u < self.reinit_fraction, fresh, x)
-        size = self.step_size.item()
+        starts = (u < self.reinit_fraction) & (ages[:, None] == N_RISING)
+        self.chains[chosen] = torch.where(starts, fresh, x)
+        if self.adjusted:
+            self.ages[chosen] = ages.masked_fill(starts[:, 0], 0)
+
+    def _move(
+        self, model: EnergyNet, chosen: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Move some of the chains, and tell which of them count, by 1 and 0."""
+        x, size = self.chains[chosen], self.step_size.item()
         if not self.adjusted:
-            return langevin(
+            self.chains[chosen] = langevin(
                 model.energy,
                 x,
                 self.n_steps,
@@ -148,18 +181,30 @@ class PersistentLangevin(Objective):
                 temperature=self.temperature,
                 generator=generator,
             )
+            return torch.ones_like(x[:, 0])
+        ages = self.ages[chosen]
+        on = (ages >= N_RISING - 1).to(x)
+        counts = on + (on.sum() == 0).to(x)  # rather all than none
         here = start(model, x)
-        for _ in range(self.n_steps):
-            here, rate = move(model, model.base, here, 1.0, size, generator=generator)
+        for n in range(1, self.n_steps + 1):
+            beta = ((ages + n / self.n_steps) / N_RISING).clamp(max=1).square().to(x)
+            if n % JUMP_EVERY == 0:
+                here, _ = jump(model, model.base, here, beta, generator=generator)
+                continue
+            here, rate = move(model, model.base, here, beta, size, generator=generator)
             if self.tunes:
                 n_before = min(int(self.n_tuned), _LEAST_GAIN_AFTER)
+                rate = (counts * rate).sum() / counts.sum()
                 size = tuned(
                     size, rate, n_before, target_rate=MALA_RATE, largest=LARGEST_STEP
                 )
                 self.n_tuned += 1
-        here, _ = jump(model, model.base, here, 1.0, generator=generator)
+        if self.n_steps % JUMP_EVERY:
+            here, _ = jump(model, model.base, here, beta, generator=generator)
         self.step_size.fill_(size)
-        return here.x
+        self.chains[chosen] = here.x
+        self.ages[chosen] = (ages + 1).clamp(max=N_RISING)
+        return counts
 
 
 def _for_weights(mean: Tensor, weight: Tensor | None) -> Tensor:

@@ -73,6 +73,7 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
         "_units",
         "_base",
         "_buffer",
+        "_buffer_ages",
         "_buffer_step",
         "_n_tuned",
     )
@@ -154,7 +155,7 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
     def _build_objective(self, state: State) -> Objective:
         if self.objective == "nce":
             return NoiseContrastive(int(self.n_noise))
-        step = state["_buffer_step"]
+        step, ages = state["_buffer_step"], state.get("_buffer_ages")
         if self.step_size != "auto":
             step = float(self.step_size)
         return PersistentLangevin(
@@ -167,6 +168,7 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
             tunes=self.step_size == "auto",
             temperature=float(self.temperature),
             n_tuned=state["_n_tuned"],
+            ages=None if ages is None else torch.tensor(ages),
         )
 
     def _read_state(self, state: State, phase: Phase) -> State:  # noqa: ARG002
@@ -178,6 +180,7 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
         if isinstance(phase.objective, PersistentLangevin):
             objective = phase.objective
             new["_buffer"] = objective.chains.cpu().numpy().copy()
+            new["_buffer_ages"] = objective.ages.cpu().numpy().copy()
             new["_buffer_step"] = objective.step_size.item()
             new["_n_tuned"] = int(objective.n_tuned)
         return new

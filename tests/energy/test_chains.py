@@ -14,10 +14,13 @@ from energy_helpers import (
     seeded,
 )
 from scipy.stats import chisquare
+from torch import nn
 
+from skgen.energy import EnergyNet, GaussianMixtureDensity, PersistentLangevin
 from skgen.energy._annealing import find_path, forward
 from skgen.energy._chains import LARGEST_STEP, jump, move, run, start
 from skgen.energy._diagnostics import report_chains
+from skgen.energy._persistent import N_RISING
 from skgen.energy._sampling import draw_rows
 
 N = 5000
@@ -63,6 +66,19 @@ def test_steps_keep_the_law(model, beta):
     assert cell_p_value(model, here.x, beta) > ALPHA
     assert cell_p_value(model, here.x, 1.4 - beta) < 1e-6  # of the other beta
     torch.testing.assert_close(here.energy, model.correction(here.x))
+
+
+def test_each_chain_may_have_a_factor_of_its_own(model):
+    """As chains of training have, while f is turned on."""
+    betas, generator = (0.3, 1.0), seeded(5)
+    x = torch.cat([exact_draws(model, N, generator, beta) for beta in betas])
+    beta = double(betas).repeat_interleave(N)
+    here = start(model, x)
+    for step in (turned, turned, jump, turned, turned):
+        here, _ = step(model, model.base, here, beta, generator=generator)
+    for x, right, wrong in zip(here.x.split(N), betas, betas[::-1], strict=True):
+        assert cell_p_value(model, x, right) > ALPHA
+        assert cell_p_value(model, x, wrong) < 1e-6
 
 
 def test_chains_from_the_base_come_to_the_law():
@@ -185,3 +201,37 @@ def test_report():
         stuck, states + 3, 40, 100, step_size=1e-3, generator=seeded(1)
     )
     assert report.r_hat > 1.05
+
+
+class TwoModes(nn.Module):
+    """f of two modes far from each other, which are narrower than those of the base."""
+
+    def forward(self, x):
+        return (4 * x[:, 1:].square().sum(1) - 2 * x[:, 0].tanh())[:, None]
+
+
+@pytest.mark.parametrize("rises", [True, False])
+def test_chains_of_training_that_start_anew_find_modes_by_their_mass(rises):
+    """The mode at the right has half of the mass of the base, and 0.98 of the model's.
+
+    The twin has chains that are at the model from their start: nearly all draws of the
+    base are then refused. Of some 200 chains the share has a standard error of 0.03.
+    """
+    mean = torch.zeros(2, 32, dtype=torch.float64)
+    mean[:, 0] = double([-4.0, 4.0])
+    half, spread = double([0.5, 0.5]), torch.full_like(mean, 0.5)
+    base = GaussianMixtureDensity(half.log(), mean, spread)
+    model, generator = EnergyNet(TwoModes(), base).requires_grad_(False), seeded()
+    chains = base.sample(400, generator=generator)
+    options = {"n_steps": 20, "step_size": 0.5, "n_noise": 1, "reinit_fraction": 0.1}
+    objective, every = PersistentLangevin(chains, **options), torch.arange(400)
+    for _ in range(2 * N_RISING):
+        objective._start_anew(model, every, generator)
+        if not rises:
+            objective.ages.fill_(N_RISING)
+        counts = objective._move(model, every, generator)
+    if rises:  # the others turn f on
+        assert 0.3 < counts.mean() < 0.7
+        assert (objective.ages[counts == 0] < N_RISING).all()
+    right = (counts * (objective.chains[:, 0] > 0)).sum() / counts.sum()
+    assert right > 0.75 if rises else right < 0.75
