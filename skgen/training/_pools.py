@@ -62,10 +62,12 @@ def pooled_batches(
                 if position == len(order):
                     index, table = next(pools)
                     order, position = _row_order(len(index), generator), 0
+                    index = index[order]
                     source = TensorRows(table).to(device)
-                part = order[position : position + size]
+                rows_of_part = slice(position, position + size)
+                part = order[rows_of_part]
                 out = None if buffer is None or len(part) < size else buffer(size)
-                parts.append((index[part], source.gather(part, out=out)))
+                parts.append((index[rows_of_part], source.gather(part, out=out)))
                 position, size = position + len(part), size - len(part)
             if len(parts) == 1:
                 yield parts[0]
