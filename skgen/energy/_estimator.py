@@ -83,8 +83,8 @@ class EnergyModel(TrainableEnergyModel):
         With "pcd", number of chains that are kept from step to step.
     reinit_fraction : float, default=0.05
         With "pcd", probability with which a chain that is moved starts anew from the
-        base. With `adjusted`, f is then turned on while it is moved ten times; until
-        then it does not count.
+        base. With `adjusted`, it is then annealed from the base to the model while it
+        is moved ten times, and contributes to the gradient only afterwards.
     learning_rate : float, default=1e-3
         Step size of Adam.
     batch_size : int, default=256

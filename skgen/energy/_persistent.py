@@ -19,7 +19,7 @@ from skgen.training._step import Batch, TrainingStep
 _LEAST_GAIN_AFTER = 100
 # By which share the constant c follows log Z of the draws of a step.
 _FOLLOWS = 0.1
-# Times that a chain is moved until f is turned on, where it starts anew.
+# Times that a chain that starts anew is moved while beta rises from 0 to 1.
 N_RISING = 10
 
 
@@ -35,12 +35,14 @@ class PersistentLangevin(Objective):
     a step size that follows their acceptance rate, so that :math:`e^{-E}` is what they
     sample; or they are not, and have a temperature.
 
-    A chain may start anew, as a draw of the base. f is then turned on by and by, as in
-    the chains of `EnergyModel.sample`: while it is weak, draws of the base are accepted
-    instead of the present state, by which chains come to modes in proportion to their
-    mass in the model. Without that, the mass of modes far from each other would stay
-    what it is in the base, and the gradient would not tell how much of it is wrong. A
-    chain counts for the gradient once f is on.
+    An adjusted chain that starts anew, as a draw of the base :math:`q_0`, is
+    annealed, as chains of `EnergyModel.sample` are: its density is :math:`q_0
+    e^{-\beta f}` with :math:`\beta` rising from 0 to 1. While :math:`\beta` is
+    small, proposed draws of the base are often accepted, which brings the share of
+    chains in each mode closer to its mass. Chains at the model itself would keep
+    the shares of the base, if modes are far from each other, and the gradient would
+    not tell that these are wrong. A chain contributes to the gradient once
+    :math:`\beta = 1`.
 
     The gradient does not tell the mean of f, which drifts. The constant c follows the
     log Z of draws of the base, so that the loss that is watched can be that of
@@ -170,7 +172,7 @@ class PersistentLangevin(Objective):
     def _move(
         self, model: EnergyNet, chosen: Tensor, generator: torch.Generator
     ) -> Tensor:
-        """Move some of the chains, and tell which of them count, by 1 and 0."""
+        """Move some of the chains; return 1 for those that contribute, 0 for others."""
         x, size = self.chains[chosen], self.step_size.item()
         if not self.adjusted:
             self.chains[chosen] = langevin(
