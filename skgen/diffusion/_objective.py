@@ -121,19 +121,16 @@ class DenoisingObjective(Objective):
         white = model.whiten(x)
         xi = white.repeat_interleave(n_each, 0) if n_each > 1 else white
         options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
-        n_draws = len(xi)
-        order = torch.randperm(n_draws, device=x.device, generator=generator)
-        share = (order + torch.rand(1, **options)) / n_draws
-        now = process.at_share(share.pow(self.closer))
+        now, step = process.draw(
+            len(xi), closer=self.closer, like=x, generator=generator
+        )
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)
         bound = None
         if with_bound:
             with torch.no_grad():
-                # Of even shares for each draw.
-                density = self.closer * share.pow(self.closer - 1)
-                factor = now.weight * now.cos / now.sin * density[:, None]
+                factor = now.weight * now.cos / now.sin * step[:, None]
                 terms = (factor * g * (g - 2 * target)).sum(1)
                 mean = _mean_of_rows(terms, n_each) * phase_range(process)
                 bound = gaussian_elbo(process, white) - mean

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 # Points of the table by which times are found from phases.
 _TABLE = 2049
+# Times among which those of training are drawn: far closer than a network resolves.
+_N_DRAWN = 8192
 # Points at a time: all of them would be most of the memory of a fit to many features.
 _BLOCK = 256
 _RIGHT = pi / 2
@@ -94,6 +96,7 @@ class NoiseProcess(nn.Module):
         self.t_min = t_min
         self._table: tuple[Tensor, Tensor] | None = None
         self._start: Instant | None = None
+        self._quantiles: tuple[float, Tensor] | None = None
 
     def whiten(self, x: Tensor) -> Tensor:
         """Express rows by directions, each divided by its standard deviation."""
@@ -110,10 +113,56 @@ class NoiseProcess(nn.Module):
         phase = torch.atan2(noise, signal).mean(1) / _RIGHT
         return self._instant(t, signal, noise, phase)
 
-    def at_share(self, share: Tensor) -> Instant:
-        """Describe it at shares of the range of the mean angle, shape (n_times,)."""
-        t, cos, sin, phase = self._interpolated(share)
-        return self._instant(t, self.spread * cos[:, None], sin[:, None], phase)
+    def draw(
+        self, n_draws: int, *, closer: float, like: Tensor, generator: torch.Generator
+    ) -> tuple[Instant, Tensor]:
+        r"""Draw times: one in each of as many parts of the range, in random order.
+
+        They are among the quantiles of their law at the middles of 8192 even parts.
+
+        Parameters
+        ----------
+        n_draws : int
+            Number of times.
+        closer : float
+            Shares of the range of the mean angle are even shares to this power: with 1
+            all angles are drawn alike, with 2 in proportion to :math:`1 /
+            \sqrt{\theta}`.
+        like : Tensor
+            Of the dtype and device wanted.
+        generator : torch.Generator
+            Source of randomness, on that device.
+
+        Returns
+        -------
+        now : Instant
+            The process at these times.
+        step : Tensor of shape (n_draws,)
+            By how much the share of the range rises with the even share, for each time.
+        """
+        device = like.device
+        order = torch.randperm(n_draws, device=device, generator=generator)
+        u = torch.rand(1, dtype=like.dtype, device=device, generator=generator)
+        at = order.add(u).mul_(_N_DRAWN / n_draws).long()
+        told = self._quantiles_of(closer, like).index_select(0, at)
+        t, cos, sin, phase, step = told.unbind(1)
+        spread = self.spread
+        return self._instant(t, spread * cos[:, None], sin[:, None], phase), step
+
+    def _quantiles_of(self, closer: float, like: Tensor) -> Tensor:
+        """What `draw` tells of each time: a row for it, and one for the last angle."""
+        quantiles = self._quantiles
+        if (
+            quantiles is None
+            or quantiles[0] != closer
+            or not _is_like(quantiles[1], like)
+        ):
+            even = torch.arange(_N_DRAWN + 1, dtype=like.dtype, device=like.device)
+            even = even.add_(0.5).div_(_N_DRAWN).clamp_(max=1)
+            step = closer * even.pow(closer - 1)
+            table = torch.stack([*self._interpolated(even.pow(closer)), step], 1)
+            self._quantiles = quantiles = closer, table
+        return quantiles[1]
 
     def _instant(
         self, t: Tensor, signal: Tensor, noise: Tensor, phase: Tensor

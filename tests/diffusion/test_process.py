@@ -65,16 +65,52 @@ def test_times_are_even_in_the_mean_angle(process, dtype):
     torch.testing.assert_close(got, share, rtol=0, atol=1e-5)
 
 
+def _drawn(process, n_draws, *, closer, dtype=torch.float64, seed=0):
+    like = torch.zeros((), dtype=dtype)
+    generator = torch.Generator().manual_seed(seed)
+    return process.draw(n_draws, closer=closer, like=like, generator=generator)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_shares_are_described_as_their_times(process, dtype):
-    process = process.to(dtype)
-    share = torch.linspace(0, 1, 300, dtype=dtype)
-    got, expected = process.at_share(share), process.at(process.times(share))
+def test_draws_are_described_as_their_times(process, dtype):
+    got, _ = _drawn(process.to(dtype), 300, closer=1.5, dtype=dtype)
+    expected = process.at(got.t)
     bounds = {"rtol": 1e-5, "atol": 1e-6}
     for name in (*expected._fields, "angle", "norm"):
         torch.testing.assert_close(
             getattr(got, name), getattr(expected, name), **bounds
         )
+
+
+@pytest.mark.parametrize("closer", [1.0, 2.0])
+@pytest.mark.parametrize("n_draws", [1, 7, 256, 8192, 20_000])
+def test_draws_have_one_time_in_each_part_of_the_range(process, n_draws, closer):
+    now, step = _drawn(process, n_draws, closer=closer)
+    phases = process.at(process.times(torch.tensor([0.0, 1.0]).double())).phase
+    share = (now.phase - phases[0]) / (phases[1] - phases[0])
+    even = share.clamp(min=0).pow(1 / closer)
+    at = even.sort().values * n_draws
+    # As exact as one of 8192 quantiles, and as the table that times are found by.
+    bounds = torch.arange(n_draws).double()
+    slack = n_draws / 8192 + n_draws * 1e-3
+    assert (at > bounds - slack).all()
+    assert (at < bounds + 1 + slack).all()
+    torch.testing.assert_close(step, closer * even ** (closer - 1), rtol=0.01, atol=0)
+    if n_draws > 7:
+        rank_correlation = np.corrcoef(even.argsort().argsort(), range(n_draws))[0, 1]
+        assert abs(rank_correlation) < 4 / n_draws**0.5
+
+
+@pytest.mark.parametrize("closer", [1.5, 2.0])
+def test_steps_of_draws_turn_means_into_integrals_over_the_range(process, closer):
+    # The mean over even shares of the mean angle is the middle of its range.
+    middle = process.at(process.times(torch.tensor([0.0, 1.0]).double())).phase.mean()
+    draws = [_drawn(process, 16, closer=closer, seed=seed) for seed in range(50)]
+    means = np.array([(now.phase * step).mean().item() for now, step in draws])
+    error = means.std() / 50**0.5
+    assert abs(means.mean() - middle.item()) < 4 * error
+    without_steps = np.mean([now.phase.mean().item() for now, _ in draws])
+    assert abs(without_steps - middle.item()) > 10 * error
 
 
 def test_gain_is_the_angle_when_small_and_one_when_large(process):
