@@ -76,6 +76,8 @@ class RandomBits:
         self._u = torch.empty(self._n, dtype=torch.float32)
         # By their shape and where they begin; with where they end.
         self._views: dict[tuple[int, ...], dict[int, tuple[Tensor, int]]] = {}
+        # Where the view of a shape that was made last begins.
+        self._latest: dict[tuple[int, ...], int] = {}
         if self._n and state is not None:
             self._source.state = self._before | {"state": {"state": state["source"]}}
             self._draw()
@@ -160,11 +162,32 @@ class RandomBits:
             start = 0
         known = self._views.setdefault(shape, {})
         if start not in known:
-            if len(known) >= _MOST_VIEWS:
-                known.clear()
-            known[start] = self._u[start : start + n].view(shape), start + n
+            self._add_views(known, start, n, shape)
         u, self._used = known[start]
         return u
+
+    def _add_views(
+        self,
+        known: dict[int, tuple[Tensor, int]],
+        start: int,
+        n: int,
+        shape: tuple[int, ...],
+    ) -> None:
+        """Make the view that begins at a place, and those that may be needed next.
+
+        Training steps draw bits of the same shapes in turn, so that the places of one
+        shape are evenly spaced: at the second place all others are made at once, which
+        takes little more time than one.
+        """
+        distance = start - self._latest.get(shape, start)
+        self._latest[shape] = start
+        stop = self._n if distance >= n else start + n
+        windows = self._u[start:stop].unfold(0, n, max(distance, n, 1))[:_MOST_VIEWS]
+        if len(known) + len(windows) > _MOST_VIEWS:
+            known.clear()
+        for view in windows.view(len(windows), *shape).unbind():
+            known[start] = view, start + n
+            start += distance
 
     def _draw(self) -> None:
         # Words of 64 bits: four k each, and after them eight f each.

@@ -169,6 +169,29 @@ def test_a_drawing_is_bernoulli_at_one_place(most):
         p.copy_(p.roll(1))
 
 
+class OneViewAtATime(RandomBits):
+    """Looks at its numbers where they are asked for, and nowhere else."""
+
+    def _add_views(self, known, start, n, shape):
+        known[start] = self._u[start : start + n].view(shape), start + n
+
+
+@pytest.mark.parametrize("takes_turns", [True, False])
+def test_views_that_are_made_beforehand_are_where_they_are_asked_for(takes_turns):
+    shapes = [(9, 7), (300,), (2, 5, 3), (), (0, 4)]
+    ask = np.random.RandomState(0).randint(len(shapes), size=3000)
+    if takes_turns:
+        ask = np.tile(np.arange(len(shapes)), 600)
+    sources = [
+        kind(torch.Generator().manual_seed(3), most=2**14)
+        for kind in (RandomBits, OneViewAtATime)
+    ]
+    for which in ask:
+        p = torch.full(shapes[which], 0.5)
+        bits, expected = (source.bernoulli(p) for source in sources)
+        assert torch.equal(bits, expected)
+
+
 def test_probabilities_need_not_be_contiguous(generator):
     p = torch.tensor([[0.0, 1.0]]).repeat(2**18, 1).T
     assert torch.equal(bernoulli(p, generator=generator), p)
