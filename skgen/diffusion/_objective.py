@@ -121,7 +121,7 @@ class DenoisingObjective(Objective):
         white = model.whiten(x)
         xi = white.repeat_interleave(n_each, 0) if n_each > 1 else white
         options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
-        now, step = process.draw(
+        now, slope = process.draw(
             len(xi), closer=self.closer, like=x, generator=generator
         )
         y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
@@ -130,7 +130,7 @@ class DenoisingObjective(Objective):
         bound = None
         if with_bound:
             with torch.no_grad():
-                factor = now.weight * now.cos / now.sin * step[:, None]
+                factor = now.weight * now.cos / now.sin * slope[:, None]
                 terms = (factor * g * (g - 2 * target)).sum(1)
                 mean = _mean_of_rows(terms, n_each) * phase_range(process)
                 bound = gaussian_elbo(process, white) - mean

@@ -116,16 +116,17 @@ class NoiseProcess(nn.Module):
     def draw(
         self, n_draws: int, *, closer: float, like: Tensor, generator: torch.Generator
     ) -> tuple[Instant, Tensor]:
-        r"""Draw times: one in each of as many parts of the range, in random order.
+        r"""Draw times by stratified sampling, in random order.
 
-        They are among the quantiles of their law at the middles of 8192 even parts.
+        Shares that are uniform on [0, 1], one in each of `n_draws` equal parts, are
+        turned into times. These are taken from a table of 8192 quantiles.
 
         Parameters
         ----------
         n_draws : int
             Number of times.
         closer : float
-            Shares of the range of the mean angle are even shares to this power: with 1
+            The mean angle is at the uniform share to this power of its range: with 1
             all angles are drawn alike, with 2 in proportion to :math:`1 /
             \sqrt{\theta}`.
         like : Tensor
@@ -137,17 +138,18 @@ class NoiseProcess(nn.Module):
         -------
         now : Instant
             The process at these times.
-        step : Tensor of shape (n_draws,)
-            By how much the share of the range rises with the even share, for each time.
+        slope : Tensor of shape (n_draws,)
+            Derivative of the share of the range with respect to the uniform share: a
+            mean over draws with these weights estimates the mean over the range.
         """
         device = like.device
         order = torch.randperm(n_draws, device=device, generator=generator)
         u = torch.rand(1, dtype=like.dtype, device=device, generator=generator)
         at = order.add(u).mul_(_N_DRAWN / n_draws).long()
         told = self._quantiles_of(closer, like).index_select(0, at)
-        t, cos, sin, phase, step = told.unbind(1)
+        t, cos, sin, phase, slope = told.unbind(1)
         spread = self.spread
-        return self._instant(t, spread * cos[:, None], sin[:, None], phase), step
+        return self._instant(t, spread * cos[:, None], sin[:, None], phase), slope
 
     def _quantiles_of(self, closer: float, like: Tensor) -> Tensor:
         """What `draw` tells of each time: a row for it, and one for the last angle."""
@@ -159,8 +161,8 @@ class NoiseProcess(nn.Module):
         ):
             even = torch.arange(_N_DRAWN + 1, dtype=like.dtype, device=like.device)
             even = even.add_(0.5).div_(_N_DRAWN).clamp_(max=1)
-            step = closer * even.pow(closer - 1)
-            table = torch.stack([*self._interpolated(even.pow(closer)), step], 1)
+            slope = closer * even.pow(closer - 1)
+            table = torch.stack([*self._interpolated(even.pow(closer)), slope], 1)
             self._quantiles = quantiles = closer, table
         return quantiles[1]
 

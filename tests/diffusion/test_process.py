@@ -85,7 +85,7 @@ def test_draws_are_described_as_their_times(process, dtype):
 @pytest.mark.parametrize("closer", [1.0, 2.0])
 @pytest.mark.parametrize("n_draws", [1, 7, 256, 8192, 20_000])
 def test_draws_have_one_time_in_each_part_of_the_range(process, n_draws, closer):
-    now, step = _drawn(process, n_draws, closer=closer)
+    now, slope = _drawn(process, n_draws, closer=closer)
     phases = process.at(process.times(torch.tensor([0.0, 1.0]).double())).phase
     share = (now.phase - phases[0]) / (phases[1] - phases[0])
     even = share.clamp(min=0).pow(1 / closer)
@@ -95,22 +95,22 @@ def test_draws_have_one_time_in_each_part_of_the_range(process, n_draws, closer)
     slack = n_draws / 8192 + n_draws * 1e-3
     assert (at > bounds - slack).all()
     assert (at < bounds + 1 + slack).all()
-    torch.testing.assert_close(step, closer * even ** (closer - 1), rtol=0.01, atol=0)
+    torch.testing.assert_close(slope, closer * even ** (closer - 1), rtol=0.01, atol=0)
     if n_draws > 7:
         rank_correlation = np.corrcoef(even.argsort().argsort(), range(n_draws))[0, 1]
         assert abs(rank_correlation) < 4 / n_draws**0.5
 
 
 @pytest.mark.parametrize("closer", [1.5, 2.0])
-def test_steps_of_draws_turn_means_into_integrals_over_the_range(process, closer):
+def test_slopes_of_draws_turn_means_into_integrals_over_the_range(process, closer):
     # The mean over even shares of the mean angle is the middle of its range.
     middle = process.at(process.times(torch.tensor([0.0, 1.0]).double())).phase.mean()
     draws = [_drawn(process, 16, closer=closer, seed=seed) for seed in range(50)]
-    means = np.array([(now.phase * step).mean().item() for now, step in draws])
+    means = np.array([(now.phase * slope).mean().item() for now, slope in draws])
     error = means.std() / 50**0.5
     assert abs(means.mean() - middle.item()) < 4 * error
-    without_steps = np.mean([now.phase.mean().item() for now, _ in draws])
-    assert abs(without_steps - middle.item()) > 10 * error
+    without_slopes = np.mean([now.phase.mean().item() for now, _ in draws])
+    assert abs(without_slopes - middle.item()) > 10 * error
 
 
 def test_gain_is_the_angle_when_small_and_one_when_large(process):
