@@ -106,6 +106,9 @@ def likelihood(name, train, test, **options):
 def report_likelihood(name):
     train, test = DATA[name]()
     model = likelihood(name, train, test)
+    if name == "digits":
+        options = {"architecture": "conv", "image_shape": (8, 8)}
+        likelihood("digits, convolutions", train, test, **options)
     if name == "ring":
         likelihood("ring, n_iter=700", train, test, n_iter=700)
         print(f"  truth {ring_log_density(test).mean():.3f}")
