@@ -2,7 +2,6 @@
 
 import copy
 from math import ceil
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -120,11 +119,11 @@ class DenoisingObjective(Objective):
         n_each = ceil(_LEAST_DRAWS / len(x))
         white = model.whiten(x)
         xi = white.repeat_interleave(n_each, 0) if n_each > 1 else white
-        options: Any = {"dtype": x.dtype, "device": x.device, "generator": generator}
         now, slope = process.draw(
             len(xi), closer=self.closer, like=x, generator=generator
         )
-        y, target = corrupt(xi, torch.randn(xi.shape, **options), now)
+        z = torch.randn(xi.shape, dtype=x.dtype, device=x.device, generator=generator)
+        y, target = corrupt(xi, z, now)
         g = model.g(y, now, generator=generator)
         loss = (now.weight * (g - target).square()).sum(1)
         bound = None

@@ -148,11 +148,11 @@ class NoiseProcess(nn.Module):
         at = order.add(u).mul_(_N_DRAWN / n_draws).long()
         told = self._quantiles_of(closer, like).index_select(0, at)
         t, cos, sin, phase, slope = told.unbind(1)
-        spread = self.spread
-        return self._instant(t, spread * cos[:, None], sin[:, None], phase), slope
+        signal, noise = self.spread * cos[:, None], sin[:, None]
+        return self._instant(t, signal, noise, phase), slope
 
     def _quantiles_of(self, closer: float, like: Tensor) -> Tensor:
-        """What `draw` tells of each time: a row for it, and one for the last angle."""
+        """Tabulate what `draw` returns: a row for each quantile and for the end."""
         quantiles = self._quantiles
         if (
             quantiles is None

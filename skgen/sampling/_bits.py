@@ -76,8 +76,6 @@ class RandomBits:
         self._u = torch.empty(self._n, dtype=torch.float32)
         # By their shape and where they begin; with where they end.
         self._views: dict[tuple[int, ...], dict[int, tuple[Tensor, int]]] = {}
-        # Where the view of a shape that was made last begins.
-        self._latest: dict[tuple[int, ...], int] = {}
         if self._n and state is not None:
             self._source.state = self._before | {"state": {"state": state["source"]}}
             self._draw()
@@ -173,14 +171,13 @@ class RandomBits:
         n: int,
         shape: tuple[int, ...],
     ) -> None:
-        """Make the view that begins at a place, and those that may be needed next.
+        """Make the view of a shape that begins at a place, and those that may follow.
 
         Training steps draw bits of the same shapes in turn, so that the places of one
-        shape are evenly spaced: at the second place all others are made at once, which
-        takes little more time than one.
+        shape are evenly spaced. From the second place on, the views at all further
+        places are made together, which takes little more time than making one.
         """
-        distance = start - self._latest.get(shape, start)
-        self._latest[shape] = start
+        distance = start - next(reversed(known), start)
         stop = self._n if distance >= n else start + n
         windows = self._u[start:stop].unfold(0, n, max(distance, n, 1))[:_MOST_VIEWS]
         if len(known) + len(windows) > _MOST_VIEWS:
