@@ -24,6 +24,7 @@ OPTIONS = [
     ("Adam", {"lr": 0.01, "amsgrad": True, "fused": True}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.1}),
     ("AdamW", {"lr": 0.01, "weight_decay": 0.1, "fused": True}),
+    ("Adam", {"lr": 0.01, "weight_decay": 0.1, "betas": (0.5, 0.9), "fused": True}),
 ]
 every_kind = pytest.mark.parametrize(("kind", "options"), OPTIONS)
 
@@ -63,6 +64,63 @@ def test_steps_are_those_of_torch(kind, options):
     assert not torch.equal(ours[0].weight, network()[0].weight)
 
 
+def test_parameters_without_gradients_stay():
+    """They have no state either, until a step at which they have one."""
+    nets = network(), network()
+    for net, module in zip(nets, (_optimizers, torch.optim), strict=True):
+        optimizer = optimizer_of(module, "AdamW", {"lr": 0.01, "fused": True}, net)
+        for i in range(6):
+            net[2].requires_grad_(i >= 3)
+            net[0].weight.requires_grad_(i % 2 == 0)
+            train(net, optimizer, n_steps=1)
+    assert_same(*nets)
+    torch.manual_seed(0)
+    first, then = nn.Linear(2, 1), nn.Linear(2, 1)
+    optimizer = _optimizers.AdamW([*first.parameters(), *then.parameters()], fused=True)
+    before = copy.deepcopy(then.state_dict())
+    for _ in range(3):
+        first(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+    assert all(torch.equal(before[k], v) for k, v in then.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("options", "at_once"),
+    [
+        ({"fused": True}, True),
+        ({"fused": True, "betas": (0.0, 0.99)}, True),
+        ({"fused": True, "amsgrad": True}, False),
+        ({"fused": True, "maximize": True}, False),
+        ({"fused": False}, False),
+        ({"fused": True, "lr": torch.tensor(0.1)}, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["Adam", "AdamW"])
+def test_plain_steps_are_taken_at_once(kind, options, at_once, monkeypatch):
+    """From the second one on; all others are those of torch."""
+    steps, plain = [], getattr(_optimizers, kind)._plain_step
+
+    def spy(optimizer, closure):
+        steps.append(closure)
+        return plain(optimizer, closure)
+
+    monkeypatch.setattr(getattr(_optimizers, kind), "_plain_step", spy)
+    ours, theirs = network(), network()
+    for net, module in [(ours, _optimizers), (theirs, torch.optim)]:
+        train(net, getattr(module, kind)(net.parameters(), **options))
+    assert len(steps) == (1 if at_once else 5)
+    assert_same(ours, theirs)
+
+
+def test_steps_of_mixed_precision_are_those_of_torch():
+    nets = network(), network()
+    for net, module in zip(nets, (_optimizers, torch.optim), strict=True):
+        net[2].double()
+        net[1].register_forward_hook(lambda *args: args[-1].double())
+        train(net, module.AdamW(net.parameters(), fused=True))
+    assert_same(*nets)
+
+
 @every_kind
 @pytest.mark.parametrize(
     ("first", "then"), [(_optimizers, torch.optim), (torch.optim, _optimizers)]
@@ -79,12 +137,12 @@ def test_one_goes_on_from_the_state_of_the_other(first, then, kind, options):
 
 
 @every_kind
-def test_methods_have_no_wrapper_but_that_for_hooks(kind, options):
+def test_methods_have_no_wrapper(kind, options):
     """What torch wraps around them is all that `__wrapped__` leads to."""
     optimizer = optimizer_of(_optimizers, kind, options, network())
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         assert not hasattr(getattr(optimizer, name), "__wrapped__")
-    assert not hasattr(type(optimizer).step.__wrapped__, "__wrapped__")
+    assert not hasattr(type(optimizer).step, "__wrapped__")
 
 
 def test_a_step_evaluates_a_closure_and_records_no_gradient():
