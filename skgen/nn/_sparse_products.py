@@ -15,8 +15,9 @@ _MOST_ONES_AVX512, _LEAST_COLUMNS_AVX512 = 0.1, 512
 # Below this number of multiplications, or of rows, as the table is copied, a dense
 # product takes less time than to search for the ones.
 _LEAST_WORK, _LEAST_ROWS = 2**23, 512
-# Entries of a matrix from which on a product of one row is numpy's.
-_LEAST_TABLE = 2**14
+# Entries of a matrix from which on a product of one row is numpy's, and the share of
+# entries other than 0 up to which that of the others is left out.
+_LEAST_TABLE, _MOST_OF_A_ROW = 2**14, 0.2
 # Entries of bits, and columns of a table, that stay in the cache of a core.
 _BITS_TOGETHER, _COLUMNS_TOGETHER = 2**19, 256
 
@@ -43,7 +44,7 @@ def multiply(x: Tensor, table: Tensor) -> Tensor:
         The product.
     """
     if _is_single_row(x, table):
-        return torch.from_numpy(x.detach().numpy() @ table.detach().numpy())
+        return torch.from_numpy(_row_times(x.detach().numpy(), table.detach().numpy()))
     product = _sums_of_rows(x, table)
     return torch.mm(x, table) if product is None else product
 
@@ -58,6 +59,15 @@ def _is_single_row(x: Tensor, table: Tensor) -> bool:
         and table.numel() >= _LEAST_TABLE
         and not _is_recorded(x, table)
     )
+
+
+def _row_times(x: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """Multiply one row, of which zeros are left out where that reads less memory."""
+    if table.flags.c_contiguous:
+        where = np.flatnonzero(x)
+        if len(where) <= _MOST_OF_A_ROW * len(table):
+            return x[:, where] @ table.take(where, axis=0)
+    return x @ table
 
 
 def _is_recorded(x: Tensor, table: Tensor) -> bool:

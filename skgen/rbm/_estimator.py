@@ -30,6 +30,7 @@ from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import initial_parameters
 from skgen.rbm._parallel_tempering import ParallelTempering
 from skgen.rbm._pseudo_likelihood import pseudo_log_likelihood
+from skgen.rbm._reused_models import reused_model
 from skgen.rbm._state import (
     PARAMETERS,
     BernoulliRBMState,
@@ -388,6 +389,9 @@ class BernoulliRBMGPU(TrainableRBM):
             return function(model, observation.observe(x, generator=None))
 
         return super()._apply_to_states(of_bits, X)
+
+    def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
+        return reused_model(self, dtype, device, super()._model)
 
     def _described(self, rows: RowSource, state: RBMState) -> State:
         n_new, n_seen = rows.shape[0], state.get("n_samples_seen_", 0)

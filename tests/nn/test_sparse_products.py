@@ -155,3 +155,16 @@ def test_a_single_row_of_any_strides(dtype, cpu):
     table.requires_grad_()
     multiply(x[:1], table).sum().backward()
     torch.testing.assert_close(table.grad, x[:1].T.expand(300, 200))
+
+
+@pytest.mark.parametrize("n_others", [0, 1, 60, 61, 300])
+@pytest.mark.parametrize("contiguous", [True, False])
+def test_a_single_row_of_which_zeros_are_left_out(n_others, contiguous):
+    """Up to a fifth of the entries, and of values besides 0 and 1, too."""
+    x = torch.zeros(1, 300, dtype=torch.float64)
+    x[0, torch.randperm(300)[:n_others]] = torch.randn(n_others).double()
+    table = torch.randn(300, 200, dtype=torch.float64)
+    if not contiguous:
+        table = table.T.contiguous().T
+    expected = (x.numpy()[0][:, None] * table.numpy()).sum(0, keepdims=True)
+    np.testing.assert_allclose(multiply(x, table).numpy(), expected, atol=1e-12)
