@@ -1,6 +1,7 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
 from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import torch
@@ -22,7 +23,7 @@ from skgen.training._step import Batch, TrainingStep
 # Weight of the newest mini-batch in the running means that centre the gradient.
 _OFFSET_RATE = 0.01
 # Training steps for which random numbers are drawn at a time, about.
-_STEPS_A_DRAW, _LEAST_DRAW = 64, 2**14
+_STEPS_A_DRAW, _LEAST_DRAW = 32, 2**14
 # Visible units whose conditionals are watched in training. Beyond this number, further
 # rows say more of the mean than further units do.
 _MOST_WATCHED = 64
@@ -168,21 +169,20 @@ class ContrastiveDivergence(CheckpointedObjective):
         self, model: RBM, batches: Iterable[Batch], step: TrainingStep
     ) -> None:
         """Take a step for each of several mini-batches; see `Objective`."""
-        coming = iter(batches)
-        if step is self._step and not step.records:
-            self._run_alone(coming, step)
-        for batch in coming:
-            step.batch = batch
-            self.training_step(model, batch, step)
-            self.after_step(model)
-            self._run_alone(coming, step)
+        if step is not self._step or step.records:
+            batches = iter(batches)
+            super().training_steps(model, islice(batches, 1), step)
+        if not self._run_alone(batches, step):
+            super().training_steps(model, batches, step)
 
-    def _run_alone(self, batches: Iterable[Batch], step: TrainingStep) -> None:
-        """Take steps that are a `JointStep` and nothing else, if they are."""
+    def _run_alone(self, batches: Iterable[Batch], step: TrainingStep) -> bool:
+        """Take steps that are a `JointStep` and nothing else; whether they are."""
         joint, loss = self._joint, self._loss
         has_more = self.trajectory is not None or self._is_sampled
-        if joint and loss and not (step.callbacks_between or has_more):
-            loss.n_steps += joint.run(batches, self._bits, step)
+        if joint is None or loss is None or step.callbacks_between or has_more:
+            return False
+        loss.n_steps += joint.run(batches, self._bits, step)
+        return True
 
     def running_means(self, model: Any) -> list[Tensor]:
         """Offset of the hidden units, which follows their means."""
@@ -208,7 +208,7 @@ class ContrastiveDivergence(CheckpointedObjective):
         """Give the model what a training ends with: by default what it has."""
 
     def _begin_epoch(self, model: RBM, batch: Batch, step: TrainingStep) -> None:
-        self._step, self._sgd = step, in_place_sgd(model, step, self._sgd)
+        self._step, self._sgd = step, in_place_sgd(model, step)
         self._bits = self._bits_of(step.generator, model, batch.x)
         joint = self._joint
         if self._sgd is None or batch.weight is not None:

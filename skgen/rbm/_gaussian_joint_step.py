@@ -1,5 +1,6 @@
 """The training step of an RBM of real visible units, with few operations."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -99,10 +100,13 @@ class GaussianJointStep(JointStep):
             partial(torch.addcmul, mean, noise, self._std, out=space.ends),
         ]
 
-    def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
+    def _plan_move(self, space: Any, left: Tensor, right: Tensor) -> Callable[[], Any]:
         if not self._learns:
-            super()._move(space, left, right)
-            return
+            return super()._plan_move(space, left, right)
+        return partial(self._move_all, space, left, right)
+
+    def _move_all(self, space: Any, left: Tensor, right: Tensor) -> None:
+        """Step along the gradient ``left @ right``, and that of the log variances."""
         torch.mm(left, right, out=self._gradient)
         by_z = self._gradient_of_log_variance(space)
         velocity, group = self._decayed(), self.sgd.group

@@ -15,9 +15,7 @@ SMALLEST_VELOCITY = 1e-30
 _MOVES = attrgetter("requires_grad")
 
 
-def in_place_sgd(
-    model: nn.Module, step: TrainingStep, last: "InPlaceSGD | None" = None
-) -> "InPlaceSGD | None":
+def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
     """Return what steps a model in place, where that does the same as its optimizer.
 
     Parameters
@@ -26,8 +24,6 @@ def in_place_sgd(
         The model.
     step : TrainingStep
         The training step, with the optimizer.
-    last : InPlaceSGD or None
-        What stepped it before.
 
     Returns
     -------
@@ -41,8 +37,7 @@ def in_place_sgd(
         return None
     if not _has_groups_for(optimizer, parameters[0]):
         return None
-    begins = last is None or last.optimizer is not optimizer
-    return InPlaceSGD(optimizer, parameters, begins=begins)  # type: ignore[arg-type]
+    return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
 
 
 def _is_plain(optimizer: Optimizer) -> bool:
@@ -87,13 +82,9 @@ class InPlaceSGD:
         The optimizer. The first of its groups holds the weights, which alone decay.
     parameters : list of nn.Parameter
         The parameters of the model, the weights first.
-    begins : bool
-        Whether the optimizer has not been stepped by such an object before.
     """
 
-    def __init__(
-        self, optimizer: SGD, parameters: list[nn.Parameter], *, begins: bool = True
-    ):
+    def __init__(self, optimizer: SGD, parameters: list[nn.Parameter]):
         self.optimizer = optimizer
         self.parameters = tuple(parameters)
         self.weight, *self.others = parameters
@@ -103,9 +94,9 @@ class InPlaceSGD:
             self.velocities = [_velocity(optimizer, p) for p in parameters]
         for parameter in parameters:
             parameter.grad = None
-        if begins:
-            # Without gradients this moves nothing; it tells schedulers of torch that
-            # the optimizer has begun.
+        if hasattr(optimizer.step, "_wrapped_by_lr_sched"):
+            # Without gradients this moves nothing; it tells a scheduler of torch, which
+            # warns otherwise, that the optimizer has begun.
             optimizer.step()
 
     @property

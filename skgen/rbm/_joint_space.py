@@ -62,7 +62,11 @@ class JointSpace:
         self.equal = self._weights[:n_data]
         self.weights = torch.zeros_like(self._weights)
         self.row_weights = self.weights[:, None]
-        self.forget_plans()
+        # What draws and ascends, and for what it was made; by what rows are weighed.
+        self.phases: Plan = []
+        self.ascent: Plan = []
+        self.made_for: Any = None
+        self.scale: float | None = None
         self._offsets = offsets
         if offsets is None:
             return
@@ -73,12 +77,6 @@ class JointSpace:
         self.right_rest = self.centered_right[:, -2]
         # What moves the running mean of the hidden units, by rows of data alone.
         self._to_mean = self.centered_right[:, -1].zero_()
-
-    def forget_plans(self) -> None:
-        """Have the plans and what depends on the rate made anew."""
-        self.phases: Plan | None = None
-        self.ascent: Plan | None = None
-        self.scale = 0.0
 
     def rescale(self, scale: float, offset_rate: float) -> None:
         """Set the weights of rows to multiples of their own, and the offset's rate."""

@@ -1,6 +1,6 @@
 """The training step of a Bernoulli RBM with all parameters in one matrix."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from operator import is_
 from typing import Any
@@ -156,15 +156,32 @@ class JointStep:
         n_steps : int
             Number of steps.
         """
+        records = records_on(bits.generator.device)
+        if not isinstance(batches, list) or records:
+            return self._run(batches, bits, step, records=records)
+        # All tensors that are kept are made before: those made in inference mode may
+        # not be changed outside of it. Operations take less time there.
+        for batch in batches[:1] + batches[-1:]:
+            self._plan(self.space(batch.x.size(0)), bits)
+        with torch.inference_mode():
+            return self._run(batches, bits, step)
+
+    def _run(
+        self,
+        batches: Iterable[Batch],
+        bits: RandomBits,
+        step: Any,
+        *,
+        records: bool = False,
+    ) -> int:
         n_steps = n_rows = 0
         operations: Plan = []
-        records = records_on(bits.generator.device)
         for batch in batches:
             x = batch.x
-            if x.shape[0] != n_rows:
-                n_rows = x.shape[0]
+            if x.size(0) != n_rows:
+                n_rows = x.size(0)
                 space = self.space(n_rows)
-                operations = [*self._phases(space, bits), *self._ascent(space, bits)]
+                operations = self._plan(space, bits)
                 data, copy = space.data, space.data.copy_
             if x is not data:
                 copy(x)
@@ -176,6 +193,11 @@ class JointStep:
         if n_steps:
             step.batch = batch
         return n_steps
+
+    def _plan(self, space: JointSpace, bits: RandomBits) -> Plan:
+        """Return the operations of a step, given the data in `space`."""
+        self._prepare(space, bits)
+        return [*space.phases, *space.ascent]
 
     def _launched(self, space: JointSpace, bits: RandomBits, plan: Plan) -> Plan:
         """Return one operation that carries out those of a plan, if a GPU has it."""
@@ -193,28 +215,26 @@ class JointStep:
 
     def sample_phases(self, space: JointSpace, bits: RandomBits) -> None:
         """Run the chains from where they are; the data is in `space` already."""
-        for operate in self._phases(space, bits):
+        self._prepare(space, bits)
+        for operate in space.phases:
             operate()
 
     def ascend(self, space: JointSpace, bits: RandomBits) -> None:
         """Draw the next hidden states, and step along the gradient."""
-        for operate in self._ascent(space, bits):
+        self._prepare(space, bits)
+        for operate in space.ascent:
             operate()
 
-    def _phases(self, space: JointSpace, bits: RandomBits) -> Plan:
-        """Return the operations of `sample_phases`."""
-        if space.phases is None:
+    def _prepare(self, space: JointSpace, bits: RandomBits) -> None:
+        """Make the plans of a space where they are not made, and weigh its rows."""
+        made_for = bits, self._decays
+        if space.made_for != made_for:
             space.phases = self._plan_phases(space, bits)
-        return space.phases
-
-    def _ascent(self, space: JointSpace, bits: RandomBits) -> Plan:
-        """Return the operations of `ascend`, with the rate as it is now."""
-        if space.ascent is None:
             space.ascent = self._plan_ascent(space, bits)
-        if space.scale != self.sgd.scale:
+            space.made_for = made_for
+        if space.scale is None or space.scale != self.sgd.scale:
             rate = self.offset_rate if self._velocity is None else 0.0
             space.rescale(self.sgd.scale, rate)
-        return space.ascent
 
     def _plan_phases(self, space: Any, bits: RandomBits) -> Plan:
         mm, to_hidden, to_visible = torch.mm, self._to_hidden, self._to_visible
@@ -252,7 +272,7 @@ class JointStep:
         mean, weights, left = space.hidden_mean, space.row_weights, space.left
         if self.offsets is None:
             plan.append(partial(torch.mul, mean, weights, out=space.left_means))
-            return [*plan, partial(self._move, space, left.T, space.right)]
+            return [*plan, self._plan_move(space, left.T, space.right)]
         (mu, lam), addmv, right = self.offsets, torch.addmv, space.centered_right
         visible, hidden, out = space.right_means, space.left_means, space.right_rest
         weighted = space.weighted_mu, space.states, weights
@@ -261,21 +281,31 @@ class JointStep:
             partial(addmv, space.weights, visible, mu, alpha=-1, out=out),
             partial(torch.sub, mean, lam, out=hidden),
             partial(addmv, space.ones, hidden, lam, alpha=-1, out=space.left_rest),
-            partial(self._move, space, left.T, right),
+            self._plan_move(space, left.T, right),
         ]
         if self._velocity is not None:  # a running mean has none
             means, rate = (space.positive.T, space.equal), self.offset_rate
             plan.append(partial(lam.addmv_, *means, beta=1 - rate, alpha=rate))
         return plan
 
-    def _move(self, space: Any, left: Tensor, right: Tensor) -> None:
-        """Step along the gradient ``left @ right``."""
+    def _plan_move(self, space: Any, left: Tensor, right: Tensor) -> Callable[[], Any]:
+        """Plan to step along the gradient ``left @ right``."""
+        if self._velocity is None and not self._decays:
+            return partial(self._all.addmm_, left, right)
+        return partial(self._move, left, right)
+
+    def _move(self, left: Tensor, right: Tensor) -> None:
         velocity = self._decayed()
         if velocity is None:
             self._all.addmm_(left, right)
             return
         velocity.addmm_(left, right)
         self._all.add_(velocity, alpha=-self.sgd.group["lr"])
+
+    @property
+    def _decays(self) -> bool:
+        """Whether the weights decay."""
+        return bool(self.sgd.group["weight_decay"])
 
     def _decayed(self) -> Tensor | None:
         """Let weights and velocities decay; return the latter, if there are any."""
@@ -300,7 +330,7 @@ class JointStep:
             self.sgd = sgd
             # Rates and offsets may have been changed.
             for space in self._spaces.values():
-                space.forget_plans()
+                space.scale = None
         return same
 
     def holds(self, model: RBM, chains: Tensor | None) -> bool:

@@ -195,5 +195,5 @@ def flip_losses(
     rise = flip.unsqueeze(2) * weight.T
     rise = rise.clamp_(-_LARGEST_EXPONENT, _LARGEST_EXPONENT).exp_()
     mean = hidden_mean.unsqueeze(1)
-    logs = rise.mul_(mean).add_(one - mean).log_().sum(2)
+    logs = torch.lerp(one, rise, mean).log_().sum(2)
     return F.softplus(torch.addcmul(logs, flip, visible_bias))

@@ -74,8 +74,8 @@ class RandomBits:
             # That before the numbers at hand were drawn.
             self._before: Any = self._source.state
         self._u = torch.empty(self._n, dtype=torch.float32)
-        # By their shape and where they begin; with where they end.
-        self._views: dict[tuple[int, ...], dict[int, tuple[Tensor, int]]] = {}
+        # By their shape and where they begin.
+        self._views: dict[tuple[int, ...], dict[int, Tensor]] = {}
         if self._n and state is not None:
             self._source.state = self._before | {"state": {"state": state["source"]}}
             self._draw()
@@ -143,12 +143,12 @@ class RandomBits:
         known = self._views.setdefault(shape, {})
 
         def draw() -> None:  # numpydoc ignore=GL08
-            view = known.get(self._used)
-            if view is None:
-                less(self._next(n, shape), p, out=out)
+            u = known.get(self._used)
+            if u is None:
+                u = self._next(n, shape)
             else:
-                u, self._used = view
-                less(u, p, out=out)
+                self._used += n
+            less(u, p, out=out)
 
         return draw
 
@@ -161,12 +161,12 @@ class RandomBits:
         known = self._views.setdefault(shape, {})
         if start not in known:
             self._add_views(known, start, n, shape)
-        u, self._used = known[start]
-        return u
+        self._used = start + n
+        return known[start]
 
     def _add_views(
         self,
-        known: dict[int, tuple[Tensor, int]],
+        known: dict[int, Tensor],
         start: int,
         n: int,
         shape: tuple[int, ...],
@@ -183,7 +183,7 @@ class RandomBits:
         if len(known) + len(windows) > _MOST_VIEWS:
             known.clear()
         for view in windows.view(len(windows), *shape).unbind():
-            known[start] = view, start + n
+            known[start] = view
             start += distance
 
     def _draw(self) -> None:

@@ -123,15 +123,27 @@ class DeviceBatches:
     def __iter__(self) -> Iterator[Batch]:
         # New for each pass: two passes at a time share no memory.
         rows = self.rows.to(self.device)
-        y, weight = self.y, self.weight
+        if self.are_made_together:
+            return iter(self._shuffled(rows))
         if rows.rows_a_block is not None:
-            yield from self._from_pools()
-            return
-        direct = isinstance(rows, TensorRows)
-        alone = self.processes is None
-        if alone and direct and y is None and weight is None and self._is_small:
-            yield from self._shuffled(rows)
-            return
+            return self._from_pools()
+        return self._gathered(rows)
+
+    @property
+    def are_made_together(self) -> bool:
+        """Whether all mini-batches of a pass are made at its start, and kept."""
+        return (
+            isinstance(self.rows.to(self.device), TensorRows)
+            and self.y is None
+            and self.weight is None
+            and self.processes is None
+            and self.generator is not None
+            and 0 < self.n_rows * self.rows.shape[1] <= _SHUFFLED_AT_ONCE
+        )
+
+    def _gathered(self, rows: RowSource) -> Iterator[Batch]:
+        """Iterate over mini-batches that are gathered one by one."""
+        direct, y, weight = isinstance(rows, TensorRows), self.y, self.weight
         for index in map(self._own_part, self._indices()):
             out = None
             if direct and self.buffer is not None and isinstance(index, Tensor):
@@ -167,11 +179,6 @@ class DeviceBatches:
         if self.processes is None:
             return rows
         return rows[self.processes.share(len(rows))]
-
-    @property
-    def _is_small(self) -> bool:
-        n_numbers = self.n_rows * self.rows.shape[1]
-        return self.generator is not None and 0 < n_numbers <= _SHUFFLED_AT_ONCE
 
     def _shuffled(self, rows: RowSource) -> list[Batch]:
         """Return all mini-batches of a small table, parts of one shuffled copy."""

@@ -384,7 +384,8 @@ class GenerativeNet(ParallelNet):
             step.records = True
             train(model, islice(coming, 1), step)
             step.records = False
-            train(model, islice(coming, every - 1), step)
+            part = islice(coming, every - 1)
+            train(model, list(part) if batches.are_made_together else part, step)
 
     def _training_step(self, named_parameters: NamedParameters) -> TrainingStep:
         return TrainingStep(

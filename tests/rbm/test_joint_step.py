@@ -67,6 +67,17 @@ class Training:
             self.objective.training_steps(self.model, batches, step)
         return step
 
+    def run_listed(self, sizes=(10, 10, 7)):
+        """Take an epoch as the net does where all mini-batches are at hand."""
+        step = epoch_of(self.model, self.sgd, self.generator)
+        step.callbacks_between, step.records = False, True
+        batches = [Batch(self.rows[:n]) for n in sizes]
+        with torch.no_grad():
+            self.objective.training_steps(self.model, batches[:1], step)
+            step.records = False
+            self.objective.training_steps(self.model, batches[1:], step)
+        return self
+
     def state(self):
         velocities = [s["momentum_buffer"] for s in self.sgd.state.values() if s]
         tensors = [*self.model.parameters(), *self.objective.buffers(), *velocities]
@@ -103,6 +114,55 @@ def test_steps_together_are_steps_one_by_one(options, between):
     # Only the first step of an epoch is due for an estimate; all are counted.
     assert together.objective._loss.n_steps == len(sizes) - 1
     assert len(step.recorded_means()) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"persistent": False},
+        {"centered": False},
+        {"centered": False, "weight_decay": 0.0},
+        {"momentum": 0.7},
+        {"sampled": True},
+    ],
+    ids=str,
+)
+def test_listed_steps_are_steps_one_by_one(options):
+    """Also where a mini-batch of a size that was new in a list comes alone next."""
+    one_by_one = Training(jointly=True, **options)
+    listed = Training(jointly=True, **options)
+    for sizes in ((10, 10, 7), (7, 10, 10, 3), (3, 10)):
+        one_by_one.run(sizes)
+        listed.run_listed(sizes)
+    one_by_one.run((7, 10))
+    listed.run((7, 10))
+    assert_same(one_by_one, listed)
+    assert not any(parameter.is_inference() for parameter in listed.model.parameters())
+    assert is_joint(listed)
+
+
+def test_an_epoch_at_rate_zero_changes_nothing():
+    training = Training(jointly=True, weight_decay=0.0).run_listed()
+    before = training.state()[:3]
+    for group in training.sgd.param_groups:
+        group["lr"] = 0.0
+    training.run_listed()
+    for x, y in zip(before, training.state()[:3], strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_a_callback_may_let_weights_decay_or_no_longer():
+    def decay(to):
+        return lambda training: training.sgd.param_groups[0].update(weight_decay=to)
+
+    for before, after in [(0.0, 0.3), (0.3, 0.0)]:
+        both = [Training(jointly=way, weight_decay=before) for way in (True, False)]
+        for training in both:
+            training.run(change=decay(after))
+        assert_same(*both)
+        unchanged = Training(jointly=True, weight_decay=before).run()
+        assert np.abs(unchanged.state()[0] - both[0].state()[0]).max() > 1e-3
 
 
 def test_steps_together_with_sample_weights():

@@ -173,7 +173,7 @@ class OneViewAtATime(RandomBits):
     """Looks at its numbers where they are asked for, and nowhere else."""
 
     def _add_views(self, known, start, n, shape):
-        known[start] = self._u[start : start + n].view(shape), start + n
+        known[start] = self._u[start : start + n].view(shape)
 
 
 @pytest.mark.parametrize("takes_turns", [True, False])
