@@ -43,6 +43,8 @@ from skgen.training._processes import current_processes
 from skgen.training._snapshot import Snapshot
 from skgen.training._user_callbacks import check_phases
 
+# Seeds of generators are below it, as those of NumPy's legacy generators are.
+_LARGEST_SEED = 2**31 - 1
 # The fitted state: arrays, and what else is plain Python, by attribute name.
 State = dict[str, Any]
 
@@ -451,7 +453,7 @@ def _state_now(estimator: Any, state: State, phase: Phase, net: Any) -> State:
 
 def draw_seed(rng: np.random.RandomState) -> int:
     """Draw the one integer that seeds a torch generator."""
-    return int(rng.randint(np.iinfo(np.int32).max))
+    return int(rng.randint(_LARGEST_SEED))
 
 
 def _warn_unless_converged(net: GenerativeNet, name: str) -> None:

@@ -408,7 +408,8 @@ class BaseGenerator(
     def _validate_data(self, X: Any) -> Any:
         """Validate data of a fitted estimator; its dtype stays."""
         number_of_threads()  # as in `_fit`
-        check_is_fitted(self)
+        if not self.__sklearn_is_fitted__():
+            check_is_fitted(self)  # its error; itself, it takes longer
         return validated_rows(self, X)
 
     def _apply(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,8 @@ def python_scalars(estimator: Any) -> Iterator[None]:
     estimator : estimator
         The estimator.
     """
-    attributes, numbers = vars(estimator), _names_of_numbers(estimator)
+    kind: Any = type(estimator)
+    attributes, numbers = vars(estimator), _names_of_numbers(kind)
     given = {
         name: value
         for name, value in attributes.items()
@@ -58,9 +59,10 @@ def python_arguments(function: Callable[..., Any]) -> Callable[..., Any]:
     return wrapper
 
 
-def _names_of_numbers(estimator: Any) -> set[str]:
+@cache
+def _names_of_numbers(kind: type) -> set[str]:
     """Names of the parameters that may be numbers, but neither True nor False."""
-    constraints = getattr(estimator, "_parameter_constraints", {})
+    constraints = getattr(kind, "_parameter_constraints", {})
     return {
         name
         for name, valid in constraints.items()

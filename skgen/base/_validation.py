@@ -23,6 +23,8 @@ from skgen.training._rows import to_tensor
 _BETWEEN = {"skgen", "sklearn", "skorch", "joblib", "torch", "contextlib", "functools"}
 # Dtypes in which data is computed with as it is.
 _DTYPES = [np.dtype(np.float64), np.dtype(np.float32)]
+# Numbers up to which numpy passes over them in less time than torch.
+_FEW_NUMBERS = 2**12
 # How far outside [0, 1] a number may be by rounding. `MinMaxScaler` computes
 # x * scale + shift, and is off by eps times the ratio of offset to range of a column:
 # this is for a ratio of some hundred, as years or temperatures in kelvin have. It is
@@ -54,6 +56,13 @@ def validated(estimator: Any, X: Any, **params: Any) -> Any:
     """
     params["accept_sparse"] = "csr"
     X = taken_in(X, streams=True)
+    is_new = "dtype" in params and params.get("reset", True)
+    if is_new and _is_ready(X, params) and _is_finite(X):
+        # What `validate_data` would remember of an array, without its other checks,
+        # which take as long as some epochs of a small model.
+        estimator.n_features_in_ = X.shape[1]
+        vars(estimator).pop("feature_names_in_", None)
+        return X
     if isinstance(X, np.memmap) and X.ndim == 2 and X.dtype not in _allowed(params):
         X = of_mapped_file(X)
     if isinstance(X, BlockRows):
@@ -140,13 +149,21 @@ def _allowed(params: dict[str, Any]) -> list[np.dtype]:
     return [np.dtype(t) for t in (dtype if isinstance(dtype, list) else [dtype])]
 
 
+def _is_ready(X: Any, params: dict[str, Any]) -> bool:
+    """Whether X is a table of numbers in the dtype and order that are asked for."""
+    return (
+        type(X) is np.ndarray
+        and X.dtype in _allowed(params)
+        and X.ndim == 2
+        and X.size > 0
+        and (X.flags.c_contiguous or params.get("order") != "C")
+    )
+
+
 def _is_as_fitted(estimator: Any, X: Any) -> bool:
     """Whether X is an array of the right type and width, and names play no part."""
     return (
-        type(X) is np.ndarray
-        and X.dtype in _DTYPES
-        and X.ndim == 2
-        and X.size > 0
+        _is_ready(X, {"dtype": _DTYPES})
         and X.shape[1] == getattr(estimator, "n_features_in_", X.shape[1])
         and not hasattr(estimator, "feature_names_in_")
     )
@@ -227,12 +244,18 @@ def binarized(X: Any, how: str) -> Any:
 
 def _is_finite(X: np.ndarray) -> bool:
     """Whether the sum is finite: then all numbers are."""
-    return math.isfinite(_tensor(X).sum().item())
+    if X.size > _FEW_NUMBERS:
+        return math.isfinite(_tensor(X).sum().item())
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(X.sum())
 
 
 def _bounds(X: np.ndarray) -> tuple[float, float]:
     """Compute the least and the largest number, apart from NaN."""
-    bounds = [bound.item() for bound in torch.aminmax(_tensor(X))]
+    if X.size > _FEW_NUMBERS:
+        bounds = [bound.item() for bound in torch.aminmax(_tensor(X))]
+    else:
+        bounds = [float(X.min()), float(X.max())]
     if math.isnan(bounds[0]):
         bounds = [float(f.reduce(X, axis=None)) for f in (np.fmin, np.fmax)]
     return bounds[0], bounds[1]

@@ -80,16 +80,15 @@ def _projection(rows: RowSource, integers: np.ndarray) -> np.ndarray:
         return rows.X @ (factors / 2)  # up to a constant, which does not matter
     # Halves do not overflow. Summed up row by row: BLAS rounds differently at different
     # places of a block.
-    start, by = torch.from_numpy(-low / 2).to(rows.dtype), torch.from_numpy(factors)
-    absent = torch.from_numpy(-0.5 - integers[len(low) :] * 2.0**-64)
+    start = torch.from_numpy(-low / 2).to(rows.dtype)
+    absent = -0.5 - integers[len(low) :] * 2.0**-64
     parts = []
     for block in _blocks(rows):
-        x = start.add(block.cpu(), alpha=0.5)
-        sums = (x * by).numpy().sum(axis=1)
+        x = start.add(block.cpu(), alpha=0.5).double().numpy()
+        sums = np.einsum("ij,j->i", x, factors)
         if np.isnan(sums).any():
             # What is missing stands below the smallest value.
-            terms = torch.where(x.isnan(), absent, x * by)
-            sums = terms.numpy().sum(axis=1)
+            sums = np.where(np.isnan(x), absent, x * factors).sum(axis=1)
         parts.append(sums)
     return np.concatenate(parts)
 

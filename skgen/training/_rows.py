@@ -17,6 +17,8 @@ _LARGEST_SHARE = 0.8
 # Rows whose sum is taken in the precision of the data, before these sums are added up
 # in double precision: exact for bits. Where the data are in double precision, more.
 _ROWS_A_SUM, _DOUBLE_ROWS_A_SUM = 256, 4096
+# Numbers that are read at a time for that: they stay in the cache.
+_NUMBERS_A_SUM = 2**17
 # Rows of a sparse matrix that are copied at a time, in another order.
 _SPARSE_ROWS_A_SUM = 4096
 
@@ -98,9 +100,16 @@ class RowSource(ABC):
         total = np.zeros(self.shape[1])
         is_double = self.dtype == torch.float64
         n_rows = _DOUBLE_ROWS_A_SUM if is_double else _ROWS_A_SUM
-        for block, weight in self.weighted_blocks(n_rows):
+        n_sums = max(1, _NUMBERS_A_SUM // (n_rows * self.shape[1]))
+        ones = np.ones(n_rows, np.float64 if is_double else np.float32)
+        for block, weight in self.weighted_blocks(n_sums * n_rows):
             x = block.cpu().numpy()
-            total += (np.ones(len(x), x.dtype) if weight is None else weight) @ x
+            for start in range(0, len(x), n_rows):
+                part = x[start : start + n_rows]
+                of_rows = ones[: len(part)]
+                if weight is not None:
+                    of_rows = weight[start : start + n_rows]
+                total += of_rows @ part
         return total
 
     def select(self, indices: Any, weight: np.ndarray | None = None) -> "RowSource":

@@ -82,7 +82,7 @@ def test_a_check_in_fortran_order_copies_nothing(monkeypatch):
         return ascontiguousarray(X, *args, **kwargs)
 
     monkeypatch.setattr(np, "ascontiguousarray", spy)
-    X = np.asfortranarray(BITS)
+    X = np.asfortranarray(np.tile(BITS, (2000, 1)))
     warn_outside_unit_interval(validated(BaseEstimator(), X))
     assert copied == [False, False]
 
@@ -169,6 +169,27 @@ def test_rows_are_validated_as_scikit_learn_does(kind, n_features, names):
         return
     assert type(got) is type(expected)
     assert got.dtype == expected.dtype
+    assert (got is X) == (expected is X)
+    if sp.issparse(X):
+        got, expected = got.toarray(), expected.toarray()
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("order", ["C", None])
+@pytest.mark.parametrize("dtype", [np.float64, [np.float64, np.float32]], ids=str)
+@pytest.mark.parametrize("kind", ROWS)
+def test_training_data_is_validated_as_scikit_learn_does(kind, dtype, order):
+    X, params = ROWS[kind], {"dtype": dtype, "order": order, "reset": True}
+    theirs, ours = Fitted(5, list("abcde")), Fitted(5, list("abcde"))
+    expected, _ = outcome(
+        lambda: validate_data(theirs, X, accept_sparse="csr", **params)
+    )
+    got, _ = outcome(lambda: validated(ours, X, **params))
+    if isinstance(expected, tuple):
+        assert got == expected
+        return
+    assert vars(ours) == vars(theirs)
+    assert (type(got), got.dtype) == (type(expected), expected.dtype)
     assert (got is X) == (expected is X)
     if sp.issparse(X):
         got, expected = got.toarray(), expected.toarray()
