@@ -44,9 +44,20 @@ def fit_pipeline(task, package):
     return partial(pipeline.fit, X[:n_rows], y[:n_rows]), n_rows
 
 
+def fit_rbm_of_pipeline(task, package):
+    X, _ = nudged_digits()
+    n_rows = task["rows"]
+    rbm = features_and_classifier(package, task["epochs"]).named_steps["rbm"]
+    return partial(rbm.fit, X[:n_rows]), n_rows
+
+
 PIPELINES = {
-    "pipeline": {
-        package: (package, partial(fit_pipeline, package=package))
+    kind: {
+        package: (package, partial(prepare, package=package))
         for package in ("skgen", "scikit-learn")
     }
+    for kind, prepare in [
+        ("pipeline", fit_pipeline),
+        ("rbm of pipeline", fit_rbm_of_pipeline),
+    ]
 }

@@ -52,7 +52,7 @@ def multiply(x: Tensor, table: Tensor) -> Tensor:
 def _is_single_row(x: Tensor, table: Tensor) -> bool:
     """Whether numpy multiplies in half of the time of torch: vectors and matrices."""
     return (
-        len(x) == 1
+        x.size(0) == 1
         and x.device.type == table.device.type == "cpu"
         and x.dtype == table.dtype
         and x.dtype in (torch.float32, torch.float64)

@@ -1,7 +1,7 @@
 """The restricted Boltzmann machine as a torch module."""
 
 from abc import ABC, abstractmethod
-from math import sqrt
+from math import exp, sqrt
 from typing import Any
 
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from skgen.nn._sparse_products import multiply
 from skgen.rbm._units import BernoulliUnits, Units
+
+# Total input of the hidden units before training, at the means of the visible ones.
+_FIRST_INPUT = -2.0
 
 
 class RBM(nn.Module, ABC):
@@ -177,7 +180,6 @@ def initial_parameters(
         shape, generator=generator, dtype=torch.float32, device=mean.device
     ).to(mean)
     weight *= sqrt(8 / sum(shape))
-    sparse = torch.full_like(weight[:, 0], -2.0)
-    hidden_bias = sparse - weight @ mean
-    visible_bias = torch.logit(mean) - torch.sigmoid(sparse) @ weight
+    hidden_bias = _FIRST_INPUT - weight @ mean
+    visible_bias = torch.logit(mean) - weight.sum(0) / (1 + exp(-_FIRST_INPUT))
     return weight, hidden_bias, visible_bias

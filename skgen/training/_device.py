@@ -25,7 +25,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-        torch.empty(0, device=resolved)
+        if resolved.type != "cpu":
+            torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]  # CUDA goes on about debugging
         raise ValueError(

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -162,7 +163,7 @@ class ArrayRows(RowSource):
     def __init__(self, X: np.ndarray):
         self.X = X
         self.shape = X.shape[0], X.shape[1]
-        self.dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
+        self.dtype = _torch_dtype(X.dtype)
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return some rows; a slice of them is a view where that is possible."""
@@ -181,7 +182,7 @@ class SparseRows(RowSource):
     def __init__(self, X: Any):
         self.X = X
         self.shape = X.shape
-        self.dtype = torch.from_numpy(np.empty(0, X.dtype)).dtype
+        self.dtype = _torch_dtype(X.dtype)
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return some rows, dense."""
@@ -418,6 +419,11 @@ def _sparse_sums(X: Any, weight: np.ndarray | None) -> np.ndarray:
     """Sum the rows of a sparse matrix times their weights, float64."""
     weight = np.ones(X.shape[0]) if weight is None else weight
     return np.asarray(X.T @ weight, dtype=np.float64)
+
+
+@cache
+def _torch_dtype(dtype: np.dtype) -> torch.dtype:
+    return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
 def _for_numpy(index: Index) -> Any:
