@@ -1,6 +1,7 @@
 """Contrastive divergence: training of an RBM by its likelihood gradient."""
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from itertools import islice
 from typing import Any
 
@@ -246,15 +247,19 @@ class ContrastiveDivergence(CheckpointedObjective):
         """Take a step by `JointStep`."""
         x, bits = batch.x, self._bits
         space = joint.space(x.shape[0])
-        if self._is_sampled:
-            x = self.observation.observe(x, generator=bits)
-        if x is not space.data:
-            space.data.copy_(x)
-        joint.sample_phases(space, bits)
-        if self.trajectory is not None:
-            self.trajectory.follow(joint.model, space.ends, generator=bits.generator)
-        self._record_loss(joint.model, space, batch, step, new_epoch)
-        joint.ascend(space, bits)
+        # No tensor that is kept and changed is made now but those of a trajectory.
+        alone = self.trajectory is None and x.device.type == "cpu"
+        with torch.inference_mode() if alone else nullcontext():
+            if self._is_sampled:
+                x = self.observation.observe(x, generator=bits)
+            if x is not space.data:
+                space.data.copy_(x)
+            joint.sample_phases(space, bits)
+            if self.trajectory is not None:
+                follow = self.trajectory.follow
+                follow(joint.model, space.ends, generator=bits.generator)
+            self._record_loss(joint.model, space, batch, step, new_epoch)
+            joint.ascend(space, bits)
 
     @torch.no_grad()
     def fill_gradients_(

@@ -62,11 +62,12 @@ class JointSpace:
         self.equal = self._weights[:n_data]
         self.weights = torch.zeros_like(self._weights)
         self.row_weights = self.weights[:, None]
-        # What draws and ascends, and for what it was made; by what rows are weighed.
+        # What draws and ascends, and for what it was made; of what rate and offsets the
+        # weights of rows are.
         self.phases: Plan = []
         self.ascent: Plan = []
         self.made_for: Any = None
-        self.scale: float | None = None
+        self.scaled_by: Any = None
         self._offsets = offsets
         if offsets is None:
             return
@@ -80,7 +81,6 @@ class JointSpace:
 
     def rescale(self, scale: float, offset_rate: float) -> None:
         """Set the weights of rows to multiples of their own, and the offset's rate."""
-        self.scale = scale
         torch.mul(self._weights, scale, out=self.weights)
         if self._offsets is None:
             self.left_rest.copy_(self.weights)

@@ -202,7 +202,7 @@ class JointStep:
     def _launched(self, space: JointSpace, bits: RandomBits, plan: Plan) -> Plan:
         """Return one operation that carries out those of a plan, if a GPU has it."""
         numbers = {k: v for k, v in self.sgd.group.items() if k != "params"}
-        recorded_of = numbers, space.scale, bits
+        recorded_of = numbers, self.sgd.scale, bits
         if space.graph is None or space.graph[0] != recorded_of:
 
             def operate() -> None:
@@ -232,9 +232,12 @@ class JointStep:
             space.phases = self._plan_phases(space, bits)
             space.ascent = self._plan_ascent(space, bits)
             space.made_for = made_for
-        if space.scale is None or space.scale != self.sgd.scale:
+        # The version of the offsets counts changes in place.
+        scaled_by = self.sgd.scale, self.offsets and self.offsets[0]._version
+        if space.scaled_by != scaled_by:
             rate = self.offset_rate if self._velocity is None else 0.0
             space.rescale(self.sgd.scale, rate)
+            space.scaled_by = scaled_by
 
     def _plan_phases(self, space: Any, bits: RandomBits) -> Plan:
         mm, to_hidden, to_visible = torch.mm, self._to_hidden, self._to_visible
@@ -328,9 +331,6 @@ class JointStep:
         )
         if same:
             self.sgd = sgd
-            # Rates and offsets may have been changed.
-            for space in self._spaces.values():
-                space.scale = None
         return same
 
     def holds(self, model: RBM, chains: Tensor | None) -> bool:

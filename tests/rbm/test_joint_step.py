@@ -152,6 +152,18 @@ def test_an_epoch_at_rate_zero_changes_nothing():
         np.testing.assert_array_equal(x, y)
 
 
+def test_offsets_may_be_changed_between_epochs():
+    both = [Training(jointly=way) for way in (True, False)]
+    for training in both:
+        training.run()
+        training.objective.visible_offset.mul_(0.5)
+        training.objective.hidden_offset.add_(0.1)
+        training.run()
+    assert_same(*both)
+    unchanged = Training(jointly=True).run().run()
+    assert np.abs(unchanged.state()[0] - both[0].state()[0]).max() > 1e-3
+
+
 def test_a_callback_may_let_weights_decay_or_no_longer():
     def decay(to):
         return lambda training: training.sgd.param_groups[0].update(weight_decay=to)
