@@ -7,6 +7,7 @@ import weakref
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 from sklearn.base import clone
 
@@ -95,6 +96,17 @@ def test_copies_have_models_of_their_own(copied):
     assert_current(other)
     np.testing.assert_array_equal(model.transform(X), before)
     assert not hasattr(clone(model), "components_")
+
+
+def test_a_module_made_in_inference_mode_is_differentiated_afterwards():
+    model = fitted()
+    with torch.inference_mode():
+        model.transform(X)
+        model.to_torch()
+    rows = torch.from_numpy(X).requires_grad_()
+    features = model.to_torch()(rows)
+    features.sum().backward()
+    assert rows.grad.abs().sum() > 0
 
 
 def test_it_keeps_no_estimator_alive():
