@@ -18,8 +18,9 @@ _LARGEST_SHARE = 0.8
 # Rows whose sum is taken in the precision of the data, before these sums are added up
 # in double precision: exact for bits. Where the data are in double precision, more.
 _ROWS_A_SUM, _DOUBLE_ROWS_A_SUM = 256, 4096
-# Numbers that are read at a time for that: they stay in the cache.
-_NUMBERS_A_SUM = 2**17
+# Numbers that are read at a time for that, as they stay in the cache; and rows, as
+# those of a wider table may have to be read for them.
+_NUMBERS_AT_A_TIME, _ROWS_AT_A_TIME = 2**17, 2048
 # Rows of a sparse matrix that are copied at a time, in another order.
 _SPARSE_ROWS_A_SUM = 4096
 
@@ -101,7 +102,8 @@ class RowSource(ABC):
         total = np.zeros(self.shape[1])
         is_double = self.dtype == torch.float64
         n_rows = _DOUBLE_ROWS_A_SUM if is_double else _ROWS_A_SUM
-        n_sums = max(1, _NUMBERS_A_SUM // (n_rows * self.shape[1]))
+        at_a_time = min(_ROWS_AT_A_TIME, _NUMBERS_AT_A_TIME // self.shape[1])
+        n_sums = max(1, at_a_time // n_rows)
         ones = np.ones(n_rows, np.float64 if is_double else np.float32)
         for block, weight in self.weighted_blocks(n_sums * n_rows):
             x = block.cpu().numpy()
