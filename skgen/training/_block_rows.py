@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from skgen.training._rows import Index, RowSource, to_tensor
+from skgen.training._rows import Index, RowSource, to_tensor, torch_dtype
 
 # Bytes of the numbers of a block, at least: a read of fewer takes as long, and blocks
 # are to be many, as they are what is shuffled.
@@ -54,7 +54,7 @@ class BlockRows(RowSource):
         self.shape = shape
         self._read, self._chunk, self._changes = read, chunk, changes
         self.numpy_dtype = np.dtype(dtype)
-        self.dtype = torch.from_numpy(np.empty(0, self.numpy_dtype)).dtype
+        self.dtype = torch_dtype(self.numpy_dtype)
         least = _BLOCK_BYTES // max(1, shape[1] * self.numpy_dtype.itemsize)
         self._n_rows = max(1, -(-least // chunk)) * chunk
         self.rows_a_block = self._n_rows

@@ -165,7 +165,7 @@ class ArrayRows(RowSource):
     def __init__(self, X: np.ndarray):
         self.X = X
         self.shape = X.shape[0], X.shape[1]
-        self.dtype = _torch_dtype(X.dtype)
+        self.dtype = torch_dtype(X.dtype)
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return some rows; a slice of them is a view where that is possible."""
@@ -184,7 +184,7 @@ class SparseRows(RowSource):
     def __init__(self, X: Any):
         self.X = X
         self.shape = X.shape
-        self.dtype = _torch_dtype(X.dtype)
+        self.dtype = torch_dtype(X.dtype)
 
     def gather(self, index: Index, *, out: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Return some rows, dense."""
@@ -424,7 +424,8 @@ def _sparse_sums(X: Any, weight: np.ndarray | None) -> np.ndarray:
 
 
 @cache
-def _torch_dtype(dtype: np.dtype) -> torch.dtype:
+def torch_dtype(dtype: np.dtype) -> torch.dtype:
+    """Return the dtype of torch that is the same as one of NumPy."""
     return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
