@@ -9,6 +9,9 @@ from torch import Tensor
 # Numbers to a multiple of which the rows of a matrix are padded: each begins at a
 # cache line then, as matrix products are slower where it does not.
 _ALIGNMENT = 16
+# Numbers of the means of the hidden units from which on it pays to copy their offset: a
+# column of a matrix is read much more slowly than a vector.
+_LEAST_MEANS = 2**13
 # Operations on memory that stays where it is, one after another.
 Plan = list[Callable[[], Any]]
 
@@ -71,6 +74,10 @@ class JointSpace:
         self._offsets = offsets
         if offsets is None:
             return
+        # A copy of the offset of the hidden units, where the CPU reads that faster.
+        self.hidden_offset: Tensor | None = None
+        if joint.device.type == "cpu" and self.hidden_mean.numel() >= _LEAST_MEANS:
+            self.hidden_offset = joint.new_empty(n_hidden)
         self.ones = joint.new_ones(n_rows)
         self.weighted_mu = joint.new_empty(n_rows, n_visible)
         self.centered_right = aligned_ones(joint, n_rows, n_visible + 2)

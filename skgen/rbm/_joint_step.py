@@ -279,11 +279,15 @@ class JointStep:
         (mu, lam), addmv, right = self.offsets, torch.addmv, space.centered_right
         visible, hidden, out = space.right_means, space.left_means, space.right_rest
         weighted = space.weighted_mu, space.states, weights
+        read = lam
+        if space.hidden_offset is not None:
+            read = space.hidden_offset
+            plan.append(partial(read.copy_, lam))
         plan += [
             partial(torch.addcmul, *weighted, out=visible),
             partial(addmv, space.weights, visible, mu, alpha=-1, out=out),
-            partial(torch.sub, mean, lam, out=hidden),
-            partial(addmv, space.ones, hidden, lam, alpha=-1, out=space.left_rest),
+            partial(torch.sub, mean, read, out=hidden),
+            partial(addmv, space.ones, hidden, read, alpha=-1, out=space.left_rest),
             self._plan_move(space, left.T, right),
         ]
         if self._velocity is not None:  # a running mean has none

@@ -8,6 +8,7 @@ import torch
 from oracles import EnumeratedRBM, center
 from rbm_helpers import module_of
 
+from skgen.rbm import _joint_space
 from skgen.rbm._contrastive_divergence import ContrastiveDivergence
 from skgen.rbm._model import BernoulliRBM
 from skgen.rbm._parallel_tempering import ParallelTempering
@@ -198,11 +199,16 @@ def test_steps_together_with_sample_weights():
         {"momentum": 0.7},
         {"sampled": True},
         {"weight_decay": 0.0},
+        {"copies_offset": True},
+        {"copies_offset": True, "momentum": 0.7},
     ],
     ids=str,
 )
-def test_same_as_separate_parameters(persistent, centered, options):
+def test_same_as_separate_parameters(persistent, centered, options, monkeypatch):
     """Over three epochs of mini-batches of several sizes, with another rate each."""
+    options = dict(options)
+    if options.pop("copies_offset", False):  # as with many hidden units
+        monkeypatch.setattr(_joint_space, "_LEAST_MEANS", 0)
     both = [
         Training(jointly=way, persistent=persistent, centered=centered, **options)
         for way in (True, False)
