@@ -45,8 +45,7 @@ class NoiseContrastive(Objective):
         noise = model.base.sample(n * self.n_noise, generator=generator)
         f = model.correction(torch.cat([batch.x, noise]))
         ratio = -f - model.log_normalizer
-        of_noise = F.softplus(ratio[n:] - log(self.n_noise))
-        of_rows = F.softplus(log(self.n_noise) - ratio[:n]) - of_nothing(self.n_noise)
+        of_rows, of_noise = losses(ratio[:n], ratio[n:], self.n_noise)
         weight = batch.weight
         noise_loss = of_noise.view(n, -1).sum(1)
         if weight is None:
@@ -79,12 +78,34 @@ def watched_loss(model: EnergyNet, x: Tensor, n_noise: int) -> Tensor:
     """
     generator = torch.Generator(device=x.device).manual_seed(_SEED)
     noise = model.base.sample(_N_WATCHED, generator=generator)
-    c, shift = model.log_normalizer, log(n_noise)
-    of_noise = F.softplus(-model.correction(noise) - c - shift).mean() * n_noise
-    of_rows = F.softplus(shift + model.correction(x) + c)
-    return of_rows + of_noise - of_nothing(n_noise)
+    c = model.log_normalizer
+    of_rows, of_noise = losses(
+        -model.correction(x) - c, -model.correction(noise) - c, n_noise
+    )
+    return of_rows + of_noise.mean() * n_noise
 
 
-def of_nothing(n_noise: int) -> float:
-    """Loss of a classifier that knows nothing, G = 0."""
-    return log1p(n_noise) + n_noise * log1p(1 / n_noise)
+def losses(
+    ratio_of_rows: Tensor, ratio_of_noise: Tensor, n_noise: int
+) -> tuple[Tensor, Tensor]:
+    r"""Compute the terms of the loss of `NoiseContrastive`.
+
+    Parameters
+    ----------
+    ratio_of_rows, ratio_of_noise : Tensor of shape (n,)
+        Logs G of the ratio of the model to the base, at rows of data and at draws of
+        the base.
+    n_noise : int
+        Draws of the base for each row, :math:`\nu`.
+
+    Returns
+    -------
+    of_rows : Tensor
+        :math:`\mathrm{softplus}(\log\nu - G)`, less the loss of a classifier that
+        knows nothing, G = 0, for a row and its noise.
+    of_noise : Tensor
+        :math:`\mathrm{softplus}(G - \log\nu)`.
+    """
+    nothing, shift = log1p(n_noise) + n_noise * log1p(1 / n_noise), log(n_noise)
+    of_rows = F.softplus(shift - ratio_of_rows) - nothing
+    return of_rows, F.softplus(ratio_of_noise - shift)

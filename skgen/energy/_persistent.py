@@ -3,12 +3,11 @@
 from math import log
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from skgen.energy._chains import JUMP_EVERY, LARGEST_STEP, jump, move, start
 from skgen.energy._model import EnergyNet
-from skgen.energy._noise_contrastive import of_nothing, watched_loss
+from skgen.energy._noise_contrastive import losses, watched_loss
 from skgen.sampling import langevin
 from skgen.sampling._langevin import MALA_RATE, tuned
 from skgen.training._objective import Objective, Processes
@@ -152,10 +151,9 @@ class PersistentLangevin(Objective):
         self, model: EnergyNet, of_rows: Tensor, of_noise: Tensor, batch: Batch
     ) -> Tensor:
         """Loss of noise-contrastive estimation, which is told and not minimised."""
-        c, shift = model.log_normalizer, log(self.n_noise)
-        noise = F.softplus(-of_noise - c - shift).mean() * self.n_noise
-        rows = F.softplus(shift + of_rows + c) - of_nothing(self.n_noise)
-        return rows + _for_weights(noise, batch.weight)
+        c = model.log_normalizer
+        rows, noise = losses(-of_rows - c, -of_noise - c, self.n_noise)
+        return rows + _for_weights(noise.mean() * self.n_noise, batch.weight)
 
     def _start_anew(
         self, model: EnergyNet, chosen: Tensor, generator: torch.Generator
