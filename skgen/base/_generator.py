@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -36,6 +36,7 @@ from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
+from skgen.nn._seeding import drawing_from
 from skgen.nn._threads import number_of_threads
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._device import resolve_device
@@ -70,10 +71,10 @@ class BaseGenerator(
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
     `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
-    `_schedule`, `_build_inference_model`, `_finalise` and `_training_context`. What
-    else an estimator can do, it gets from the mixins of `skgen.base`. Its constructor
-    stores the parameters that it offers; for those of training that it does not offer,
-    the class attributes below hold.
+    `_schedule`, `_build_inference_model`, `_finalise`, `_drawing_networks` and
+    `_training_context`. What else an estimator can do, it gets from the mixins of
+    `skgen.base`. Its constructor stores the parameters that it offers; for those of
+    training that it does not offer, the class attributes below hold.
 
     See `skgen.BernoulliRBMGPU` for the parameters of training.
     """
@@ -193,9 +194,13 @@ class BaseGenerator(
     def _training_context(self, model: nn.Module, seed: int) -> AbstractContextManager:
         """Return the context in which the model of a phase is trained.
 
-        What draws random numbers there without a generator can be given them by `seed`.
+        In it, the networks that draw random numbers get generators of their own.
         """
-        return nullcontext()
+        return drawing_from(self._drawing_networks(model), seed)
+
+    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+        """Return the user's networks that draw random numbers in training."""
+        return []
 
     @checked_fit()
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:

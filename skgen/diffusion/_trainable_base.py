@@ -1,7 +1,5 @@
 """TrainableDiffusionModel: how a diffusion model is trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -24,7 +22,7 @@ from skgen.diffusion._objective import DenoisingObjective
 from skgen.diffusion._process import NoiseProcess
 from skgen.nn import ACTIVATIONS
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, drawing_from, draws
+from skgen.nn._seeding import draw_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
@@ -159,15 +157,12 @@ class TrainableDiffusionModel(PortableNetworksMixin, BaseDiffusionModel):
             t_min=state["_architecture"].t_min,
         )
 
-    @contextmanager
-    def _training_context(self, model: Any, seed: int) -> Iterator[None]:
-        drawing = []
-        if self.network is not None:
-            n_inputs = self.n_features_in_ + 1 + self._n_conditions
-            given = model.network.network
-            drawing = [given] if draws(given, n_inputs) else []
-        with drawing_from(drawing, seed):
-            yield
+    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+        if self.network is None:
+            return []
+        given = model.network.network
+        n_inputs = self.n_features_in_ + 1 + self._n_conditions
+        return [given] if draws(given, n_inputs) else []
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device)

@@ -1,13 +1,12 @@
 """TrainableEnergyModel: how an energy model is trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
 from skgen.base import BaseGenerator, Phase, load_arrays, to_arrays
 from skgen.base._fitting import State, draw_seed
@@ -22,7 +21,7 @@ from skgen.energy._model import EnergyNet
 from skgen.energy._noise_contrastive import NoiseContrastive
 from skgen.energy._persistent import PersistentLangevin
 from skgen.nn import ACTIVATIONS
-from skgen.nn._seeding import draw_from, drawing_from, draws
+from skgen.nn._seeding import draw_from, draws
 from skgen.training import Objective, RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
@@ -185,13 +184,10 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
             new["_n_tuned"] = int(objective.n_tuned)
         return new
 
-    @contextmanager
-    def _training_context(self, model: Any, seed: int) -> Iterator[None]:
-        drawing = []
-        if self.network is not None and draws(model.network, self.n_features_in_):
-            drawing = [model.network]
-        with drawing_from(drawing, seed):
-            yield
+    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+        if self.network is None or not draws(model.network, self.n_features_in_):
+            return []
+        return [model.network]
 
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:  # noqa: ARG002
         return {

@@ -1,7 +1,5 @@
 """TrainableGAN: how a GAN is trained."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -21,7 +19,7 @@ from skgen.gan._model import GANNet, Generator
 from skgen.gan._objective import AdversarialObjective
 from skgen.nn import ACTIVATIONS
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, drawing_from, draws
+from skgen.nn._seeding import draw_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import Adam
 from skgen.training._schedules import SCHEDULES
@@ -161,16 +159,13 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
             "optimizer__fused": True,
         }
 
-    @contextmanager
-    def _training_context(self, model: Any, seed: int) -> Iterator[None]:
+    def _drawing_networks(self, model: Any) -> list[nn.Module]:
         networks = {"generator": model.generator.network, "critic": model.critic}
-        drawing = [
+        return [
             networks[name]
             for name, (width, _) in self._architecture_now.widths.items()
             if getattr(self, name) is not None and draws(networks[name], width)
         ]
-        with drawing_from(drawing, seed):
-            yield
 
     @property
     def _architecture_now(self) -> GANArchitecture:

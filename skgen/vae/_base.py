@@ -423,7 +423,6 @@ class BaseVAE(
                 yield
 
     def _drawing_networks(self, model: Any) -> list[nn.Module]:
-        """Return those of a user's networks that draw random numbers in training."""
         widths = {
             model.encoder: self.n_features_in_ + self._n_conditions,
             model.decoder: self.n_components + self._n_conditions,
