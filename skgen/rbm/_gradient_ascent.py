@@ -33,14 +33,14 @@ def in_place_sgd(model: nn.Module, step: TrainingStep) -> "InPlaceSGD | None":
     """
     optimizer, parameters = step.optimizers["optimizer"], list(model.parameters())
     moves = all(parameter.requires_grad for parameter in parameters)
-    if not moves or step.gradients_are_watched or not _is_plain(optimizer):
+    if not moves or step.gradients_are_watched or not _is_plain_sgd(optimizer):
         return None
     if not _has_groups_for(optimizer, parameters[0]):
         return None
     return InPlaceSGD(optimizer, parameters)  # type: ignore[arg-type]
 
 
-def _is_plain(optimizer: Optimizer) -> bool:
+def _is_plain_sgd(optimizer: Optimizer) -> bool:
     """Whether an optimizer is stochastic gradient descent, with or without momentum.
 
     A subclass of torch's may do anything else, but for the one of the package, which

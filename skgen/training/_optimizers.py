@@ -87,7 +87,9 @@ class _FusedAdam(_WithoutCompiler):
             parameters = [p for p in group["params"] if p.grad is not None]
             states = [self.state[p] for p in parameters]
             # States are made by the first step of torch.
-            if not (_is_plain(group) and all(states) and _are_alike(parameters)):
+            if not (
+                _has_plain_options(group) and all(states) and _are_alike(parameters)
+            ):
                 return False
             if parameters:
                 coming.append((group, parameters, states))
@@ -97,7 +99,7 @@ class _FusedAdam(_WithoutCompiler):
         return True
 
 
-def _is_plain(group: dict[str, Any]) -> bool:
+def _has_plain_options(group: dict[str, Any]) -> bool:
     """Whether a group has no option but numbers and `fused`."""
     return bool(
         group["fused"]

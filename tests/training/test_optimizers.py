@@ -12,7 +12,7 @@ from torch import nn
 
 import skgen
 from skgen import BernoulliRBMGPU, BernoulliVAE
-from skgen.rbm._gradient_ascent import _is_plain
+from skgen.rbm._gradient_ascent import _is_plain_sgd
 from skgen.training import _optimizers
 
 X = load_digits().data[:60] / 16
@@ -209,7 +209,7 @@ def test_a_subclass_is_not_taken_for_gradient_descent():
         pass
 
     def is_plain(kind):
-        return _is_plain(kind(network().parameters(), lr=0.1))
+        return _is_plain_sgd(kind(network().parameters(), lr=0.1))
 
     assert is_plain(torch.optim.SGD)
     assert is_plain(_optimizers.SGD)
