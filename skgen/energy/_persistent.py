@@ -150,7 +150,7 @@ class PersistentLangevin(Objective):
     def _contrast(
         self, model: EnergyNet, of_rows: Tensor, of_noise: Tensor, batch: Batch
     ) -> Tensor:
-        """Loss of noise-contrastive estimation, which is told and not minimised."""
+        """Loss of noise-contrastive estimation, which is reported, not minimised."""
         c = model.log_normalizer
         rows, noise = losses(-of_rows - c, -of_noise - c, self.n_noise)
         return rows + _for_weights(noise.mean() * self.n_noise, batch.weight)

@@ -9,8 +9,8 @@ from torch import Tensor
 # Numbers to a multiple of which the rows of a matrix are padded: each begins at a
 # cache line then, as matrix products are slower where it does not.
 _ALIGNMENT = 16
-# Numbers of the means of the hidden units from which on it pays to copy their offset: a
-# column of a matrix is read much more slowly than a vector.
+# Rows times hidden units from which on a step reads the offset of the hidden units from
+# a copy: a column of a matrix is read much more slowly than a vector.
 _LEAST_MEANS = 2**13
 # Operations on memory that stays where it is, one after another.
 Plan = list[Callable[[], Any]]

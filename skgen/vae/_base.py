@@ -29,7 +29,7 @@ from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, drawing_from, draws
+from skgen.nn._seeding import draw_from, draws
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
@@ -409,7 +409,7 @@ class BaseVAE(
     @contextmanager
     def _training_context(self, model: Any, seed: int) -> Iterator[None]:
         """Compile the networks, if that is asked for, and train."""
-        with drawing_from(self._drawing_networks(model), seed) as drawing:
+        with super()._training_context(model, seed) as drawing:
             if not self.compile:
                 yield
                 return
