@@ -36,7 +36,7 @@ from skgen.base._saving import SavesMixin
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
-from skgen.nn._seeding import drawing_from
+from skgen.nn._seeding import drawing_from, draws
 from skgen.nn._threads import number_of_threads
 from skgen.training import GenerativeNet, Objective, RowSource
 from skgen.training._device import resolve_device
@@ -71,7 +71,7 @@ class BaseGenerator(
     and may refine `_read_state` (by default the parameters of the module are the
     attribute ``weights_``), `_optimizer_arguments` (by default Adam), `_phases`,
     `_training_rows`, `_training_conditions`, `_number_of_epochs`, `_stops_early`,
-    `_schedule`, `_build_inference_model`, `_finalise`, `_drawing_networks` and
+    `_schedule`, `_build_inference_model`, `_finalise`, `_given_networks` and
     `_training_context`. What else an estimator can do, it gets from the mixins of
     `skgen.base`. Its constructor stores the parameters that it offers; for those of
     training that it does not offer, the class attributes below hold.
@@ -196,10 +196,11 @@ class BaseGenerator(
 
         In it, the networks that draw random numbers get generators of their own.
         """
-        return drawing_from(self._drawing_networks(model), seed)
+        given = self._given_networks(model)
+        return drawing_from([net for net, n_in in given if draws(net, n_in)], seed)
 
-    def _drawing_networks(self, model: Any) -> list[nn.Module]:
-        """Return the user's networks that draw random numbers in training."""
+    def _given_networks(self, model: Any) -> list[tuple[nn.Module, int]]:
+        """Return the networks of the user, each with the width of its input."""
         return []
 
     @checked_fit()

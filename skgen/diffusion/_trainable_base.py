@@ -22,7 +22,7 @@ from skgen.diffusion._objective import DenoisingObjective
 from skgen.diffusion._process import NoiseProcess
 from skgen.nn import ACTIVATIONS
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, draws
+from skgen.nn._seeding import draw_from
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
@@ -157,12 +157,11 @@ class TrainableDiffusionModel(PortableNetworksMixin, BaseDiffusionModel):
             t_min=state["_architecture"].t_min,
         )
 
-    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+    def _given_networks(self, model: Any) -> list[tuple[nn.Module, int]]:
         if self.network is None:
             return []
-        given = model.network.network
         n_inputs = self.n_features_in_ + 1 + self._n_conditions
-        return [given] if draws(given, n_inputs) else []
+        return [(model.network.network, n_inputs)]
 
     def _model(self, dtype: torch.dtype, device: torch.device) -> Any:
         model = super()._model(dtype, device)

@@ -21,7 +21,7 @@ from skgen.energy._model import EnergyNet
 from skgen.energy._noise_contrastive import NoiseContrastive
 from skgen.energy._persistent import PersistentLangevin
 from skgen.nn import ACTIVATIONS
-from skgen.nn._seeding import draw_from, draws
+from skgen.nn._seeding import draw_from
 from skgen.training import Objective, RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._schedules import SCHEDULES
@@ -184,10 +184,8 @@ class TrainableEnergyModel(PortableNetworksMixin, BaseEnergyModel):
             new["_n_tuned"] = int(objective.n_tuned)
         return new
 
-    def _drawing_networks(self, model: Any) -> list[nn.Module]:
-        if self.network is None or not draws(model.network, self.n_features_in_):
-            return []
-        return [model.network]
+    def _given_networks(self, model: Any) -> list[tuple[nn.Module, int]]:
+        return [] if self.network is None else [(model.network, self.n_features_in_)]
 
     def _optimizer_arguments(self, state: State) -> dict[str, Any]:  # noqa: ARG002
         return {

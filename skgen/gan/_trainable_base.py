@@ -19,7 +19,7 @@ from skgen.gan._model import GANNet, Generator
 from skgen.gan._objective import AdversarialObjective
 from skgen.nn import ACTIVATIONS
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, draws
+from skgen.nn._seeding import draw_from
 from skgen.training import RowSource
 from skgen.training._optimizers import Adam
 from skgen.training._schedules import SCHEDULES
@@ -159,12 +159,12 @@ class TrainableGAN(PortableNetworksMixin, BaseGAN):
             "optimizer__fused": True,
         }
 
-    def _drawing_networks(self, model: Any) -> list[nn.Module]:
+    def _given_networks(self, model: Any) -> list[tuple[nn.Module, int]]:
         networks = {"generator": model.generator.network, "critic": model.critic}
         return [
-            networks[name]
+            (networks[name], width)
             for name, (width, _) in self._architecture_now.widths.items()
-            if getattr(self, name) is not None and draws(networks[name], width)
+            if getattr(self, name) is not None
         ]
 
     @property

@@ -29,7 +29,7 @@ from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._networks import in_least_precision
-from skgen.nn._seeding import draw_from, draws
+from skgen.nn._seeding import draw_from
 from skgen.training import RowSource
 from skgen.training._optimizers import AdamW
 from skgen.training._rows import spread_index
@@ -422,16 +422,12 @@ class BaseVAE(
             with torch._dynamo.config.patch(suppress_errors=True):
                 yield
 
-    def _drawing_networks(self, model: Any) -> list[nn.Module]:
-        widths = {
-            model.encoder: self.n_features_in_ + self._n_conditions,
-            model.decoder: self.n_components + self._n_conditions,
-        }
-        given = {model.encoder: self.encoder, model.decoder: self.decoder}
+    def _given_networks(self, model: Any) -> list[tuple[nn.Module, int]]:
+        widths = {"encoder": self.n_features_in_, "decoder": self.n_components}
         return [
-            network
-            for network, width in widths.items()
-            if given[network] is not None and draws(network, width)
+            (getattr(model, name), width + self._n_conditions)
+            for name, width in widths.items()
+            if getattr(self, name) is not None
         ]
 
     def _build_inference_model(self, state: State) -> VAE:
