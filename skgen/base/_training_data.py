@@ -147,7 +147,7 @@ def without_weightless(
     y : array-like or None
         Likewise.
     weight : ndarray or None
-        Their weights, float64.
+        Their weights, float64; None where equal weights say nothing.
     """
     X, y = taken_in(X, streams=True), taken_in(y, name="y")
     if sample_weight is None:
@@ -169,6 +169,8 @@ def without_weightless(
         X = X.at(kept) if isinstance(X, BlockRows) else _safe_indexing(X, kept)
         weight = weight[kept]
         y = None if y is None else _safe_indexing(y, kept)
+    if (weight == weight[0]).all() and as_repetitions(weight) is None:
+        weight = None  # all rows count alike
     return X, y, weight
 
 

@@ -10,6 +10,7 @@ from sklearn.mixture import GaussianMixture
 from skgen.base._covariance import directions_of
 from skgen.base._standardization import spread_rows
 from skgen.training import RowSource
+from skgen.training._row_order import numbers_of_rows
 
 # Numbers of the table that a mixture is fitted to, and the least rows of it.
 _MOST_NUMBERS, _LEAST_ROWS = 2**21, 1000
@@ -61,18 +62,24 @@ def fit_base(
     if base == "gaussian":
         return gaussian
     n_features = rows.shape[1]
-    X = _repeated(*spread_rows(rows, max(_LEAST_ROWS, _MOST_NUMBERS // n_features)))
-    kinds = _kinds(base, covariance_type, len(X), n_features)
+    X, weight = spread_rows(rows, max(_LEAST_ROWS, _MOST_NUMBERS // n_features))
+    # Copies of a row are on one side: held out, they would speak for narrow components.
+    number = numbers_of_rows(X)
+    n_distinct = int(number.max()) + 1
+    kinds = _kinds(base, covariance_type, n_distinct, n_features)
     if not kinds:
         return gaussian
     relative = np.maximum(scale / np.sqrt(np.square(scale).mean()), _LEAST_UNIT)
     even = relative.min() > _EVEN * relative.max()
     units = [np.ones(n_features)] + [relative] * (not even)
-    held_out = np.arange(len(X)) % _HELD_OUT == _HELD_OUT // 2
     tried = [(*kind, unit) for kind in kinds for unit in units]
     best = tried[0]
-    if base == "auto" or (len(tried) > 1 and held_out.any() and len(X) > _HELD_OUT):
-        few, others = X[~held_out], X[held_out]
+    if base == "auto" or (len(tried) > 1 and n_distinct > _HELD_OUT):
+        is_held_out = number % _HELD_OUT == _HELD_OUT // 2
+        few, others = (
+            _repeated(X[part], None if weight is None else weight[part])
+            for part in (~is_held_out, is_held_out)
+        )
         scores = [
             _mixture(few * unit, n, kind, seed).score(others * unit)
             + np.log(unit).sum()
@@ -82,7 +89,7 @@ def fit_base(
         if base == "auto" and max(scores) <= _score(gaussian, others):
             return gaussian
     n, kind, unit = best
-    return _state(_mixture(X * unit, n, kind, seed), unit)
+    return _state(_mixture(_repeated(X, weight) * unit, n, kind, seed), unit)
 
 
 def _kinds(

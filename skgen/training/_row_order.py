@@ -55,6 +55,26 @@ def canonical_order(
     return order
 
 
+def numbers_of_rows(X: Any) -> np.ndarray:
+    """Number the rows of a table so that equal ones have the same number.
+
+    Parameters
+    ----------
+    X : ndarray, CSR matrix or RowSource of shape (n_samples, n_features)
+        Data.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_samples,), dtype=int64
+        Numbers from 0 on, in the order in which rows first appear.
+    """
+    hashes = _added_up(_hashes, [row_source(X)])
+    _, first, which = np.unique(hashes, return_index=True, return_inverse=True)
+    rank = np.empty_like(first)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[which]
+
+
 def _column(values: np.ndarray | None) -> np.ndarray | None:
     return None if values is None else values[:, None]
 

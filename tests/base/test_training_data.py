@@ -48,17 +48,27 @@ CONTAINERS = {
 @pytest.mark.parametrize("kind", CONTAINERS)
 def test_rows_without_weight_are_dropped(kind):
     given = CONTAINERS[kind](X)
-    weight = np.arange(20) % 2 * 0.5
+    weight = np.arange(20) % 2 * np.linspace(0.5, 1, 20)
     rows, y, left = without_weightless(given, list(range(20)), weight)
     rows = rows.toarray() if sp.issparse(rows) else np.asarray(rows)
     np.testing.assert_array_equal(rows, X[1::2])
     assert list(y) == list(range(1, 20, 2))
-    np.testing.assert_array_equal(left, 0.5)
+    np.testing.assert_array_equal(left, weight[1::2])
 
 
 def test_rows_are_not_copied_if_all_have_a_weight():
     assert without_weightless(X, X, np.ones(20))[0] is X
     assert without_weightless(X, None, None) == (X, None, None)
+
+
+@pytest.mark.parametrize("weight", [0.5, np.full(20, 1e-300), np.full(20, 1e9)])
+def test_equal_weights_that_repeat_no_row_are_none(weight):
+    assert without_weightless(np.ones((20, 2)), None, weight)[2] is None
+    zero = np.r_[0.5, 0.0, [0.5] * 18]
+    assert without_weightless(np.ones((20, 2)), None, zero)[2] is None
+    np.testing.assert_array_equal(
+        without_weightless(np.ones((20, 2)), None, np.full(20, 3))[2], [3] * 20
+    )
 
 
 def test_frames_keep_their_names():

@@ -88,6 +88,23 @@ def test_components_are_of_rows_by_their_weights():
     np.testing.assert_allclose(mean, X[:50].mean(0), atol=0.02)
 
 
+@pytest.mark.parametrize("weight", ["halves", "pairs", "uneven"])
+def test_copies_of_a_row_do_not_decide_on_the_base(weight):
+    """Of a single Gaussian: with copies on both sides, 16 components would win."""
+    rng = np.random.default_rng(1)
+    one = rng.normal(size=(300, 8)) @ rng.normal(size=(8, 8))
+    weight = {
+        "halves": np.full(300, 0.5),
+        "pairs": np.full(300, 2),
+        "uneven": rng.uniform(0.5, 1.5, 300),
+    }[weight]
+    model = small(n_iter=0, base="auto", early_stopping=False)
+    n_alone = len(model.fit(one)._base["mean"])
+    assert len(model.fit(one, sample_weight=weight)._base["mean"]) <= n_alone <= 2
+    few = model.fit(one[:60, :4], sample_weight=weight[:60])
+    assert len(few._base["mean"]) == 1  # fewer than 100 rows
+
+
 # What is learned
 
 

@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 
 from skgen.training import _row_order
-from skgen.training._row_order import canonical_order
+from skgen.training._row_order import canonical_order, numbers_of_rows
 from skgen.training._rows import row_source
 
 
@@ -138,3 +138,14 @@ def test_blocks_do_not_show(monkeypatch):
 @pytest.mark.parametrize("n", [1, 2])
 def test_few_rows(n):
     assert sorted(canonical_order(np.ones((n, 3)))) == list(range(n))
+
+
+@KINDS
+@DTYPES
+def test_equal_rows_have_one_number(kind, dtype):
+    X = table(kind, dtype)
+    numbers = numbers_of_rows(X)
+    _, first, which = np.unique(X, axis=0, return_index=True, return_inverse=True)
+    # Of the first appearance of each row, its place among those of all.
+    expected = np.argsort(np.argsort(first))[which.ravel()]
+    np.testing.assert_array_equal(numbers, expected)
