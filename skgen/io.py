@@ -80,17 +80,7 @@ def load(
     True
     """
     header, arrays = read_container(path)
-    if header.get("kind") == KIND:
-        raise ValueError(
-            f"Got {str(path)!r}, which is a {KIND}, and no estimator. Call fit with "
-            "callbacks=[Resume(dirname)], as when it was written, to go on from it."
-        )
-    if header["format"] > FORMAT:
-        raise ValueError(
-            f"Got {str(path)!r} of format {header['format']}, written by "
-            f"scikit-generative {header['versions']['scikit-generative']}, but "
-            f"expected format {FORMAT} or older. Install a newer version."
-        )
+    content = _content(header, path)
     estimators = [getattr(skgen, name) for name in skgen.__all__]
     estimators += [getattr(skgen.impute, name) for name in skgen.impute.__all__]
     classes = {cls.__name__: cls for cls in (*estimators, *_RECORDS)}
@@ -98,9 +88,37 @@ def load(
     given |= {"generator": generator, "critic": critic}
     decoder_of_file = Decoder(arrays, classes=classes, given=given)
     try:
-        return decoder_of_file.decode(header["content"])
+        loaded = decoder_of_file.decode(content)
     except (AttributeError, KeyError, TypeError, RecursionError) as error:
+        raise _no_estimator(path, repr(error)) from error
+    if type(loaded) not in estimators:
+        raise _no_estimator(path, f"it is of type {type(loaded).__name__}")
+    return loaded
+
+
+def _content(header: Any, path: Any) -> Any:
+    """Return what a header describes, if this version can read it."""
+    if isinstance(header, dict) and header.get("kind") == KIND:
         raise ValueError(
-            f"Got {str(path)!r}, whose content makes no estimator: {error!r}. Expected "
-            "a file that the method save of an estimator wrote."
-        ) from error
+            f"Got {str(path)!r}, which is a {KIND}, and no estimator. Call fit with "
+            "callbacks=[Resume(dirname)], as when it was written, to go on from it."
+        )
+    try:
+        content, number = header["content"], header["format"]
+        is_newer, version = number > FORMAT, header["versions"]["scikit-generative"]
+    except (KeyError, TypeError) as error:
+        raise _no_estimator(path, repr(error)) from error
+    if is_newer:
+        raise ValueError(
+            f"Got {str(path)!r} of format {number}, written by scikit-generative "
+            f"{version}, but expected format {FORMAT} or older. Install a newer "
+            "version."
+        )
+    return content
+
+
+def _no_estimator(path: Any, reason: str) -> ValueError:
+    return ValueError(
+        f"Got {str(path)!r}, whose content makes no estimator: {reason}. Expected a "
+        "file that the method save of an estimator wrote."
+    )

@@ -1,8 +1,12 @@
 """Estimators in files: round trips, damage, and what is refused."""
 
+import io
 import json
+import os
+import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -218,6 +222,11 @@ def changed_file(path, change):
             "makes no estimator.*no",
         ),
         (lambda h: h.pop("content"), "makes no estimator"),
+        (lambda h: h.pop("format"), "makes no estimator"),
+        (lambda h: h.pop("versions"), "makes no estimator"),
+        (lambda h: h.update(format="1"), "makes no estimator"),
+        (lambda h: h.update(content=5), "makes no estimator.*int"),
+        (lambda h: h.update(content=None), "makes no estimator.*None"),
     ],
 )
 def test_refuses_what_save_does_not_write(tmp_path, change, message):
@@ -226,6 +235,13 @@ def test_refuses_what_save_does_not_write(tmp_path, change, message):
     changed_file(path, change)
     with pytest.raises(ValueError, match=message):
         load(path)
+
+
+@pytest.mark.parametrize("header", [[], "x", 3, None])
+def test_refuses_a_header_of_another_type(tmp_path, header):
+    container.write_container(tmp_path / "m", header, {})
+    with pytest.raises(ValueError, match="makes no estimator"):
+        load(tmp_path / "m")
 
 
 def test_damage_is_noticed(files, tmp_path):
@@ -283,6 +299,49 @@ def test_a_save_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         model.fit(X[:50]).save(path)
     assert [p.name for p in tmp_path.iterdir()] == ["m"]
     assert path.read_bytes() == before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions and links of POSIX")
+def test_permissions_and_links_stay(tmp_path):
+    path, link = tmp_path / "m", tmp_path / "link"
+    small(BernoulliRBMGPU).save(path)
+    path.chmod(0o600)
+    link.symlink_to("m")
+    small(BernoulliRBMGPU, n_components=3).save(link)
+    assert link.is_symlink()
+    assert load(path).n_components == 3
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a named pipe")
+def test_a_pipe_is_written_to(tmp_path):
+    pipe, file = tmp_path / "pipe", tmp_path / "m"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        content = pool.submit(pipe.read_bytes)
+        BernoulliRBMGPU().save(pipe)
+        file.write_bytes(content.result())
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert load(file).get_params() == BernoulliRBMGPU().get_params()
+
+
+def test_a_name_may_be_as_long_as_any(tmp_path):
+    for name in ("x" * 255, "文" * 85):
+        BernoulliRBMGPU().save(tmp_path / name)
+        assert [p.name for p in tmp_path.iterdir()] == [name]
+        (tmp_path / name).unlink()
+
+
+def test_where_there_can_be_no_file(tmp_path):
+    model = BernoulliRBMGPU()
+    with pytest.raises(FileNotFoundError, match=r"no directory '.*none'\. Make it"):
+        model.save(tmp_path / "none" / "m")
+    with pytest.raises(IsADirectoryError, match="which is a directory"):
+        model.save(tmp_path)
+    for path in (io.BytesIO(), None, 3):
+        with pytest.raises(TypeError, match=r"str or a pathlib\.Path"):
+            model.save(path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_missing_file_is_missing(tmp_path):

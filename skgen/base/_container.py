@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import numpy as np
 
 # In place of the checksum while that is computed.
 _NO_CHECKSUM = "0" * 64
+# Characters of the name of a file in that of the one that will replace it.
+_SHOWN_OF_NAME = 40
 # The keys of the metadata of a file.
 _HEADER, _CHECKSUM = "skgen", "sha256"
 
@@ -21,7 +24,7 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
 
     Its metadata hold the header as JSON, and the SHA-256 of the file, in which the
     checksum itself counts as zeros. A file that is there is replaced when the new one
-    is complete.
+    is complete, which gets its permissions; a link goes on to be one.
 
     Parameters
     ----------
@@ -31,7 +34,15 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
         What JSON can hold.
     arrays : dict of str to ndarray
         Arrays of numbers, in the order of C.
+
+    Raises
+    ------
+    TypeError
+        If the path is something else.
+    OSError
+        If the file cannot be written.
     """
+    path = _checked(path)
     # Imported here, as few programs need it.
     from safetensors.numpy import save
 
@@ -40,7 +51,7 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
     start = content.index(_NO_CHECKSUM.encode())
     checksum = hashlib.sha256(content).hexdigest().encode()
     end = start + len(checksum)
-    _replace(Path(path), [content[:start], checksum, memoryview(content)[end:]])
+    _replace(path, [content[:start], checksum, memoryview(content)[end:]])
 
 
 def read_container(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
@@ -66,12 +77,7 @@ def read_container(path: Any) -> tuple[Any, dict[str, np.ndarray]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    if not isinstance(path, str | os.PathLike):
-        raise TypeError(
-            f"Got a path of type {type(path).__name__}, but expected a str or a "
-            "pathlib.Path."
-        )
-    content = Path(path).read_bytes()
+    content = _checked(path).read_bytes()
     metadata = _metadata(content)
     if not isinstance(metadata.get(_HEADER), str):
         raise ValueError(
@@ -115,11 +121,38 @@ def _keep_name(folder: Path) -> None:
             os.close(descriptor)
 
 
+def _checked(path: Any) -> Path:
+    if not isinstance(path, str | os.PathLike):
+        raise TypeError(
+            f"Got a path of type {type(path).__name__}, but expected a str or a "
+            "pathlib.Path."
+        )
+    return Path(path)
+
+
 def _replace(path: Path, parts: list[Any]) -> None:
     """Write a file beside the old one, and put it in its place when it is complete."""
-    new = path.with_name(f".{path.name}.{uuid4().hex}")
+    path = Path(os.path.realpath(path))
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"Got {str(path)!r} as the path of a file, but there is no directory "
+            f"{str(path.parent)!r}. Make it, or choose another path."
+        )
+    if path.is_dir():
+        raise IsADirectoryError(
+            f"Got {str(path)!r}, which is a directory, but expected the path of a "
+            "file. Add the name of a file."
+        )
+    if path.exists() and not path.is_file():  # a device or a pipe cannot be replaced
+        with open(path, "wb") as file:
+            file.writelines(parts)
+        return
+    # Names have 255 bytes at most.
+    new = path.with_name(f".{path.name[:_SHOWN_OF_NAME]}.{uuid4().hex}")
     try:
         with open(new, "xb") as file:
+            if path.exists():
+                shutil.copymode(path, new)
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())

@@ -53,9 +53,11 @@ class Resume(Callback):
     Raises
     ------
     ValueError
-        By `fit`, if the checkpoints are of a fit with other parameters or data (the
-        message lists what differs), if all of them are damaged, or if the directory
-        cannot be used; by `partial_fit`, which has no end.
+        By `fit`, if the checkpoints are of a fit with other parameters, data or
+        classes of callbacks (the message lists what differs), if all of them are
+        damaged, or if the directory cannot be used; by `partial_fit`, which has no end.
+        Arguments of callbacks are not compared, nor what a function that makes a
+        network finds in global variables.
 
     Warns
     -----

@@ -2,6 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import partial
+from types import CellType, CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -63,39 +65,78 @@ def identity_of_fit(
     }
 
 
-def describe(value: Any) -> str:
+def describe(value: Any, *, _within: tuple[Any, ...] = ()) -> str:
     """Describe a value by a short text, which differs where the value does.
 
-    Arrays and networks are described by checksums. Of objects of other classes, only
-    the class is.
+    Arrays, networks and the code of functions are described by checksums. Of objects
+    of other classes, only the class is.
 
     Parameters
     ----------
     value : object
         The value.
+    _within : tuple
+        Functions of whose description this one is a part.
 
     Returns
     -------
     text : str
         The text.
     """
+    part = partial(describe, _within=_within)
     if value is None or isinstance(value, bool | int | float | str | np.generic):
         return repr(value.item() if isinstance(value, np.generic) else value)
     if isinstance(value, Tensor):
-        return describe(_numbers(value))
+        return part(_numbers(value))
     if isinstance(value, np.ndarray):
         return f"array {value.shape} {value.dtype} {_checksum([value])}"
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(describe, value))}]"
+        return f"[{', '.join(map(part, value))}]"
     if isinstance(value, Mapping):
-        items = (f"{name}: {describe(each)}" for name, each in value.items())
+        items = (f"{name}: {part(each)}" for name, each in value.items())
         return f"{{{', '.join(items)}}}"
     if isinstance(value, nn.Module):
-        weights = map(_numbers, value.parameters())
-        return f"{type(value).__qualname__} {_checksum([*weights, repr(value)])}"
+        numbers = map(_numbers, (*value.parameters(), *value.buffers()))
+        return f"{type(value).__qualname__} {_checksum([*numbers, repr(value)])}"
+    if isinstance(value, partial):
+        return part(["partial", value.func, value.args, value.keywords])
+    if isinstance(value, MethodType):
+        return part([value.__func__, value.__self__])
+    if isinstance(value, FunctionType):
+        name = f"{value.__module__}.{value.__qualname__}"
+        if value in _within:
+            return name
+        return f"{name} {_checksum(_code(value, (*_within, value)))}"
     if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     return f"a {type(value).__qualname__}"
+
+
+def _code(function: FunctionType, within: tuple[Any, ...]) -> list[str]:
+    """Return what a function does, as text: its code, defaults and closed variables.
+
+    What it looks up elsewhere when it is called is in it by name only.
+    """
+    cells = function.__closure__ or ()
+    closed = [cell.cell_contents for cell in cells if cell != CellType()]
+    values = [function.__defaults__, function.__kwdefaults__, *closed]
+    return [*_operations(function.__code__), describe(values, _within=within)]
+
+
+def _operations(code: CodeType) -> list[str]:
+    """Return the operations of a piece of code, those of functions within included."""
+    names = *code.co_names, *code.co_varnames, *code.co_freevars
+    return [code.co_code.hex(), *names, *map(_constant, code.co_consts)]
+
+
+def _constant(value: Any) -> str:
+    if isinstance(value, CodeType):
+        return str(_operations(value))
+    if isinstance(value, tuple):
+        return str([*map(_constant, value)])
+    if isinstance(value, frozenset):  # in another order in each process
+        return str(sorted(map(_constant, value)))
+    return repr(value)
 
 
 def _numbers(x: Tensor) -> np.ndarray:

@@ -34,7 +34,8 @@ class SavesMixin:
         class, the parameters, the other attributes and the versions of the packages.
         It holds no code, and reading it runs none. Its SHA-256 is in the header, so
         that damage is noticed. A file that is there is replaced when the new one is
-        complete.
+        complete, which gets its permissions. Through a symbolic link, the file that it
+        points to is replaced.
 
         Callbacks of a fitted estimator are left out, as in a pickle. Networks of your
         own are not in the file, only their weights: pass them to `load`.
@@ -47,6 +48,8 @@ class SavesMixin:
         Raises
         ------
         TypeError
-            If an attribute is neither an array nor plain Python.
+            If an attribute is neither an array nor plain Python, or `path` is no path.
+        OSError
+            If the file cannot be written. One that is there stays as it is.
         """
         save_estimator(self, path)

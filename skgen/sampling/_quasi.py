@@ -22,7 +22,8 @@ def balanced_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
         Number of points, even, and at least twice `n_dims`; a power of 2 serves
         best.
     n_dims : int
-        Dimensions, at most 21201.
+        Dimensions. Those after the first 21201, for which there are Sobol points, get
+        pseudo-random numbers.
     seed : int
         Seed of the scrambling. No other random state is used or changed.
 
@@ -62,6 +63,9 @@ def few_normal(n_points: int, n_dims: int, *, seed: int) -> Tensor:
 def sobol_normal(n_points: int, n_dims: int, seed: int) -> Tensor:
     r"""Make standard normal numbers :math:`\Phi^{-1}` of scrambled Sobol points.
 
+    There are Sobol points of at most 21201 dimensions. Further ones get pseudo-random
+    numbers.
+
     Parameters
     ----------
     n_points : int
@@ -76,14 +80,21 @@ def sobol_normal(n_points: int, n_dims: int, seed: int) -> Tensor:
     points : Tensor of shape (n_points, n_dims)
         Points, float64, on the CPU.
     """
-    engine = SobolEngine(n_dims, scramble=True, seed=seed)
+    n_even = min(n_dims, SobolEngine.MAXDIM)
+    engine = SobolEngine(n_even, scramble=True, seed=seed)
     # In the middle of their cells of size 2^-30, away from 0, where the inverse
     # is infinite; 1 is not reached.
     u = engine.draw(n_points, dtype=torch.float64)
     # Torch makes the first in the default dtype, with its rounding.
     u[0] = engine.shift.double() / 2**engine.MAXBIT
     u += 2.0**-31
-    return torch.special.ndtri(u)
+    points = torch.special.ndtri(u)
+    if n_even == n_dims:
+        return points
+    generator = torch.Generator().manual_seed(seed)
+    more = n_points, n_dims - n_even
+    rest = torch.randn(more, generator=generator, dtype=torch.float64)
+    return torch.cat([points, rest], 1)
 
 
 def _whitened(points: Tensor) -> Tensor:

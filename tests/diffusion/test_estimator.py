@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from scipy.stats import multivariate_normal
+from scipy.stats import multivariate_normal, norm
 from sklearn.covariance import LedoitWolf
 from sklearn.datasets import load_iris, make_moons
 
@@ -223,3 +223,11 @@ def test_what_early_stopping_watches_is_the_bound():
     best = min(row["valid_loss"] for row in model.history_)
     assert -best == pytest.approx(model.score(held_out), abs=0.1)
     assert last["valid_loss"] < model.history_[0]["valid_loss"] - 0.3
+
+
+def test_more_features_than_sobol_points_have_dimensions():
+    """Of independent features: as many nats for each as the Gaussian has."""
+    X = np.random.RandomState(0).normal(size=(50, 21_210)).astype(np.float32)
+    model = DiffusionModel(hidden_layer_sizes=8, n_iter=1, random_state=0).fit(X)
+    of_gaussian = norm.logpdf(X).sum(1).mean()
+    assert abs(model.score(X) - of_gaussian) < 0.03 * abs(of_gaussian)

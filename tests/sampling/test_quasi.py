@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from torch.quasirandom import SobolEngine
 
 from skgen.sampling import balanced_normal
+from skgen.sampling._quasi import sobol_normal
 
 
 def test_marginal_law():
@@ -68,3 +70,16 @@ def test_the_default_dtype_does_not_matter(dtype):
         assert torch.equal(balanced_normal(64, 4, seed=3), expected)
     finally:
         torch.set_default_dtype(before)
+
+
+def test_more_dimensions_than_sobol_points_have():
+    """Further dimensions are normal and independent; a scale 20 % off is rejected."""
+    n_most = SobolEngine.MAXDIM
+    points = sobol_normal(512, n_most + 8, seed=1)
+    torch.testing.assert_close(points[:, :n_most], sobol_normal(512, n_most, seed=1))
+    more = points[:, n_most:].numpy()
+    assert stats.kstest(more.ravel(), "norm").pvalue > 0.01
+    assert stats.kstest(1.2 * more.ravel(), "norm").pvalue < 1e-4
+    near = np.hstack([points[:, :8].numpy(), more])
+    correlations = np.corrcoef(near.T)[~np.eye(16, dtype=bool)]
+    assert abs(correlations).max() < 5 / np.sqrt(512)
