@@ -95,7 +95,9 @@ def _elbo(
         correction(*of_rows, *points_of(slice(start, start + n_rows)))
         for start, of_rows in zip(starts, model.blocks(xi, n_rows), strict=True)
     ]
-    return gaussian_elbo(model.process, xi) - torch.cat(parts)
+    gaussian = gaussian_elbo(model.process, xi)
+    # Of a row so far away that its square overflows there is no correction.
+    return torch.where(gaussian.isfinite(), gaussian - torch.cat(parts), -torch.inf)
 
 
 def gaussian_elbo(process: NoiseProcess, xi: Tensor) -> Tensor:

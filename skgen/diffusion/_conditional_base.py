@@ -14,12 +14,16 @@ from skgen.base._conditions_mixin import ConditionsMixin
 from skgen.base._covariance import directions_of, regression
 from skgen.base._fitting import State
 from skgen.base._python_scalars import python_arguments
+from skgen.base._validation import warn
 from skgen.diffusion._base import COUNT, STEPS, BaseDiffusionModel
 from skgen.diffusion._bound import bound
 from skgen.diffusion._conditional_model import ConditionalDiffusionNet
 from skgen.diffusion._model import DiffusionNet
 from skgen.diffusion._samplers import SAMPLERS
 from skgen.training import RowSource
+
+# Standard deviations from the mean beyond which samples are said to be wrong.
+_FAR = 100
 
 
 class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixin
@@ -237,6 +241,12 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         y : ndarray of shape (n_samples,) or (n_samples, n_columns)
             Only if neither y nor `given` is given: the conditions that were drawn, as
             the labels and values of the training data.
+
+        Warns
+        -----
+        UserWarning
+            If guidance is so large that samples leave the range of numbers or are more
+            than 100 standard deviations from the mean of a feature.
         """
         check_is_fitted(self)
         rng = self._rng(random_state)
@@ -249,7 +259,8 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
             check_consistent_length(X[::n_samples], numbers)
             encoded = self._conditions.encoded(numbers).repeat(n_samples, axis=0)
             options: dict[str, Any] = {"guidance": float(guidance)}
-            return self._fill(X, rng, n_steps, n_repeats, encoded, **options)
+            filled = self._fill(X, rng, n_steps, n_repeats, encoded, **options)
+            return self._watched(filled, guidance, drawn=np.isnan(X))
         if y is None:
             numbers = self._law.sample(n_samples, rng)
         else:
@@ -258,7 +269,25 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         X = self._sample(
             len(numbers), rng, n_steps, sampler, encoded, guidance=float(guidance)
         )
+        X = self._watched(X, guidance)
         return X if y is not None else (X, self._conditions.originals(numbers))
+
+    def _watched(self, X: np.ndarray, guidance: float, drawn: Any = True) -> np.ndarray:
+        """Return samples; warn if guidance has carried some of them away.
+
+        `drawn` is where their values are not given.
+        """
+        assert self._units is not None
+        with np.errstate(over="ignore", invalid="ignore"):
+            distance = np.abs(X - self._units.location) / self._units.scale
+        n_far = np.count_nonzero((drawn & ~(distance <= _FAR)).any(axis=1))
+        if guidance and n_far:
+            warn(
+                f"Got guidance={guidance:g}, by which {n_far} of {len(X)} samples are "
+                f"more than {_FAR} standard deviations from the mean of a feature, or "
+                "are no numbers. Lower guidance, or raise n_steps."
+            )
+        return X
 
     @validate_params(
         {

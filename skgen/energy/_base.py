@@ -18,7 +18,7 @@ from skgen.base._standardized import StandardizedMixin
 from skgen.base._validation import warn
 from skgen.energy._annealing import Path
 from skgen.energy._chains import LARGEST_STEP, run, start
-from skgen.energy._diagnostics import ChainReport, report_chains
+from skgen.energy._diagnostics import LEAST_STEPS, ChainReport, report_chains
 from skgen.energy._model import EnergyNet
 from skgen.energy._partition import (
     log_partition_annealed,
@@ -286,7 +286,7 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
     @validate_params(
         {
             "n_chains": [Interval(Integral, 2, None, closed="left")],
-            "n_steps": [Interval(Integral, 10, None, closed="left")],
+            "n_steps": [Interval(Integral, LEAST_STEPS, None, closed="left")],
             "random_state": ["random_state"],
         },
         prefer_skip_nested_validation=True,
@@ -305,7 +305,8 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
         n_chains : int, default=100
             Number of chains.
         n_steps : int, default=400
-            Number of steps, of which the second half counts.
+            Number of steps, at least 80. The energies after each fifth step of the
+            second half count.
         random_state : int, RandomState instance or None, default=None
             Source of randomness; None means the estimator's own.
 

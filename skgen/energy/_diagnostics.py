@@ -10,6 +10,9 @@ from skgen.energy._model import EnergyNet
 from skgen.sampling import integrated_autocorrelation_time
 from skgen.sampling._diagnostics import chain_effective_sample_size, split_r_hat
 
+# Steps whose second half has 8 energies: R-hat needs 4 in each half of a chain.
+LEAST_STEPS = 2 * 8 * JUMP_EVERY
+
 
 @dataclass(frozen=True)
 class ChainReport:
@@ -59,7 +62,8 @@ def report_chains(
     n_chains : int
         Number of chains.
     n_steps : int
-        Number of steps, of which the second half counts.
+        Number of steps, at least `LEAST_STEPS`. The energies after each fifth step of
+        the second half count.
     step_size : float
         Step size of the chains.
     generator : torch.Generator

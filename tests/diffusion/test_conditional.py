@@ -1,5 +1,7 @@
 """ConditionalDiffusionModel: laws that are known, guidance, and what it answers."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,6 +9,7 @@ import torch
 from scipy.integrate import solve_ivp
 from scipy.stats import multivariate_normal
 from sklearn.covariance import LedoitWolf
+from sklearn.datasets import load_iris
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from torch import nn
@@ -194,6 +197,22 @@ def test_guidance_moves_samples_away_from_the_other_classes(at_start):
     ]
     away = MEANS[1] - X.mean(0)
     assert (means[1] - means[0]) @ away > 0.2 * np.linalg.norm(away)
+
+
+def test_too_much_guidance_is_said():
+    """At 100 samples are at 1e25; a value that is given may be anywhere."""
+    X, y = load_iris(return_X_y=True)
+    model = ConditionalDiffusionModel(n_iter=3, early_stopping=False, random_state=0)
+    model.fit(X, y)
+    given = X[:3].copy()
+    given[:, 0], given[:, 1] = 1e6, np.nan
+    for options in ({"y": 1}, {"y": [0, 1, 2], "given": given}):
+        for guidance in (100, 1e30):
+            with pytest.warns(UserWarning, match="guidance.*(3 of 3|9 of 9) "):
+                model.sample(3, guidance=guidance, **options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            model.sample(3, guidance=2.0, **options)
 
 
 # Training

@@ -231,3 +231,12 @@ def test_more_features_than_sobol_points_have_dimensions():
     model = DiffusionModel(hidden_layer_sizes=8, n_iter=1, random_state=0).fit(X)
     of_gaussian = norm.logpdf(X).sum(1).mean()
     assert abs(model.score(X) - of_gaussian) < 0.03 * abs(of_gaussian)
+
+
+@pytest.mark.parametrize(("dtype", "far"), [(np.float32, 1e30), (np.float64, 1e300)])
+def test_rows_whose_squares_overflow(dtype, far):
+    rows = load_iris().data.astype(dtype)
+    model = small(n_iter=1).fit(rows)
+    rows[0, 1], rows[1] = far, np.finfo(dtype).max
+    assert (model.score_samples(rows[:2]) == -np.inf).all()
+    assert np.isfinite(model.score_samples(rows[2:])).all()

@@ -13,6 +13,7 @@ from torch import nn
 
 from skgen import EnergyModel
 from skgen.energy import NoiseContrastive, PersistentLangevin
+from skgen.energy._diagnostics import LEAST_STEPS
 from skgen.training import Objective
 
 X = load_iris().data
@@ -252,6 +253,9 @@ def test_samples_have_the_moments_of_the_data(fitted):
     drawn = fitted.sample(1000, random_state=0)
     np.testing.assert_allclose(drawn.mean(0), X.mean(0), atol=0.2 * X.std(0).max())
     np.testing.assert_allclose(drawn.std(0), X.std(0), rtol=0.25)
+    fitted.chain_diagnostics(n_chains=2, n_steps=LEAST_STEPS)  # enough
+    with pytest.raises(ValueError, match=r"in the range \[80, inf\)"):
+        fitted.chain_diagnostics(n_steps=LEAST_STEPS - 1)
     report = fitted.chain_diagnostics(random_state=0, n_chains=50, n_steps=200)
     assert report.acceptance_rate > 0.3
     assert report.r_hat < 1.2
