@@ -283,7 +283,7 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         n_far = np.count_nonzero((drawn & ~(distance <= _FAR)).any(axis=1))
         if guidance and n_far:
             warn(
-                f"Got guidance={guidance:g}, by which {n_far} of {len(X)} samples are "
+                f"Got guidance={guidance:g}, and {n_far} of {len(X)} samples are "
                 f"more than {_FAR} standard deviations from the mean of a feature, or "
                 "are no numbers. Lower guidance, or raise n_steps."
             )
