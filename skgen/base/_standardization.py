@@ -18,6 +18,8 @@ from skgen.training._rows import Index, spread_index, to_tensor
 _OUTLIER = 100.0
 # The interquartile range of a normal distribution, in standard deviations.
 _QUARTILES = 1.3489795003921634
+# The upper quartile of the distances from its mean, likewise.
+_UPPER_DISTANCE = 1.1503493803760079
 # Rows from which quartiles are estimated, and with fewer of which they are not.
 _MOST_ROWS, _LEAST_ROWS = 2000, 12
 # Numbers of a block of rows that is worked on at a time.
@@ -327,8 +329,7 @@ def _plausible_bounds(
         return None
     sample, _ = spread_rows(rows, _MOST_ROWS)
     with np.errstate(over="ignore"):
-        lower, median, upper = _quartiles(sample)
-        spread = (upper - lower) / _QUARTILES
+        median, spread = _robust_spread(sample)
         reach = _OUTLIER * spread
         bad = (spread > 0) & (np.abs(extremes - median) > reach).any(axis=0)
     if not bad.any():
@@ -339,6 +340,24 @@ def _plausible_bounds(
     distance = np.abs(extremes - median)[:, bad].max(axis=0) / spread[bad]
     _warn_of_bad_cells(np.flatnonzero(bad), counts, distance, names)
     return low, high
+
+
+def _robust_spread(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Median and robust standard deviation of what is known of each column.
+
+    Where half of the values or more are equal, as in counts with many zeros, quartiles
+    tell nothing of the others: there it is by the distances of these from that value.
+    """
+    lower, median, upper = _quartiles(x)
+    spread = (upper - lower) / _QUARTILES
+    equal = (x == median).sum(axis=0)
+    for column in np.flatnonzero(equal >= 0.5 * (~np.isnan(x)).sum(axis=0)):
+        distance = np.abs(x[:, column] - median[column])
+        distance = distance[distance > 0]  # not NaN either
+        if len(distance) >= _LEAST_ROWS:
+            upper_distance = np.percentile(distance, 75) / _UPPER_DISTANCE
+            spread[column] = max(spread[column], upper_distance)
+    return median, spread
 
 
 def _quartiles(x: np.ndarray) -> np.ndarray:

@@ -378,6 +378,23 @@ def test_no_warning_of_tails_and_rare_values():
     assert units_of(load_iris().data[:11] * [1, 1, 1, 1e9]).bounds is None
 
 
+@pytest.mark.parametrize("share", [0.4, 0.3, 0.26, 0.24, 0.1])
+def test_a_column_with_many_zeros(share):
+    """The others spread over a factor of 1000: a bad cell is, and they are not."""
+    rng = np.random.RandomState(0)
+    others = np.exp(rng.normal(6, 1.5, size=1000))
+    X = np.where(rng.uniform(size=1000) < share, others, 0.0)[:, None]
+    X = np.column_stack(
+        [X, -X, X + 7, np.where(rng.uniform(size=1000) < 0.3, np.nan, X.T)[0]]
+    )
+    assert units_of(X).bounds is None
+    bad = X.copy()
+    bad[5] = 1e9
+    with pytest.warns(UserWarning, match="implausible"):
+        _, high = units_of(bad).bounds
+    np.testing.assert_array_equal(high, np.nanmax(np.delete(X, 5, axis=0), axis=0))
+
+
 def test_bounds_are_the_extremes_of_the_plausible():
     X = np.random.RandomState(0).normal(size=(300, 2))
     X[5, 0], X[6, 0] = 1e5, -1e7
