@@ -78,6 +78,7 @@ def energy_distance(X: Any, Y: Any) -> float:
     True
     """
     X, Y, unit = _two_sets(X, Y, least=2)
+    X, Y = _centered(X, Y)
     within = (_sum_of_distances(A, A) / (len(A) * (len(A) - 1)) for A in (X, Y))
     between = _sum_of_distances(X, Y) / (len(X) * len(Y))
     return float(2 * between - sum(within)) * unit
@@ -168,6 +169,7 @@ def precision_recall(X: Any, Y: Any, *, n_neighbors: int = 5) -> PrecisionRecall
         Precision and recall, between 0 and 1.
     """
     X, Y, _ = _two_sets(X, Y, least=n_neighbors + 1)
+    X, Y = _centered(X, Y)
     return PrecisionRecall(
         _share_among(Y, X, n_neighbors), _share_among(X, Y, n_neighbors)
     )
@@ -252,6 +254,12 @@ def _two_sets(X: Any, Y: Any, *, least: int) -> tuple[np.ndarray, np.ndarray, fl
         unit = 2.0 ** np.floor(np.log2(largest))
         X, Y = X / unit, Y / unit
     return X, Y, float(unit)
+
+
+def _centered(X: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Subtract a location: scikit-learn computes distances as x² + y² - 2xy."""
+    location = np.median(np.concatenate([X, Y]), axis=0)
+    return X - location, Y - location
 
 
 def _sum_of_distances(X: np.ndarray, Y: np.ndarray) -> float:

@@ -5,6 +5,7 @@ Runs on `--device`, as test_contract.py does, of which it is a part.
 # ruff: noqa: F811  (the fixtures of test_contract.py)
 
 import pickle
+import warnings
 from inspect import signature
 
 import numpy as np
@@ -549,3 +550,20 @@ def test_arguments_may_be_scalars_of_numpy(fitted, method, short_path):
     for which in (0, -1):
         scalars = {name: numpy_kinds(value)[which] for name, value in given.items()}
         np.testing.assert_equal(function(**data, **scalars), python)
+
+
+# Units
+
+
+def test_rows_that_vary_more_than_the_first_ones_are_said(make):
+    """Units are those of the first rows; a tenth of the spread is not learned well."""
+    model = make()
+    narrow = 0.5 + 1e-3 * (X - 0.5)
+    model.partial_fit(*args(model, narrow))
+    if model._units_of(model._state()) is None:
+        pytest.skip("sees the units of X")
+    with pytest.warns(UserWarning, match=r"Got X whose columns \[.*first 1000"):
+        model.partial_fit(*args(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        make().partial_fit(*args(model)).partial_fit(*args(model, X[::-1]))

@@ -121,3 +121,13 @@ def test_units_that_squares_leave(unit):
     X, Y = np.random.RandomState(0).standard_normal((2, 40, 3))
     assert energy_distance(unit * X, unit * Y) == unit * energy_distance(X, Y)
     assert precision_recall(unit * X, unit * Y) == precision_recall(X, Y)
+
+
+@pytest.mark.parametrize("offset", [1e7, 1e9])
+def test_an_offset_of_both_sets_changes_nothing(offset):
+    x, y = np.round(X, 3), np.round(0.5 + Y, 3)
+    moved = x + offset, y + offset
+    assert energy_distance(*moved) == pytest.approx(energy_distance(x, y), rel=1e-4)
+    np.testing.assert_allclose(
+        precision_recall(*moved), precision_recall(x, y), atol=0.01
+    )

@@ -128,10 +128,13 @@ class Conditions:
         The columns.
     one_dimensional : bool
         Whether the user passes a vector.
+    names : tuple of str or None
+        Names of the columns, if the user passes a DataFrame in which all have one.
     """
 
     columns: tuple[Labels | Values, ...]
     one_dimensional: bool
+    names: tuple[str, ...] | None = None
 
     @classmethod
     def of(cls, y: Any, kind: str) -> "Conditions":
@@ -157,7 +160,7 @@ class Conditions:
         """
         columns, one_dimensional = _columns(y)
         read = tuple(_read(column, kind, i) for i, column in enumerate(columns))
-        return cls(read, one_dimensional)
+        return cls(read, one_dimensional, _names(y))
 
     @property
     def width(self) -> int:
@@ -183,6 +186,12 @@ class Conditions:
             raise ValueError(
                 f"Got y with {len(columns)} columns, but expected {len(self.columns)}, "
                 "as in fit."
+            )
+        names = _names(y)
+        if None not in (names, self.names) and names != self.names:
+            raise ValueError(
+                f"Got y with the columns {list(names or ())}, but expected "
+                f"{list(self.names or ())}, in this order, as in fit."
             )
         pairs = zip(self.columns, columns, strict=True)
         return np.stack([column.numbers(values) for column, values in pairs], axis=1)
@@ -303,6 +312,15 @@ def _columns(y: Any) -> tuple[list[Any], bool]:
     if not columns or not len(columns[0]):
         raise ValueError(f"Got y of shape {np.shape(y)}, but expected at least one.")
     return columns, one_dimensional
+
+
+def _names(y: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of a DataFrame; None without them."""
+    columns = getattr(y, "columns", None)
+    if columns is None or np.ndim(y) != 2:
+        return None
+    names = tuple(columns)
+    return names if all(isinstance(name, str) for name in names) else None
 
 
 def _read(column: Any, kind: str, position: int) -> Labels | Values:

@@ -76,13 +76,18 @@ class ConditionsMixin(ConditionalMixin):
 
     def _initial_state(self, rows: RowSource, y: np.ndarray, state: State) -> State:
         parent: Any = super()
-        law = ConditionLaw.of(y, rows.weight)
         if state:
-            conditions, law = state["_conditions"], state["_law"].merged(law)
+            conditions = state["_conditions"]
         else:
             conditions = self._conditions.estimated(y, rows.weight)
         new = parent._initial_state(rows, conditions.encoded(y), state)
-        return {**new, "_conditions": conditions, "_law": law}
+        return {**new, "_conditions": conditions}
+
+    def _state_of_conditions(
+        self, y: np.ndarray, weight: np.ndarray | None, state: State
+    ) -> State:
+        law = ConditionLaw.of(y, weight)
+        return {"_law": state["_law"].merged(law) if state else law}
 
     def _training_conditions(self: Any, y: np.ndarray, state: State) -> np.ndarray:
         return state["_conditions"].encoded(y).astype(self._dtype)

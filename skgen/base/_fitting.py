@@ -24,6 +24,7 @@ from skgen.base._nets import (
 )
 from skgen.base._resume import give_files
 from skgen.base._run_files import RunFiles
+from skgen.base._standardization import warn_of_other_units
 from skgen.base._training_data import AscendingSplit, TrainingData
 from skgen.base._validation import warn
 from skgen.nn._threads import (
@@ -162,7 +163,13 @@ class Fitting:
         trained_on = None if split is None else split(data)[0].indices
         rows, y_rows = data.select(trained_on)
         before = estimator._state() if self.warm else {}
+        units = estimator._units_of(before)
+        if units is not None:
+            names = getattr(estimator, "feature_names_in_", None)
+            warn_of_other_units(rows, units, names)
         state = estimator._initial_state(rows, y_rows, before)
+        all_rows, y_all = data.select()
+        state.update(estimator._state_of_conditions(y_all, all_rows.weight, before))
         self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
         data.X = estimator._training_rows(data.X, state)
         data.y = estimator._training_conditions(data.y, state)

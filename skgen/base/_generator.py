@@ -33,6 +33,7 @@ from skgen.base._nets import build_net, holds_out_rows
 from skgen.base._python_scalars import python_scalars
 from skgen.base._resume import files_of_fit
 from skgen.base._saving import SavesMixin
+from skgen.base._standardization import Standardization
 from skgen.base._training_data import weighted_mean, without_weightless
 from skgen.base._validation import validated, validated_rows
 from skgen.base._weights import to_arrays
@@ -138,6 +139,20 @@ class BaseGenerator(
 
         It may draw from ``self.random_state_``, and must not change `state`.
         """
+
+    def _state_of_conditions(
+        self, y: np.ndarray | None, weight: np.ndarray | None, state: State
+    ) -> State:
+        """Return entries that tell of conditions, also those of held-out rows."""
+        return {}
+
+    def _units_of(self, state: State) -> Standardization | None:
+        """Return the units in which a model of this state sees rows, if there are any.
+
+        They are those of the rows of the first call of `partial_fit`, or of `fit`
+        without a warm start.
+        """
+        return state.get("_units")
 
     @abstractmethod
     def _build_model(self, state: State) -> nn.Module:

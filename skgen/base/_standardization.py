@@ -24,6 +24,8 @@ _UPPER_DISTANCE = 1.1503493803760079
 _MOST_ROWS, _LEAST_ROWS = 2000, 12
 # Numbers of a block of rows that is worked on at a time.
 _BLOCK_SIZE = 2**20
+# The root mean square of standardised rows above which their units are wrong ones.
+_OTHER_UNITS = 10
 # The least noise variance, as a share of the variance of a column.
 LEAST_NOISE = 1e-6
 # The largest standard deviation that float32, in which a model is trained, can square,
@@ -257,6 +259,34 @@ def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]
         squares += by @ x
         fourths += by @ np.square(x)
     return squares, fourths, counts
+
+
+def warn_of_other_units(rows: RowSource, units: Standardization, names: Any) -> None:
+    """Warn of columns that vary far more than the rows that units were estimated of.
+
+    Parameters
+    ----------
+    rows : RowSource of shape (n_samples, n_features)
+        New rows, in the units of X.
+    units : Standardization
+        Location and scale by which a model goes on to see them.
+    names : sequence of str or None
+        Names of the columns.
+    """
+    squares, _, counts = sums_of_powers(units.of_rows(rows, bounded=True))
+    size = np.sqrt(squares / np.maximum(counts, 1))
+    far = np.flatnonzero(size > _OTHER_UNITS)
+    if not len(far):
+        return
+    worst = far[np.argsort(-size[far])[:5]].tolist()
+    which = worst if names is None else [str(names[i]) for i in worst]
+    warn(
+        f"Got X whose columns {which} are more than {_OTHER_UNITS} standard deviations "
+        "from their means, on average, by those of the rows that were fitted first. "
+        "Training goes on in the units of these, in which a model learns slowly and "
+        "may be wrong. Call fit, or begin partial_fit with rows that vary as all do, "
+        "such as the first 1000."
+    )
 
 
 def check_columns_known(known: np.ndarray, names: Any) -> None:

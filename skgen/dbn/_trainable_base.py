@@ -10,6 +10,7 @@ import torch
 from skgen.base import Phase
 from skgen.base._fitting import State
 from skgen.base._python_scalars import as_python
+from skgen.base._standardization import Standardization
 from skgen.dbn._base import BaseDeepBeliefNetwork
 from skgen.dbn._features import FeatureRBM, OnFeatures
 from skgen.dbn._fine_tuning import FineTuning
@@ -80,17 +81,23 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         return epochs_of_machine(n_iter, n_rows, int(self.batch_size))
 
     def _machine(self, k: int, layer: Layer) -> TrainableRBM:
-        """Return the estimator of the machine of layer k, with a fitted state."""
+        """Return the estimator of the machine of layer k, with a fitted state.
+
+        What the state tells goes before parameters, which may have been set anew.
+        """
         parameters = {name: getattr(self, name) for name in _OF_MACHINES}
+        is_fitted = "components_" in layer
+        size = len(layer["components_"]) if is_fitted else self._sizes[k]
+        is_real = "_units" in layer if is_fitted else self.visible == "gaussian"
         machine: Any
-        if k == 0 and self.visible == "gaussian":
+        if k == 0 and is_real:
             machine = GaussianRBM(
-                self._sizes[k], noise_variance=self.noise_variance, **parameters
+                size, noise_variance=self.noise_variance, **parameters
             )
         else:
             # Upper machines get probabilities of the units that are their data.
             binarize: Any = self.binarize if k == 0 else "sample"
-            machine = BernoulliRBMGPU(self._sizes[k], binarize=binarize, **parameters)
+            machine = BernoulliRBMGPU(size, binarize=binarize, **parameters)
         vars(machine).update(layer)
         if hasattr(self, "random_state_"):
             machine.random_state_ = self.random_state_
@@ -125,12 +132,26 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
     ) -> FitState:
         layers = list(state.get("layers_", ()))
         n_kept = check_sizes(layers, self._sizes)
+        if layers:
+            self._check_visible(layers[0])
         layers += [{} for _ in self._sizes[len(layers) :]]
         if not n_kept:
             layers[0] = self._started(0, layers[0], rows)
         state = FitState(layers_=layers)
         state.rows, state.n_kept = rows, n_kept
         return state
+
+    def _check_visible(self, lowest: Layer) -> None:
+        fitted = "gaussian" if "_units" in lowest else "bernoulli"
+        if fitted != self.visible:
+            raise ValueError(
+                f"Got visible={self.visible!r}, but the fit goes on from visible units "
+                f"of visible={fitted!r}. Set that, or warm_start=False and call fit."
+            )
+
+    def _units_of(self, state: State) -> Standardization | None:
+        layers = state.get("layers_") or [{}]
+        return layers[0].get("_units")
 
     def _started(self, k: int, layer: Layer, rows: RowSource) -> Layer:
         """Complete the state of a machine for training on some rows."""
@@ -151,7 +172,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         return [*layers[:k], layer, *layers[k + 1 :]]
 
     def _machines_below(self, k: int, layers: list[Layer]) -> list[Any]:
-        return [self._machine(i, {})._build_model(layers[i]) for i in range(k)]
+        return [self._machine(i, layers[i])._build_model(layers[i]) for i in range(k)]
 
     def _training_rows(self, X: Any, state: State) -> Any:
         return self._machine(0, {})._training_rows(X, state["layers_"][0])
@@ -269,7 +290,7 @@ class TrainableDeepBeliefNetwork(BaseDeepBeliefNetwork):
         def build(k: int, layer: Layer) -> RBM:
             # Noise variances are not fine-tuned.
             layer = layer | {"_learns_variance": False}
-            model: Any = self._machine(k, {})._build_model(layer)
+            model: Any = self._machine(k, layer)._build_model(layer)
             return model
 
         return self._network(state["layers_"], build)

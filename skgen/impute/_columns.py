@@ -59,8 +59,10 @@ class Column:
             return np.empty((len(values), 0))
         if self.categories is None:
             return np.clip(values, *self.limits)[:, None]
-        code = np.array([[v == c for c in self.categories] for v in values], float)
-        code[code.sum(axis=1) == 0] = np.nan  # missing, or not seen before
+        number = {category: i for i, category in enumerate(self.categories)}
+        which = np.array([number.get(value, -1) for value in values], dtype=np.int64)
+        code = np.full((len(values), self.width), np.nan)  # missing, or not seen before
+        code[which >= 0] = which[which >= 0, None] == np.arange(self.width)
         return code
 
     def decode(self, code: np.ndarray) -> np.ndarray:

@@ -38,8 +38,8 @@ def read_frame(X: Any, missing_values: Any) -> tuple[list[np.ndarray], np.ndarra
         column = X.iloc[:, i]
         gaps = column.isna().to_numpy(bool)
         if not pd.isna(missing_values):
-            gaps = gaps | (column == missing_values).fillna(False).to_numpy(bool)
-        if _is_number(column):
+            gaps = gaps | _is_marked(column, missing_values)
+        if _is_number(column[~gaps]):
             values = column.where(~gaps).to_numpy(float, na_value=np.nan)
             if np.isinf(values).any():
                 raise ValueError(
@@ -53,6 +53,20 @@ def read_frame(X: Any, missing_values: Any) -> tuple[list[np.ndarray], np.ndarra
         table.append(values)
         missing[:, i] = gaps
     return table, missing
+
+
+def _is_marked(column: Any, mark: Any) -> np.ndarray:
+    """Where a column has the mark of missing values; False is no 0, and True no 1."""
+    import pandas as pd
+
+    equal = (column == mark).fillna(False).to_numpy(bool)
+    types = bool, np.bool_
+    dtype = column.dtype
+    if isinstance(dtype, pd.CategoricalDtype) or _is_object(dtype):
+        is_truth = np.array([isinstance(value, types) for value in column], dtype=bool)
+    else:
+        is_truth = np.full(len(column), pd.api.types.is_bool_dtype(dtype))
+    return equal & (is_truth == isinstance(mark, types))
 
 
 def describe_frame(X: Any, table: list[np.ndarray]) -> list[Column]:
@@ -101,6 +115,8 @@ def filled_frame(
     parts = []
     for i in kept:
         column, gaps = X.iloc[:, i].copy(), missing[:, i]
+        if isinstance(column.dtype, pd.SparseDtype):  # of which no value can be set
+            column = column.sparse.to_dense()
         if gaps.any():
             column[gaps] = _like(filled[i][gaps], column.dtype)
         parts.append(column)

@@ -20,7 +20,10 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_params,
 )
-from sklearn.utils._set_output import _get_output_config
+from sklearn.utils._set_output import (
+    _get_output_config,
+    _wrap_data_with_container,
+)
 from sklearn.utils.validation import (
     _check_feature_names_in,
     check_is_fitted,
@@ -321,6 +324,7 @@ class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEst
                 "which rows are repeated, or None."
             )
         if not get_tags(model).input_tags.allow_nan:
+            _check_fits_in_rounds(model)
             low, high = np.nanmin(codes, axis=0), np.nanmax(codes, axis=0)
             code = self._code = BitCode(low, high, self.n_levels)
             bits = code.encode(codes)
@@ -411,7 +415,12 @@ class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEst
         check_is_fitted(self)
         rng = check_random_state(random_state)
         seeds = [draw_seed(rng) for _ in range(n_imputations)]
-        return [self._transform(X, seed, draws=True) for seed in seeds]
+        return [
+            _wrap_data_with_container(
+                "transform", self._transform(X, seed, draws=True), X, self
+            )
+            for seed in seeds
+        ]
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the columns of the output.
@@ -514,6 +523,17 @@ class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEst
 def _as_gaps(missing: np.ndarray) -> np.ndarray:
     """Return an array with NaN where values are missing."""
     return np.where(missing, np.nan, 0.0)
+
+
+def _check_fits_in_rounds(model: Any) -> None:
+    """Raise a TypeError for a model that can learn from incomplete rows in no way."""
+    takes = inspect.signature(model.sample).parameters
+    if not {"given", "sampler", "n_gibbs_steps"} <= set(takes):
+        raise TypeError(
+            f"Got estimator={type(model).__name__}, whose fit takes no NaN and whose "
+            "sample runs no Gibbs chains, so that it cannot learn from incomplete "
+            "rows. Expected None, GaussianVAE, BernoulliVAE or BernoulliRBMGPU."
+        )
 
 
 def _is_fitted(model: Any) -> bool:

@@ -93,6 +93,18 @@ def check_kinds(columns: list[Column], X: Any, table: list[np.ndarray]) -> None:
             raise TypeError(
                 f"Got an array, but column {i} had categories in fit. Pass a DataFrame."
             )
+        if column.categories is not None and _are_only_numbers(X, i, values):
+            raise TypeError(
+                f"Got column {X.columns[i]!r} of dtype {X.dtypes.iloc[i]}, but "
+                "expected categories, as in fit. Convert it to the dtype that it had "
+                "there."
+            )
+
+
+def _are_only_numbers(X: Any, i: int, values: np.ndarray) -> bool:
+    """Whether column i of a DataFrame cannot hold categories, and has known numbers."""
+    is_object = X.dtypes.iloc[i].kind == "O" or values.dtype.kind == "O"
+    return not (is_object or np.isnan(values).all())
 
 
 def value_limits(imputer: Any) -> np.ndarray:
@@ -101,7 +113,8 @@ def value_limits(imputer: Any) -> np.ndarray:
     Parameters
     ----------
     imputer : estimator
-        The imputer, with `min_value`, `max_value`, `data_min_` and `data_max_`.
+        The imputer, with `min_value`, `max_value`, `data_min_` and `data_max_`, and a
+        description of its columns.
 
     Returns
     -------
@@ -124,13 +137,21 @@ def value_limits(imputer: Any) -> np.ndarray:
                 f"Got {name} of shape {value.shape}, but expected a number or "
                 f"{len(observed)} numbers, one for each feature."
             )
-        limits.append(np.broadcast_to(value, observed.shape))
+        limits.append(np.broadcast_to(value, observed.shape).copy())
     above = ~(limits[0] <= limits[1])
     if above.any():
         raise ValueError(
             "Got min_value above max_value, or NaN, in features "
             f"{np.flatnonzero(above).tolist()}."
         )
+    for i, column in enumerate(imputer._columns):
+        if column.whole:
+            limits[0][i], limits[1][i] = np.ceil(limits[0][i]), np.floor(limits[1][i])
+            if limits[0][i] > limits[1][i]:
+                raise ValueError(
+                    f"Got min_value and max_value without an integer between them for "
+                    f"feature {i}, which is of integers."
+                )
     return np.stack(limits)
 
 

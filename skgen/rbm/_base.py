@@ -440,13 +440,17 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
     def _validate_data(self, X: Any) -> Any:
         X = super()._validate_data(X)
         check_width(X, self.components_)
+        return self._as_states(X)
+
+    def _as_states(self, X: Any) -> Any:
+        """Return the states of the model that valid data stands for."""
         return self._in_model_units(self._valid_states(X))
 
     def _validate_incomplete(self, X: Any) -> np.ndarray:
         """Validate data of a fitted estimator in which NaN marks what is missing."""
         X = super()._validate_incomplete(X)
         check_width(X, self.components_)
-        return np.where(np.isnan(X), X, self._valid_states(X))
+        return X
 
     def _filled(self, X: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
         """Replace NaN by random states."""
@@ -463,7 +467,7 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         self, run: Callable[..., Tensor], start: np.ndarray, known: np.ndarray | None
     ) -> np.ndarray:
         """Run chains from `start`, with what is known clamped to it."""
-        rows = self._in_model_units(start)
+        rows = self._as_states(start)
         with self._threads_for_chains(len(start)):
             if known is None:
                 return self._in_units_of_data(self._apply(run, rows))
@@ -484,7 +488,7 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         """Run replica exchange from `start`, with what is known clamped to it."""
         threads = self._threads_for_chains(len(start))
         with plain_torch(), threads, torch.inference_mode():
-            rows = row_source(self._in_model_units(start))
+            rows = row_source(self._as_states(start))
             v = rows.gather(slice(None)).to(generator.device)
             clamped = None if known is None else torch.from_numpy(known).to(v.device)
             samples = sample_by_tempering(

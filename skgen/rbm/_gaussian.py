@@ -40,6 +40,9 @@ from skgen.training import RowSource
 from skgen.training._rows import is_read_by_blocks, row_source
 from skgen.training._schedules import SCHEDULES
 
+# From this ratio of variances on, rows are said to vary more than others.
+_MORE = 1.01
+
 
 class GaussianRBM(TrainableRBM):
     r"""Restricted Boltzmann machine of real-valued data, with binary hidden units.
@@ -488,8 +491,12 @@ class GaussianRBM(TrainableRBM):
             least = np.clip(state["_noise_floor"], LEAST_NOISE, 1.0)
             if not self._per_feature and units.has_one_scale:
                 least = least.max(keepdims=True)
-            log_least = torch.from_numpy(np.log(least))
-            objective.set_limits(log_least, torch.zeros_like(log_least))
+            # More than 1 only where rows vary more than those that units are of.
+            share = state["var_"] / units.scale**2
+            most = np.where(share > _MORE, share, 1.0)
+            if len(least) == 1:
+                most = most.max(keepdims=True)
+            objective.set_limits(*map(torch.from_numpy, (np.log(least), np.log(most))))
         return objective
 
 

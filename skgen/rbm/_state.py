@@ -13,6 +13,8 @@ from skgen.rbm._model import RBM, BernoulliRBM
 from skgen.rbm._units import BernoulliUnits, Units
 from skgen.training._rows import to_tensor
 
+# Means that follow from biases alone are kept this far from 0 and 1.
+_MARGIN = 1e-6
 PARAMETERS = ("components_", "intercept_hidden_", "intercept_visible_")
 
 
@@ -156,9 +158,11 @@ class BernoulliRBMState(RBMState):
         """Compute the means of the visible units over the data, away from 0 and 1."""
         if "mean_" not in self:
             # Parameters from elsewhere: the biases are all there is.
-            return expit(np.asarray(self["intercept_visible_"], dtype=np.float64))
-        margin = 1 / (self["n_samples_seen_"] + 2)
-        return np.clip(self["mean_"], margin, 1 - margin)
+            mean = expit(np.asarray(self["intercept_visible_"], dtype=np.float64))
+            margin = _MARGIN
+        else:
+            mean, margin = self["mean_"], 1 / (self["n_samples_seen_"] + 2)
+        return np.clip(mean, margin, 1 - margin)
 
     def offsets(self) -> tuple[np.ndarray, np.ndarray]:
         """Return means of v over the data, and of h in mean field."""

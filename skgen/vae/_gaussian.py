@@ -344,6 +344,3 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
         if self._units is None:
             return rows.X.astype(np.float64)
         return self._units.of_rows(rows.source, bounded=False, dtype=torch.float64)
-
-    def _known(self, rows: Any) -> np.ndarray:
-        return rows.X if self._units is None else rows.source.X

@@ -13,6 +13,7 @@ from skgen.base import ImputerMixin
 from skgen.base._fitting import draw_seed
 from skgen.base._intake import taken_into_memory
 from skgen.base._python_scalars import python_arguments
+from skgen.base._validation import validated_rows
 from skgen.vae._base import BaseVAE
 from skgen.vae._missing import by_completeness
 from skgen.vae._missing_importance import draw_of_missing, mean_of_missing
@@ -136,7 +137,7 @@ class ImputingVAE(ImputerMixin, BaseVAE):
                 "Got a sparse matrix, of which no entry is missing, but expected an "
                 "array with NaN for missing entries. Call toarray."
             )
-        return self._in_double(rows), self._known(rows)
+        return self._in_double(rows), validated_rows(self, X)
 
     def _with_filled(
         self, rows: Any, known: np.ndarray, function: Any, n_each: int = 1
@@ -161,10 +162,6 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         It is chosen by bounds that may differ by less than float32 can tell.
         """
         return rows.astype(np.float64)
-
-    def _known(self, rows: Any) -> np.ndarray:
-        """Return valid data in the units of X."""
-        return rows
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,6 +1,7 @@
 """What a model is conditioned on: kinds of columns, their numbers, their law."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -185,3 +186,12 @@ def test_averages_are_over_all_labels_and_some_values():
 def test_a_class_without_rows_has_no_probability():
     law = ConditionLaw.of(np.array([[0.0], [2.0], [2.0]]), None)
     np.testing.assert_allclose(law.class_prior(4), [1 / 3, 0, 2 / 3, 0])
+
+
+def test_columns_of_a_frame_are_compared_by_name():
+    y = pd.DataFrame({"p": [0.1, 0.2, 0.3], "q": [5.0, 6.0, 8.0]})
+    conditions = Conditions.of(y, "auto")
+    with pytest.raises(ValueError, match=r"columns \['q', 'p'\], but expected \['p', "):
+        conditions.numbers(y[["q", "p"]])
+    np.testing.assert_array_equal(conditions.numbers(y), y)
+    np.testing.assert_array_equal(conditions.numbers(y.to_numpy()), y)

@@ -424,3 +424,21 @@ def test_early_stopping_keeps_one_epoch_of_real_units(monkeypatch, stops):
     X = np.random.RandomState(0).normal(size=(40, 2))
     dbn((3, 2), visible="gaussian", n_iter=8, early_stopping=stops).fit(X)
     assert bool(concluded) is not stops
+
+
+@pytest.mark.parametrize("visible", ["bernoulli", "gaussian"])
+def test_a_fitted_network_is_that_of_its_layers(visible):
+    """Not that of parameters that are set after the fit."""
+    model = dbn(visible=visible).fit(FEW)
+    expected = model.transform(FEW), model.score_samples(FEW)
+    drawn = model.sample(3, random_state=0)
+    other = {"bernoulli": "gaussian", "gaussian": "bernoulli"}[visible]
+    for params in ({"hidden_layer_sizes": 7}, {"visible": other}):
+        model.set_params(**params)
+        found = model.transform(FEW), model.score_samples(FEW)
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(x, y)
+        np.testing.assert_array_equal(model.sample(3, random_state=0), drawn)
+    model.set_params(hidden_layer_sizes=(6, 5))
+    with pytest.raises(ValueError, match=f"visible='{other}', but the fit goes on"):
+        model.set_params(warm_start=True).fit(FEW)

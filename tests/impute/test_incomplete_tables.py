@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.experimental import enable_iterative_imputer  # noqa: F401
@@ -12,9 +13,9 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import check_estimator
 
-from skgen import GaussianVAE
+from skgen import DiffusionModel, GaussianVAE
 from skgen.impute import GenerativeImputer
-from skgen.impute._columns import numeric_column
+from skgen.impute._columns import categorical_column, numeric_column
 
 LINEAR = GaussianVAE(2, hidden_layer_sizes=(), n_iter=60, device="cpu")
 
@@ -184,7 +185,6 @@ def test_limits_of_what_the_model_sees():
 @pytest.fixture
 def frame():
     """Columns of each kind, all of one factor, and where cells are missing."""
-    pd = pytest.importorskip("pandas")
     rng = np.random.RandomState(1)
     factor = rng.normal(size=200)
     level = np.digitize(factor, [-0.7, 0.7])
@@ -272,7 +272,6 @@ def test_a_mark_in_a_frame(frame):
 
 
 def test_columns_that_cannot_be_filled(frame):
-    pd = pytest.importorskip("pandas")
     _, incomplete, _ = frame
     imputer = quick().fit(incomplete)
     with (
@@ -302,3 +301,77 @@ def test_a_column_of_a_frame_without_known_values(frame):
     kept = imputer.fit_transform(empty)
     assert (kept.real == 0).all()
     assert kept.text.isna().all()
+
+
+# What marks missing values, and columns of other kinds
+
+
+@pytest.mark.parametrize("mark", [0, 1, 0.0])
+@pytest.mark.parametrize("dtype", [bool, "boolean", object, "category"])
+def test_a_number_marks_no_boolean(mark, dtype):
+    frame = pd.DataFrame({"x": X[:, 0], "flag": X[:, 1] > 0})
+    frame["flag"] = frame["flag"].astype(dtype)
+    frame.loc[::5, "x"] = mark
+    imputer = quick(missing_values=mark).set_output(transform="pandas")
+    filled = imputer.fit_transform(frame)
+    pd.testing.assert_series_equal(filled["flag"], frame["flag"])
+    assert (filled["x"][::5] != mark).all()
+
+
+def test_numbers_beside_a_mark_of_text_are_numbers():
+    frame = pd.DataFrame(V, columns=list("abc"))
+    marked = frame.astype(object).where(frame.notna(), "?")
+    plain, imputer = quick().fit(frame), quick(missing_values="?").fit(marked)
+    np.testing.assert_allclose(imputer.data_min_, plain.data_min_)
+    np.testing.assert_allclose(
+        imputer.transform(marked).astype(float), plain.transform(frame)
+    )
+
+
+def test_numbers_in_the_place_of_categories_are_refused():
+    frame = pd.DataFrame({"x": X[:, 0], "kind": np.where(X[:, 1] > 0, "a", "b")})
+    imputer = quick().fit(frame)
+    with pytest.raises(TypeError, match=r"'kind' of dtype float64.*categories, as in"):
+        imputer.transform(frame.assign(kind=1.5))
+    gaps = imputer.transform(frame.assign(kind=np.nan))
+    assert set(gaps[:, 1]) <= {"a", "b"}
+
+
+def test_limits_of_integers_are_integers():
+    frame = pd.DataFrame({"x": X[:, 0], "n": np.arange(80)}).astype({"n": "Int64"})
+    frame.loc[::4, "n"] = pd.NA
+    limited = quick(min_value=[-9, 20.5], max_value=[9, 60.5])
+    filled = limited.set_output(transform="pandas").fit_transform(frame)
+    assert filled["n"].dtype == "Int64"
+    assert filled["n"][::4].between(21, 60).all()
+    with pytest.raises(ValueError, match="without an integer between"):
+        quick(min_value=[-9, 20.2], max_value=[9, 20.8]).fit(frame)
+
+
+def test_sparse_columns_become_dense():
+    frame = pd.DataFrame(V, columns=list("abc"))
+    sparse = frame.astype({"a": pd.SparseDtype(float, np.nan)})
+    imputer = quick().set_output(transform="pandas").fit(frame)
+    filled = imputer.transform(sparse)
+    np.testing.assert_allclose(filled, imputer.transform(frame))
+
+
+def test_multiple_imputations_are_in_the_container_of_transform():
+    imputer = quick().set_output(transform="pandas").fit(V)
+    for table in imputer.impute_multiple(V, 2):
+        assert list(table.columns) == list(imputer.transform(V).columns)
+
+
+def test_a_model_that_learns_from_no_gaps_is_refused():
+    model = DiffusionModel(n_iter=1, early_stopping=False)
+    with pytest.raises(TypeError, match="estimator=DiffusionModel, whose fit takes no"):
+        quick(estimator=model).fit(V)
+
+
+def test_many_categories_take_little_time_to_encode():
+    """All of 2000 at once; one by one it would be four million comparisons."""
+    names = np.array([f"id {i}" for i in range(2000)], dtype=object)
+    column = categorical_column(names)
+    code = column.encode(np.append(names, [None, "other"]))
+    np.testing.assert_array_equal(code[:2000].argmax(1), np.argsort(np.argsort(names)))
+    assert np.isnan(code[2000:]).all()

@@ -716,3 +716,34 @@ def test_weights_are_read_where_they_are(order):
     model = state.model_to_read(torch.float64, torch.device("cpu"))
     assert np.shares_memory(model.weight.detach().numpy(), W)
     np.testing.assert_array_equal(model.weight.detach().numpy(), W)
+
+
+@pytest.mark.parametrize("bias", [36.0, 40.0, 200.0])
+def test_samples_of_assigned_biases_that_are_large(bias):
+    """The sigmoid of 37 is 1 in float64, and its logit infinite."""
+    rbm = BernoulliRBMGPU(2, device="cpu", random_state=0)
+    rbm.components_ = np.array([[0.0, 1.0, -0.5], [0.0, -1.0, 0.5]])
+    rbm.intercept_hidden_ = np.array([0.3, -0.2])
+    rbm.intercept_visible_ = np.array([bias, -bias, 0.5])
+    for sampler in ("gibbs", "tempering"):
+        v = rbm.sample(200, sampler=sampler, random_state=0)
+        assert (v[:, 0] == 1).all()
+        assert (v[:, 1] == 0).all()
+    exact = rbm.log_partition_function("exact").estimate
+    found = rbm.log_partition_function("ais", random_state=0)
+    assert found.lower <= exact <= found.upper
+
+
+@pytest.mark.parametrize("sampler", ["gibbs", "tempering"])
+def test_known_values_stay_as_they_are_with_a_threshold(sampler):
+    bits = (np.random.RandomState(0).uniform(size=(60, 3)) < 0.4).astype(float)
+    rbm = BernoulliRBMGPU(5, n_iter=3, binarize="threshold", random_state=0).fit(bits)
+    given = np.array([[0.7, np.nan, 0.2]])
+    rounded = np.array([[1.0, np.nan, 0.0]])
+    for method in (
+        lambda X: rbm.impute(X, random_state=0),
+        lambda X: rbm.sample(given=X, sampler=sampler, random_state=0),
+    ):
+        filled = method(given)
+        np.testing.assert_array_equal(filled[0, [0, 2]], [0.7, 0.2])
+        assert filled[0, 1] == method(rounded)[0, 1]  # which the model sees

@@ -375,3 +375,17 @@ def test_chains_start_at_independent_features_like_the_data(fitted):
     assert (np.abs(v.mean(0) - IRIS.mean(0)) < 5 * error).all()
     np.testing.assert_allclose(v.std(0), IRIS.std(0), rtol=0.03)
     assert np.abs(np.corrcoef(v.T) - np.eye(4)).max() < 0.04
+
+
+def test_variances_may_rise_to_those_of_later_rows():
+    """A feature that was constant in the first rows: its limit is its variance."""
+    rng = np.random.default_rng(0)
+    rows = np.column_stack([rng.normal(size=400), 3 * rng.normal(size=400)])
+    first = rows[:20].copy()
+    first[:, 1] = 0.0
+    model = GaussianRBM(2, batch_size=20, learning_rate=0.05, random_state=0)
+    model.partial_fit(first)
+    for _ in range(60):
+        model.partial_fit(rows)
+    assert model.noise_variance_[1] == pytest.approx(9, rel=0.3)
+    assert model.noise_variance_[0] <= 1.1 * rows[:, 0].var()

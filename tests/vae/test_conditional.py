@@ -24,7 +24,12 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skgen import ConditionalBernoulliVAE, ConditionalGaussianVAE, GaussianVAE
+from skgen import (
+    ConditionalBernoulliVAE,
+    ConditionalDiffusionModel,
+    ConditionalGaussianVAE,
+    GaussianVAE,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Training of:Warning")
 
@@ -718,3 +723,13 @@ def test_noise_may_be_small_where_y_explains_the_spread():
     assert (model.noise_variance_ < 0.1 * x.var(axis=0)).all()
     samples, _ = model.sample(5000, random_state=0)
     np.testing.assert_allclose(samples.std(axis=0), x.std(axis=0), rtol=0.1)
+
+
+@pytest.mark.parametrize("cls", [ConditionalGaussianVAE, ConditionalDiffusionModel])
+def test_the_frequencies_of_labels_are_those_of_all_rows(cls):
+    """Also of rows that are held out: a label of one row is never without mass."""
+    X, y = load_iris(return_X_y=True)
+    y = np.where(np.arange(150) == 7, 3, y)
+    for seed in range(4):
+        model = cls(n_iter=2, early_stopping=True, random_state=seed).fit(X, y)
+        np.testing.assert_allclose(model.class_prior_, np.bincount(y) / 150)

@@ -274,7 +274,8 @@ def test_a_threshold_leaves_what_is_missing():
     other = quick(BernoulliVAE).fit(bits)
     np.testing.assert_array_equal(weights(one), weights(other))
     filled = one.impute(holes, random_state=0)
-    np.testing.assert_array_equal(filled, other.impute(bits, random_state=0))
+    expected = np.where(np.isnan(holes), other.impute(bits, random_state=0), holes)
+    np.testing.assert_array_equal(filled, expected)
 
 
 def test_thresholds_and_probabilities():
@@ -326,3 +327,14 @@ def test_intervals_from_twenty_draws_cover_the_truth():
 
     assert 0.93 < coverage(n_importance_samples=64) < 0.97
     assert coverage(n_importance_samples=64, noise=False) < 0.9
+
+
+def test_known_values_stay_as_they_are_with_a_threshold():
+    bits = (np.random.RandomState(0).uniform(size=(60, 3)) < 0.4).astype(float)
+    vae = BernoulliVAE(2, n_iter=3, binarize="threshold", random_state=0).fit(bits)
+    given = np.array([[0.7, np.nan, 0.2]])
+    for method in (vae.impute, lambda X, **kw: vae.sample(given=X, **kw)):
+        filled = method(given, random_state=0)
+        np.testing.assert_array_equal(filled[0, [0, 2]], [0.7, 0.2])
+        rounded = method(np.round(given), random_state=0)
+        assert filled[0, 1] == rounded[0, 1]  # which the model sees
