@@ -207,8 +207,10 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
             Frozen, with `estimate`, `lower`, `upper`, `standard_error` (nats),
             `effective_sample_size` and `method`. The exact value lies in
             [lower, upper] with 95 % confidence, provided that the chains of the
-            model have reached all its modes, and each heavy mode with more than a
-            few chains.
+            model have reached all its modes, each heavy mode with more than a few
+            chains. Where the shares of chains are not those of the masses of modes,
+            it does as far as the log weights of modes are further apart than they
+            spread.
 
         Raises
         ------

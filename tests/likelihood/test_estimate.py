@@ -8,6 +8,7 @@ import torch
 from scipy import integrate, optimize, special, stats
 
 from skgen.likelihood import CONFIDENCE, LogPartition, bennett, log_mean_exp
+from skgen.likelihood._estimate import _highest_mode, _upper_limit
 
 
 def gaussian_work(log_ratio, sigma, shape, seed=0):
@@ -254,3 +255,36 @@ def test_a_conservative_bracket_of_modes_that_are_mixed_at_random(gap, seed):
         conservative=True,
     )
     assert result.lower < 0 < result.upper
+
+
+def test_modes_in_wrong_proportions_are_in_the_bracket():
+    """Half of the reverse chains are in the light one of two modes, in A 1 of 2000.
+
+    The weights of a mode of mass p, that annealing from the base reaches with
+    probability q, are p / q; by the mean of all chains the bracket would be too low.
+    """
+    generator = torch.Generator().manual_seed(0)
+    mass = torch.tensor([1 - 5e-4, 5e-4], dtype=torch.float64)
+    reached = torch.tensor([0.2, 0.8], dtype=torch.float64)
+    noise = 0.2 * torch.randn(2, 100, generator=generator, dtype=torch.float64)
+    of_modes = (mass / reached).log()  # log Z is 0
+    down = of_modes[torch.arange(100) % 2] + noise[0] + 0.02
+    up = of_modes[1] + noise[1] - 0.02  # none of 100 forward chains found the heavy one
+    result = LogPartition.bracket(
+        0.0, up[None, None], down[None, None], method="ais", conservative=True
+    )
+    assert result.lower < 0 < result.upper
+    assert _upper_limit(down) < 0
+
+
+@pytest.mark.parametrize("law", ["normal", "exponential", "uniform"])
+def test_a_single_mode_is_not_divided(law):
+    rng = np.random.default_rng(0)
+    n_divided = 0
+    for _ in range(300):
+        y = torch.from_numpy(3 * getattr(rng, law)(size=50))
+        n_divided += len(_highest_mode(y)) < 50
+    assert n_divided <= (45 if law == "exponential" else 3)
+    two = torch.from_numpy(np.r_[rng.normal(size=70), 9 + rng.normal(size=30)])
+    assert len(_highest_mode(two)) == 30
+    assert len(_highest_mode(two[:5])) == 5  # too few to tell
