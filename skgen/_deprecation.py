@@ -1,4 +1,4 @@
-"""Old names that work for one more release, with a warning."""
+"""Old names that still work, with a warning."""
 
 import warnings
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import Any
 
 # The release in which the old names end.
-_END = "0.3"
+_END = "0.4"
 
 
 def renamed_parameter(estimator: Any, old: str, new: str) -> Any:

@@ -1,7 +1,7 @@
 """How far samples are from data, for models with and without a likelihood.
 
-Each measure compares two sets of rows, and none of them is 0 or perfect for two sets of
-the same law: `null_distribution` says what it is then.
+None of these measures has its ideal value for two sets of rows from the same
+distribution; `null_distribution` computes the values to expect in this case.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ class PrecisionRecall(NamedTuple):
 
 @validate_params({"X": _DATA, "Y": _DATA}, prefer_skip_nested_validation=True)
 def energy_distance(X: Any, Y: Any) -> float:
-    r"""Estimate the energy distance of two laws from rows of each.
+    r"""Estimate the energy distance between two distributions from rows of each.
 
     .. math:: 2 \langle \lVert x - y \rVert \rangle - \langle \lVert x - x' \rVert
               \rangle - \langle \lVert y - y' \rVert \rangle \ge 0

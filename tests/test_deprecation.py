@@ -48,7 +48,7 @@ def test_every_name_that_moved_is_there():
             c.cell_contents for c in table if isinstance(c.cell_contents, dict)
         )
         for name in names:
-            with pytest.warns(FutureWarning, match="will be removed in version 0.3"):
+            with pytest.warns(FutureWarning, match="will be removed in version 0.4"):
                 assert getattr(module, name) is not None
         with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
             module.nothing  # noqa: B018

@@ -434,7 +434,7 @@ def _warn_of_bad_cells(
     warn(
         f"Got X with implausible values: {'; '.join(parts)}"
         f"{f'; and {more} columns more' if more else ''}. In training they are "
-        "replaced by the largest or least plausible value of their column. Check "
+        "replaced by the largest or smallest plausible value of their column. Check "
         "them; for a heavy tail, transform the column by its logarithm or by "
         "sklearn.preprocessing.QuantileTransformer."
     )

@@ -174,8 +174,8 @@ class DiffusionModel(TrainableDiffusionModel):
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training the largest or
-    least plausible value takes its place. Not so with ``architecture="conv"``: pixels
-    at the edge of images are dark in few of them.
+    the smallest plausible value takes its place. Not so with ``architecture="conv"``:
+    pixels at the edge of images are dark in few of them.
 
     References
     ----------

@@ -34,10 +34,11 @@ class EnergyModel(TrainableEnergyModel):
     Parameters
     ----------
     base : {"auto", "gaussian"} or int, default="auto"
-        The base: a Gaussian with a shrunk covariance, or a mixture of so many. "auto"
-        takes the number of components, of up to 32, by which a fifth of the training
-        rows has the highest likelihood, if the others are fitted; with fewer than 100
-        rows it is a Gaussian.
+        The base: "gaussian" for a Gaussian with a shrunk covariance, or an integer for
+        a mixture of this number of Gaussians. "auto" chooses the number of components,
+        at most 32: mixtures are fitted to four fifths of the training rows, and the one
+        with the highest likelihood of the remaining fifth is chosen, copies of a row
+        being on one side. With fewer than 100 distinct rows it is a Gaussian.
     base_covariance_type : {"auto", "full", "diag"}, default="auto"
         Covariances of the components: of all features, or variances alone. "auto" takes
         those of the higher likelihood in the same way.
@@ -147,8 +148,9 @@ class EnergyModel(TrainableEnergyModel):
         Number of epochs run.
     history_ : skorch.history.History
         One row for each epoch. ``train_loss`` is the loss of noise-contrastive
-        estimation in the course of the epoch, in nats per row, less that of a model
-        that is the base: below 0 data are told from the base. Where rows are held out,
+        estimation in the course of the epoch, in nats per row, minus the loss of the
+        base alone. Negative values mean that the model distinguishes data from draws of
+        the base better than chance. Where rows are held out,
         ``valid_loss`` is that of these after the epoch, by fixed draws of the base.
         With "pcd" they are the same, though f is not trained by them.
     net_ : skorch.NeuralNet
@@ -185,7 +187,7 @@ class EnergyModel(TrainableEnergyModel):
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training the largest or
-    least plausible value takes its place.
+    the smallest plausible value takes its place.
 
     References
     ----------

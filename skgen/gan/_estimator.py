@@ -168,7 +168,7 @@ class GAN(TrainableGAN):
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training the largest or
-    least plausible value takes its place.
+    the smallest plausible value takes its place.
 
     References
     ----------

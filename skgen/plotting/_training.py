@@ -171,8 +171,10 @@ class TrainingDisplay:
         kind : {"loss", "score", "elbo", "diagnostics"} or list of str, default="loss"
             What to draw:
 
-            - "loss" is what is minimised, the mean over the training rows in the
-              course of an epoch, and that of held-out rows, if there are any.
+            - "loss" is ``train_loss``, the mean over training rows in the course of an
+              epoch, and ``valid_loss``, that of held-out rows, if there are any. For
+              Boltzmann machines and GANs this is not what is minimised; see
+              `history_` of the estimator.
             - "score" is minus the loss: higher is better, as for `score`.
             - "elbo" has the two terms of the evidence lower bound of a variational
               autoencoder, the reconstruction and the KL divergence.

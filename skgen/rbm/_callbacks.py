@@ -132,9 +132,9 @@ class AutocorrelationTime(RBMDiagnostic):
 
     ``autocorrelation_time`` is the integrated autocorrelation time of the free
     energy, in Gibbs steps, along chains that continue the persistent ones (with
-    "cd" they start at the data) at fixed parameters. Where it is much longer than
-    `n_gibbs_steps` times the number of updates in which the parameters change, the
-    chains do not follow the model. A value above a tenth of `n_steps` is an
+    "cd" they start at the data) at fixed parameters. If it is much longer than
+    the number of Gibbs steps during which the parameters change noticeably, the chains
+    do not follow the model. A value above a tenth of `n_steps` is an
     underestimate.
 
     Parameters

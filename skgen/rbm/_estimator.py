@@ -148,12 +148,12 @@ class BernoulliRBMGPU(TrainableRBM):
         The old name of `keep_trajectory`.
 
         .. deprecated:: 0.2
-           `keep_rungs` will be removed in version 0.3.
+           `keep_rungs` will be removed in version 0.4.
     compile : bool, default="deprecated"
         It has no effect.
 
         .. deprecated:: 0.2
-           `compile` will be removed in version 0.3.
+           `compile` will be removed in version 0.4.
 
     Attributes
     ----------

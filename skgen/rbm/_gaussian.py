@@ -176,7 +176,7 @@ class GaussianRBM(TrainableRBM):
     var_ : ndarray of shape (n_features,)
         Variance of the rows seen in training.
     n_samples_seen_ : int
-        Number of rows of which `mean_` and `var_` are.
+        Number of rows from which `mean_` and `var_` were computed.
     n_iter_ : int
         Number of epochs run.
     history_ : skorch.history.History
@@ -241,7 +241,7 @@ class GaussianRBM(TrainableRBM):
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training the largest or
-    least plausible value takes its place.
+    the smallest plausible value takes its place.
 
     References
     ----------

@@ -122,7 +122,8 @@ class BernoulliVAE(ImputingVAE, BaseBernoulliVAE):
         networks in that of their parameters, if it is smaller.
     compile : bool, default=False
         Whether the networks are compiled for training by `torch.compile`, where torch
-        can do so. Compilation takes a minute; it has not been tried on a GPU.
+        can do so. Compilation takes half a minute to a minute. It has not been
+        measured on a GPU.
     warm_start : bool, default=False
         Whether `fit` continues from the last solution, with the same rows held out,
         the state of the optimizer and the random numbers that follow.

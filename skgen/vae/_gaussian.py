@@ -149,7 +149,8 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
         networks in that of their parameters, if it is smaller.
     compile : bool, default=False
         Whether the networks are compiled for training by `torch.compile`, where torch
-        can do so. Compilation takes a minute; it has not been tried on a GPU.
+        can do so. Compilation takes half a minute to a minute. It has not been
+        measured on a GPU.
     warm_start : bool, default=False
         Whether `fit` continues from the last solution, with the same rows held out,
         the state of the optimizer and the random numbers that follow.
@@ -235,7 +236,7 @@ class GaussianVAE(ImputingVAE, BaseGaussianVAE):
 
     **Outliers.** A value more than 100 robust standard deviations away from the median
     of its column is taken for a fault: `fit` warns, and in training and in front of the
-    encoder the largest or least plausible value takes its place.
+    encoder the largest or the smallest plausible value takes its place.
 
     **Start and stages.** The linear maps of ``architecture="shortcut"`` start at
     probabilistic PCA [5]_. A latent variable that it does not use is at a stationary
