@@ -24,7 +24,7 @@ from skgen.plotting import ImageGridDisplay, ScoreDisplay, TrainingDisplay
 # --------------
 # The images have 4 × 4 pixels with full rows or full columns. All patterns of rows and
 # of columns are equally probable. The second layer starts as the first one upside down:
-# at that moment the network has the law of the first RBM, from which it goes on.
+# at that moment its distribution is that of the first RBM, from which it goes on.
 
 SIDE = 4
 X = make_bars_and_stripes(SIDE, n_samples=2000, random_state=0)

@@ -53,7 +53,7 @@ print(f"log Z by the grid: {np.log(np.exp(-energy).sum() * cell):.3f}")
 # Samples
 # -------
 # Each is the end of a chain of its own. `chain_diagnostics` tells whether chains from
-# the base and chains from the data come to the same law.
+# the base and chains from the data come to the same distribution.
 
 samples = model.sample(1000, random_state=0)
 null = null_distribution(energy_distance, X, random_state=0)

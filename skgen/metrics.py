@@ -52,8 +52,9 @@ def energy_distance(X: Any, Y: Any) -> float:
     .. math:: 2 \langle \lVert x - y \rVert \rangle - \langle \lVert x - x' \rVert
               \rangle - \langle \lVert y - y' \rVert \rangle \ge 0
 
-    (Székely & Rizzo, 2013), which is 0 only if the laws are equal. Pairs of different
-    rows are averaged over, so that the estimate is without bias and may be negative.
+    (Székely & Rizzo, 2013), which is 0 only if the distributions are equal. Pairs of
+    different rows are averaged over, so that the estimate is without bias and may be
+    negative.
     All features count by their scale: standardise them first.
 
     Parameters

@@ -164,7 +164,7 @@ class BaseGenerator(
 
     @abstractmethod
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
-        """Draw samples from the model's law, shape (n_samples, n_features)."""
+        """Draw samples of the model, shape (n_samples, n_features)."""
 
     @abstractmethod
     def score_samples(self, X: Any) -> np.ndarray:

@@ -187,7 +187,7 @@ class BaseDiffusionModel(
         given: Any = None,
         n_repeats: int = 10,
     ) -> np.ndarray:
-        """Draw samples from the model's law.
+        """Draw samples from the distribution of the model.
 
         With `given`, what is missing of its rows is drawn given the rest, as by
         `impute`. Several draws of each row are a multiple imputation.

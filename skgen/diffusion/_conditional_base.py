@@ -203,7 +203,7 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         given: Any = None,
         n_repeats: int = 10,
     ) -> Any:
-        r"""Draw samples given y, or both from the model's law.
+        r"""Draw samples given y, or both from the distribution of the model.
 
         Parameters
         ----------

@@ -35,7 +35,7 @@ class BaseGAN(StandardizedMixin, DecoderMixin, BaseGenerator):
     )
     @python_arguments
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
-        """Draw samples from the model's law.
+        """Draw samples from the distribution of the model.
 
         Parameters
         ----------
@@ -80,7 +80,7 @@ class BaseGAN(StandardizedMixin, DecoderMixin, BaseGenerator):
         .. math:: S(x) = -\left( \langle \lVert x - Y \rVert \rangle - \frac{1}{2}
                   \langle \lVert Y - Y' \rVert \rangle \right)
 
-        for independent Y and Y' of the model's law, here 1024 fixed draws. All are in
+        for independent draws Y and Y' of the model, here 1024 fixed draws. All are in
         the units in which the model sees data: each feature divided by its standard
         deviation in the data of `fit`, or all by one number with convolutions. The
         mean of the score over the data is greatest for the law of the data, and for no

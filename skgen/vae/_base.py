@@ -293,7 +293,7 @@ class BaseVAE(
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None, noise: bool = True
     ) -> np.ndarray:
-        """Draw samples from the model's law: z from the prior, and x from p(x | z).
+        """Draw samples of the model: z from the prior, and x from p(x | z).
 
         Parameters
         ----------
@@ -304,7 +304,7 @@ class BaseVAE(
             the same samples at every call.
         noise : bool, default=True
             Whether x is drawn from p(x | z). Otherwise it is the mean of that, which is
-            smoother, and no sample of the model's law.
+            smoother, and no sample of the model.
 
         Returns
         -------

@@ -275,7 +275,7 @@ class BaseConditionalVAE(  # type: ignore[misc]
         noise: bool = True,
         random_state: Any = None,
     ) -> Any:
-        """Draw samples given y, or both from the model's law.
+        """Draw samples given y, or both from the distribution of the model.
 
         Parameters
         ----------
@@ -288,7 +288,7 @@ class BaseConditionalVAE(  # type: ignore[misc]
             and rows with values by resampling up to 10,000 of them.
         noise : bool, default=True
             Whether x is drawn from p(x | z, y). Otherwise it is the mean of that, which
-            is smoother, and no sample of the model's law.
+            is smoother, and no sample of the model.
         random_state : int, RandomState instance or None, default=None
             Source of randomness; None means the estimator's own. An int gives
             the same samples at every call.

@@ -84,7 +84,7 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         given: Any = None,
         n_importance_samples: int = 256,
     ) -> np.ndarray:
-        """Draw samples from the model's law: z from the prior, and x from p(x | z).
+        """Draw samples of the model: z from the prior, and x from p(x | z).
 
         With `given`, what is missing of its rows is drawn given the rest: z by
         importance resampling from its posterior, and x from p(x | z). Several draws
@@ -99,7 +99,7 @@ class ImputingVAE(ImputerMixin, BaseVAE):
             the same samples at every call.
         noise : bool, default=True
             Whether x is drawn from p(x | z). Otherwise it is the mean of that, which is
-            smoother, and no sample of the model's law.
+            smoother, and no sample of the model.
         given : array-like of shape (n_rows, n_features) or None, default=None
             Rows of which NaN marks what is to be drawn, from its distribution given
             the rest, which stays as it is.
