@@ -528,7 +528,8 @@ def _as_gaps(missing: np.ndarray) -> np.ndarray:
 def _check_fits_in_rounds(model: Any) -> None:
     """Raise a TypeError for a model that can learn from incomplete rows in no way."""
     takes = inspect.signature(model.sample).parameters
-    if not {"given", "sampler", "n_gibbs_steps"} <= set(takes):
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    if not (takes_all or {"given", "sampler", "n_gibbs_steps"} <= set(takes)):
         raise TypeError(
             f"Got estimator={type(model).__name__}, whose fit takes no NaN and whose "
             "sample runs no Gibbs chains, so that it cannot learn from incomplete "

@@ -443,12 +443,14 @@ class GaussianRBM(TrainableRBM):
     def _described(self, rows: RowSource, state: RBMState) -> State:
         units = state.get("_units")
         new: State = {}
-        if units is None:
+        # One scale for all features, or one for each, as noise variances are.
+        had_one = np.ndim(state.get("noise_variance_", ())) == 0
+        if units is None or had_one == self._per_feature:
             names = getattr(self, "feature_names_in_", None)
             units = estimate_units(rows, per_feature=self._per_feature, names=names)
             new["_units"] = units
         standard = units.of_rows(rows, bounded=True, dtype=torch.float64)
-        if "_noise_floor" not in state:
+        if "_units" in new or "_noise_floor" not in state:
             new["_noise_floor"] = noise_floor(standard)
         new["_learns_variance"] = self._is_learned
         if "noise_variance_" in state:

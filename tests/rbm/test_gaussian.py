@@ -253,6 +253,19 @@ def test_a_fit_may_go_on_with_another_noise():
         assert np.isfinite(model.score(IRIS))
 
 
+def test_a_fit_that_goes_on_with_another_noise_has_other_units():
+    """One scale for all features becomes one for each: as good as a new fit."""
+    rng = np.random.RandomState(0)
+    rows = rng.normal(size=(300, 4)) @ rng.normal(size=(4, 4)) * [1, 10, 100, 1000]
+    params = {"n_iter": 100, "learning_rate": 0.1, "warm_start": True}
+    model = rbm(noise_variance="learned", **params).fit(rows)
+    before = model.score(rows)
+    model.set_params(noise_variance="per_feature").fit(rows)
+    new = rbm(noise_variance="per_feature", **params).fit(rows)
+    assert model.score(rows) > new.score(rows) - 0.5 > before + 5
+    assert not model._units.has_one_scale
+
+
 def test_assigned_parameters_are_seen_at_once(fitted):
     model = pickle.loads(pickle.dumps(fitted))
     model.noise_variance_ = 2 * model.noise_variance_
