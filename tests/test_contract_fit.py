@@ -17,6 +17,7 @@ from families import Deterministic, X, Y, args, draw, fit, in_one_phase
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
+from sklearn.utils._param_validation import InvalidParameterError
 from skorch.callbacks import Callback, LRScheduler
 from test_contract import (  # noqa: F401
     arrays,
@@ -567,3 +568,12 @@ def test_rows_that_vary_more_than_the_first_ones_are_said(make):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         make().partial_fit(*args(model)).partial_fit(*args(model, X[::-1]))
+
+
+def test_errors_of_arguments_name_the_class_of_the_object(fitted):
+    cls = type(fitted)
+    assert "n_samples" in signature(cls.sample).parameters
+    if not cls.__module__.startswith("skgen"):
+        pytest.skip("validates nothing")
+    with pytest.raises(InvalidParameterError, match=f"of {cls.__name__}.sample must"):
+        fitted.sample(n_samples=0)

@@ -296,6 +296,8 @@ class ConditionLaw:
 def _columns(y: Any) -> tuple[list[Any], bool]:
     """Split y into columns; and whether it is a vector."""
     y = taken_in(y, name="y")
+    if hasattr(y, "tocsr"):
+        raise TypeError("Got a sparse y, but expected a dense one. Call toarray.")
     if hasattr(y, "iloc") and np.ndim(y) == 2:  # a DataFrame: each has its own dtype
         columns, one_dimensional = [y.iloc[:, i] for i in range(y.shape[1])], False
     else:

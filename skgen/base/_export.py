@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from sklearn.utils._param_validation import StrOptions, validate_params
+from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from skgen.base._arguments import validated_arguments
 from skgen.base._standardization import Standardization
 from skgen.training._torch_state import plain_torch
 
@@ -209,12 +210,11 @@ class ExportMixin(ABC):
                 Decoder(decode, self._torch_units(), conditions),
             ).eval()
 
-    @validate_params(
+    @validated_arguments(
         {
             "path": "no_validation",
             "method": [StrOptions({"transform", "inverse_transform"})],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
     def export_onnx(self, path: Any, method: str = "transform") -> None:
         """Write what a method computes to an ONNX file, for any number of rows.

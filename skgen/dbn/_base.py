@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from skgen.base import BaseGenerator, EncoderMixin, ExportMixin, LikelihoodMixin
+from skgen.base._arguments import validated_arguments
 from skgen.base._export import Units
-from skgen.base._python_scalars import python_arguments
 from skgen.dbn._bound import importance_weighted_bound, variational_bound
 from skgen.dbn._export import downward_means
 from skgen.dbn._model import DeepBeliefNet
@@ -29,8 +29,9 @@ from skgen.rbm._state import check_width
 _N_SCORE_DRAWS = 16
 # Annealing for a score, where log Z is not known yet: chains, and temperatures.
 _CHEAP = {"n_chains": 100, "n_temperatures": 1000}
+_COUNT = [Interval(Integral, 1, None, closed="left")]
 _OF_LIKELIHOOD = {
-    "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
+    "n_importance_samples": _COUNT,
     "random_state": ["random_state"],
 }
 
@@ -134,8 +135,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
         terms = self._apply_to_observed(bound, X)
         return terms - self._current_log_partition().estimate
 
-    @validate_params(_OF_LIKELIHOOD, prefer_skip_nested_validation=True)
-    @python_arguments
+    @validated_arguments(_OF_LIKELIHOOD)
     def log_likelihood(
         self, X: Any, n_importance_samples: int = 100, *, random_state: Any = None
     ) -> np.ndarray:
@@ -166,8 +166,7 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
         terms = self._importance_weighted(X, n_importance_samples, random_state)
         return terms - self._current_log_partition().estimate
 
-    @validate_params(_OF_LIKELIHOOD, prefer_skip_nested_validation=True)
-    @python_arguments
+    @validated_arguments(_OF_LIKELIHOOD)
     def log_likelihood_bounds(
         self, X: Any, n_importance_samples: int = 100, *, random_state: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
@@ -247,6 +246,14 @@ class BaseDeepBeliefNetwork(EncoderMixin, ExportMixin, LikelihoodMixin, BaseGene
         self._log_partition = top._state().checksum(), result
         return result
 
+    @validated_arguments(
+        {
+            "n_samples": _COUNT,
+            "random_state": ["random_state"],
+            "sampler": [StrOptions({"gibbs", "tempering"}), None],
+            "n_gibbs_steps": [Interval(Integral, 0, None, closed="left"), None],
+        }
+    )
     def sample(
         self,
         n_samples: int = 1,

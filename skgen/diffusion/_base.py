@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from torch import Tensor
 
 from skgen.base import (
@@ -16,9 +16,9 @@ from skgen.base import (
     ImputerMixin,
     LikelihoodMixin,
 )
+from skgen.base._arguments import validated_arguments
 from skgen.base._imputation import filled_by_means
 from skgen.base._over_conditions import given
-from skgen.base._python_scalars import python_arguments
 from skgen.base._standardized import StandardizedMixin
 from skgen.base._validation import warn
 from skgen.diffusion._bound import bound
@@ -120,11 +120,7 @@ class BaseDiffusionModel(
         """
         return self._bounds(self._validate_data(X))
 
-    @validate_params(
-        {"n_steps": STEPS, "return_error": ["boolean"]},
-        prefer_skip_nested_validation=True,
-    )
-    @python_arguments
+    @validated_arguments({"n_steps": STEPS, "return_error": ["boolean"]})
     def log_likelihood(
         self, X: Any, n_steps: int | None = None, *, return_error: bool = False
     ) -> Any:
@@ -165,7 +161,7 @@ class BaseDiffusionModel(
         density, error = self._log_densities(self._validate_data(X), n_steps)
         return (density, error) if return_error else density
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": COUNT,
             "random_state": ["random_state"],
@@ -173,10 +169,8 @@ class BaseDiffusionModel(
             "sampler": [StrOptions(set(SAMPLERS))],
             "given": ["array-like", None],
             "n_repeats": COUNT,
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,
@@ -226,16 +220,14 @@ class BaseDiffusionModel(
             return self._fill(X, rng, n_steps, n_repeats)
         return self._sample(n_samples, rng, n_steps, sampler)
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_draws": COUNT,
             "n_steps": STEPS,
             "n_repeats": COUNT,
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def impute(
         self,
         X: Any,

@@ -5,15 +5,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_consistent_length, check_is_fitted
 from torch import nn
 
+from skgen.base._arguments import validated_arguments
 from skgen.base._bayes_rule import BayesRuleMixin
 from skgen.base._conditions_mixin import ConditionsMixin
 from skgen.base._covariance import directions_of, regression
 from skgen.base._fitting import State
-from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import warn
 from skgen.diffusion._base import COUNT, STEPS, BaseDiffusionModel
 from skgen.diffusion._bound import bound
@@ -132,11 +132,9 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         """
         return super().score(X, y, sample_weight)
 
-    @validate_params(
-        {"y": "no_validation", "n_steps": STEPS, "return_error": ["boolean"]},
-        prefer_skip_nested_validation=True,
+    @validated_arguments(
+        {"y": "no_validation", "n_steps": STEPS, "return_error": ["boolean"]}
     )
-    @python_arguments
     def log_likelihood(
         self,
         X: Any,
@@ -177,7 +175,7 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         density, error = self._log_densities(X, n_steps, self._given(y, X))
         return (density, error) if return_error else density
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": COUNT,
             "y": "no_validation",
@@ -187,10 +185,8 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
             "sampler": [StrOptions(set(SAMPLERS))],
             "given": ["array-like", None],
             "n_repeats": COUNT,
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,
@@ -289,17 +285,15 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
             )
         return X
 
-    @validate_params(
+    @validated_arguments(
         {
             "y": "no_validation",
             "n_draws": COUNT,
             "n_steps": STEPS,
             "n_repeats": COUNT,
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def impute(
         self,
         X: Any,

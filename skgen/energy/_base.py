@@ -6,13 +6,13 @@ from zlib import crc32
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skgen.base import BaseGenerator, ImputerMixin, LikelihoodMixin
+from skgen.base._arguments import validated_arguments
 from skgen.base._imputation import filled_by_means
-from skgen.base._python_scalars import python_arguments
 from skgen.base._standardization import spread_rows
 from skgen.base._standardized import StandardizedMixin
 from skgen.base._validation import warn
@@ -133,15 +133,13 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
         log_z = self._current_log_partition()
         return minus_energy - log_z.upper, minus_energy - log_z.lower
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_chains": [Interval(Integral, 2, None, closed="left")],
             "n_temperatures": [Interval(Integral, 0, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def log_partition_function(
         self,
         *,
@@ -193,16 +191,14 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
         self._set_log_partition(result)
         return result
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": COUNT,
             "random_state": ["random_state"],
             "n_steps": STEPS,
             "given": ["array-like", None],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,
@@ -247,11 +243,9 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
         x = self._drawn(nothing, None, rng, n_steps)
         return self._in_units_of_data(x.astype(self._sample_dtype, copy=False))
 
-    @validate_params(
-        {"n_draws": COUNT, "n_steps": STEPS, "random_state": ["random_state"]},
-        prefer_skip_nested_validation=True,
+    @validated_arguments(
+        {"n_draws": COUNT, "n_steps": STEPS, "random_state": ["random_state"]}
     )
-    @python_arguments
     def impute(
         self,
         X: Any,
@@ -283,15 +277,13 @@ class BaseEnergyModel(StandardizedMixin, ImputerMixin, LikelihoodMixin, BaseGene
             X, n_draws, lambda rows, _: self._fill(rows, rng, n_steps)
         )
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_chains": [Interval(Integral, 2, None, closed="left")],
             "n_steps": [Interval(Integral, LEAST_STEPS, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def chain_diagnostics(
         self, *, n_chains: int = 100, n_steps: int = 400, random_state: Any = None
     ) -> ChainReport:

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from torch import Tensor
 
 from skgen.base import BaseGenerator, DecoderMixin
-from skgen.base._python_scalars import python_arguments
+from skgen.base._arguments import validated_arguments
 from skgen.base._standardized import StandardizedMixin
 from skgen.gan._architecture import GANArchitecture
 from skgen.gan._energy_score import energy_scores_of_model
@@ -26,14 +26,12 @@ class BaseGAN(StandardizedMixin, DecoderMixin, BaseGenerator):
     def _n_features_out(self) -> int:
         return self._architecture.n_components
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(self, n_samples: int = 1, *, random_state: Any = None) -> np.ndarray:
         """Draw samples from the distribution of the model.
 

@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import (
     Interval,
     MissingValues,
     StrOptions,
-    validate_params,
 )
 from sklearn.utils._set_output import (
     _get_output_config,
@@ -30,12 +29,13 @@ from sklearn.utils.validation import (
     has_fit_parameter,
 )
 
+from skgen.base._arguments import validated_arguments
 from skgen.base._checked import checked_fit
 from skgen.base._failure import unchanged_on_failure
 from skgen.base._fit_tasks import FitTasks, SupportsCallbacks, without_callbacks
 from skgen.base._fitting import draw_seed
 from skgen.base._intake import taken_into_memory
-from skgen.base._python_scalars import python_arguments, python_scalars
+from skgen.base._python_scalars import python_scalars
 from skgen.base._saving import SavesMixin
 from skgen.base._training_data import without_weightless
 from skgen.base._typing import RandomState
@@ -380,15 +380,13 @@ class GenerativeImputer(SavesMixin, SupportsCallbacks, TransformerMixin, BaseEst
         check_is_fitted(self)
         return self._transform(X, self._seed, draws=self.sample_posterior)
 
-    @validate_params(
+    @validated_arguments(
         {
             "X": "no_validation",
             "n_imputations": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def impute_multiple(
         self, X: Any, n_imputations: int = 20, *, random_state: Any = None
     ) -> list[Any]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -22,7 +22,7 @@ from skgen.base import (
     ImputerMixin,
     LikelihoodMixin,
 )
-from skgen.base._python_scalars import python_arguments
+from skgen.base._arguments import validated_arguments
 from skgen.likelihood import LogPartition
 from skgen.nn._threads import LEAST_WORK_OF_CHAINS, threads_for
 from skgen.rbm._export import HiddenMeans, VisibleMeans
@@ -154,16 +154,14 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         """
         return self._apply_to_states(RBM.free_energy, v)
 
-    @validate_params(
+    @validated_arguments(
         {
             "method": [StrOptions({"auto", "exact", "ais", "trajectory"})],
             "n_chains": [Interval(Integral, 2, None, closed="left")],
             "n_temperatures": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def log_partition_function(
         self,
         method: str = "auto",
@@ -318,17 +316,15 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         run = partial(gibbs, n_steps=1, generator=generator)
         return self._in_units_of_data(self._moved(run, v))
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": _COUNT,
             "random_state": ["random_state"],
             "sampler": [StrOptions({"gibbs", "tempering"}), None],
             "n_gibbs_steps": [Interval(Integral, 0, None, closed="left"), None],
             "given": ["array-like", None],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,
@@ -393,11 +389,7 @@ class BaseRBM(EncoderMixin, ExportMixin, ImputerMixin, LikelihoodMixin, BaseGene
         run = partial(gibbs, n_steps=n_gibbs_steps, generator=generator)
         return self._run_clamped(run, start, known)
 
-    @validate_params(
-        {"n_gibbs_steps": _COUNT, "random_state": ["random_state"]},
-        prefer_skip_nested_validation=True,
-    )
-    @python_arguments
+    @validated_arguments({"n_gibbs_steps": _COUNT, "random_state": ["random_state"]})
     def impute(
         self, X: Any, *, n_gibbs_steps: int = 200, random_state: Any = None
     ) -> np.ndarray:

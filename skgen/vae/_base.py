@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, StrOptions, validate_params
+from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -22,10 +22,10 @@ from skgen.base import (
     load_arrays,
     to_arrays,
 )
+from skgen.base._arguments import validated_arguments
 from skgen.base._fitting import State, draw_seed
 from skgen.base._over_conditions import given
 from skgen.base._portable_networks import PortableNetworksMixin
-from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import has_gaps
 from skgen.nn import ACTIVATIONS, Observation
 from skgen.nn._networks import in_least_precision
@@ -234,15 +234,13 @@ class BaseVAE(
         both = self._apply(_answers.bound_columns, X)
         return both[:, 0] - self._log_scale_of(X), both[:, 1:]
 
-    @validate_params(
+    @validated_arguments(
         {
             "X": "no_validation",
             "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def log_likelihood(
         self, X: Any, n_importance_samples: int = 1000, *, random_state: Any = None
     ) -> np.ndarray:
@@ -281,15 +279,13 @@ class BaseVAE(
         estimate = self._apply(by_completeness(complete, incomplete), X)
         return estimate - self._log_scale_of(X)
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
             "noise": ["boolean"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self, n_samples: int = 1, *, random_state: Any = None, noise: bool = True
     ) -> np.ndarray:

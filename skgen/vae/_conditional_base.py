@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
+from skgen.base._arguments import validated_arguments
 from skgen.base._bayes_rule import BayesRuleMixin
 from skgen.base._conditions_mixin import ConditionsMixin
 from skgen.base._over_conditions import given
-from skgen.base._python_scalars import python_arguments
 from skgen.vae import _answers
 from skgen.vae._base import BaseVAE
 from skgen.vae._conditional_model import (
@@ -206,16 +206,14 @@ class BaseConditionalVAE(  # type: ignore[misc]
         both = self._apply(given(_answers.bound_columns), X, self._encoded(y, X))
         return both[:, 0] - self._log_scale_of(X), both[:, 1:]
 
-    @validate_params(
+    @validated_arguments(
         {
             "X": "no_validation",
             "y": "no_validation",
             "n_importance_samples": [Interval(Integral, 1, None, closed="left")],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def log_likelihood(
         self,
         X: Any,
@@ -257,16 +255,14 @@ class BaseConditionalVAE(  # type: ignore[misc]
         )
         return self._bounds(X, y, estimate)
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": [Interval(Integral, 1, None, closed="left")],
             "y": "no_validation",
             "noise": ["boolean"],
             "random_state": ["random_state"],
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,

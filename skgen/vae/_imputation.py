@@ -5,14 +5,14 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.utils._param_validation import Interval, validate_params
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from skgen.base import ImputerMixin
+from skgen.base._arguments import validated_arguments
 from skgen.base._fitting import draw_seed
 from skgen.base._intake import taken_into_memory
-from skgen.base._python_scalars import python_arguments
 from skgen.base._validation import validated_rows
 from skgen.vae._base import BaseVAE
 from skgen.vae._missing import by_completeness
@@ -24,11 +24,9 @@ _COUNT = [Interval(Integral, 1, None, closed="left")]
 class ImputingVAE(ImputerMixin, BaseVAE):
     """Base of the variational autoencoders for which NaN marks missing entries."""
 
-    @validate_params(
-        {"n_importance_samples": _COUNT, "random_state": ["random_state"]},
-        prefer_skip_nested_validation=True,
+    @validated_arguments(
+        {"n_importance_samples": _COUNT, "random_state": ["random_state"]}
     )
-    @python_arguments
     def impute(
         self, X: Any, *, n_importance_samples: int = 256, random_state: Any = None
     ) -> np.ndarray:
@@ -64,17 +62,15 @@ class ImputingVAE(ImputerMixin, BaseVAE):
         function = partial(mean_of_missing, n_samples=n_importance_samples, seed=seed)
         return self._with_filled(rows, known, function)
 
-    @validate_params(
+    @validated_arguments(
         {
             "n_samples": _COUNT,
             "random_state": ["random_state"],
             "noise": ["boolean"],
             "given": ["array-like", None],
             "n_importance_samples": _COUNT,
-        },
-        prefer_skip_nested_validation=True,
+        }
     )
-    @python_arguments
     def sample(
         self,
         n_samples: int = 1,

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse as sp
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from skgen.base._conditions import ConditionLaw, Conditions, Labels, Values
@@ -195,3 +196,8 @@ def test_columns_of_a_frame_are_compared_by_name():
         conditions.numbers(y[["q", "p"]])
     np.testing.assert_array_equal(conditions.numbers(y), y)
     np.testing.assert_array_equal(conditions.numbers(y.to_numpy()), y)
+
+
+def test_a_sparse_y_is_refused():
+    with pytest.raises(TypeError, match="Got a sparse y, but expected"):
+        Conditions.of(sp.csr_array(np.eye(3)), "auto")
