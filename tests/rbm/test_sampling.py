@@ -185,8 +185,11 @@ def test_given_grey_values_stay(oracle):
     given = np.array([[0.3, np.nan, 0.7, np.nan, np.nan]])
     sample = assigned(oracle).sample(given=given)
     np.testing.assert_array_equal(sample[0, [0, 2]], [0.3, 0.7])
-    hard = assigned(oracle, binarize="threshold").sample(given=given)
-    np.testing.assert_array_equal(hard[0, [0, 2]], [0, 1])
+    hard = assigned(oracle, binarize="threshold")
+    found = hard.sample(given=given, random_state=0)
+    np.testing.assert_array_equal(found[0, [0, 2]], [0.3, 0.7])
+    seen = hard.sample(given=np.round(given), random_state=0)  # what the model sees
+    np.testing.assert_array_equal(found[0, [1, 3, 4]], seen[0, [1, 3, 4]])
 
 
 def test_nothing_given_is_a_plain_sample(oracle):
