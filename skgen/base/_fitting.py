@@ -168,8 +168,9 @@ class Fitting:
             names = getattr(estimator, "feature_names_in_", None)
             warn_of_other_units(rows, units, names)
         state = estimator._initial_state(rows, y_rows, before)
-        all_rows, y_all = data.select()
-        state.update(estimator._state_of_conditions(y_all, all_rows.weight, before))
+        if data.y is not None:
+            of_all, y_all = data.select()
+            state.update(estimator._state_of_conditions(y_all, of_all.weight, before))
         self.n_iter = estimator._number_of_epochs(self.n_iter, len(rows))
         data.X = estimator._training_rows(data.X, state)
         data.y = estimator._training_conditions(data.y, state)

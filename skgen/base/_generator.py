@@ -141,7 +141,7 @@ class BaseGenerator(
         """
 
     def _state_of_conditions(
-        self, y: np.ndarray | None, weight: np.ndarray | None, state: State
+        self, y: np.ndarray, weight: np.ndarray | None, state: State
     ) -> State:
         """Return entries that tell of conditions, also those of held-out rows."""
         return {}
