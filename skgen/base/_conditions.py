@@ -188,10 +188,10 @@ class Conditions:
                 "as in fit."
             )
         names = _names(y)
-        if None not in (names, self.names) and names != self.names:
+        if names and self.names and names != self.names:
             raise ValueError(
-                f"Got y with the columns {list(names or ())}, but expected "
-                f"{list(self.names or ())}, in this order, as in fit."
+                f"Got y with the columns {list(names)}, but expected "
+                f"{list(self.names)}, in this order, as in fit."
             )
         pairs = zip(self.columns, columns, strict=True)
         return np.stack([column.numbers(values) for column, values in pairs], axis=1)

@@ -24,7 +24,8 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
 
     Its metadata hold the header as JSON, and the SHA-256 of the file, in which the
     checksum itself counts as zeros. A file that is there is replaced when the new one
-    is complete, which gets its permissions; a link goes on to be one.
+    is complete. The new file gets the permissions of the old one, and a symbolic link
+    stays a link.
 
     Parameters
     ----------
@@ -38,7 +39,7 @@ def write_container(path: Any, header: Any, arrays: dict[str, np.ndarray]) -> No
     Raises
     ------
     TypeError
-        If the path is something else.
+        If `path` is neither a str nor path-like.
     OSError
         If the file cannot be written.
     """

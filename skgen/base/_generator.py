@@ -143,7 +143,7 @@ class BaseGenerator(
     def _state_of_conditions(
         self, y: np.ndarray, weight: np.ndarray | None, state: State
     ) -> State:
-        """Return entries that tell of conditions, also those of held-out rows."""
+        """Return entries of the state that count the conditions of all rows."""
         return {}
 
     def _units_of(self, state: State) -> Standardization | None:

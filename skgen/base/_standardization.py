@@ -262,7 +262,7 @@ def sums_of_powers(rows: RowSource) -> tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def warn_of_other_units(rows: RowSource, units: Standardization, names: Any) -> None:
-    """Warn of columns that vary far more than the rows that units were estimated of.
+    """Warn of columns that vary far more than where the units were estimated.
 
     Parameters
     ----------
@@ -281,11 +281,11 @@ def warn_of_other_units(rows: RowSource, units: Standardization, names: Any) -> 
     worst = far[np.argsort(-size[far])[:5]].tolist()
     which = worst if names is None else [str(names[i]) for i in worst]
     warn(
-        f"Got X whose columns {which} are more than {_OTHER_UNITS} standard deviations "
-        "from their means, on average, by those of the rows that were fitted first. "
-        "Training goes on in the units of these, in which a model learns slowly and "
-        "may be wrong. Call fit, or begin partial_fit with rows that vary as all do, "
-        "such as the first 1000."
+        f"Got X whose columns {which} have values that are on average more than "
+        f"{_OTHER_UNITS} standard deviations from the mean, by the mean and standard "
+        "deviation of the rows that were fitted first. The model keeps these units, in "
+        "which it learns slowly and may be wrong. Call fit, or begin partial_fit with "
+        "representative rows, such as the first 1000."
     )
 
 

@@ -241,8 +241,8 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
         Warns
         -----
         UserWarning
-            If guidance is so large that samples leave the range of numbers or are more
-            than 100 standard deviations from the mean of a feature.
+            If guidance is so large that samples are not finite, or are more than 100
+            standard deviations from the mean of a feature.
         """
         check_is_fitted(self)
         rng = self._rng(random_state)
@@ -281,7 +281,7 @@ class BaseConditionalDiffusionModel(  # type: ignore[misc]  # see ConditionsMixi
             warn(
                 f"Got guidance={guidance:g}, and {n_far} of {len(X)} samples are "
                 f"more than {_FAR} standard deviations from the mean of a feature, or "
-                "are no numbers. Lower guidance, or raise n_steps."
+                "are not finite. Lower guidance, or raise n_steps."
             )
         return X
 

@@ -63,7 +63,7 @@ def fit_base(
         return gaussian
     n_features = rows.shape[1]
     X, weight = spread_rows(rows, max(_LEAST_ROWS, _MOST_NUMBERS // n_features))
-    # Copies of a row are on one side: held out, they would speak for narrow components.
+    # All copies of a row are in the same part: held-out ones favour narrow components.
     number = numbers_of_rows(X)
     n_distinct = int(number.max()) + 1
     kinds = _kinds(base, covariance_type, n_distinct, n_features)

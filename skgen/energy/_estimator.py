@@ -37,8 +37,8 @@ class EnergyModel(TrainableEnergyModel):
         The base: "gaussian" for a Gaussian with a shrunk covariance, or an integer for
         a mixture of this number of Gaussians. "auto" chooses the number of components,
         at most 32: mixtures are fitted to four fifths of the training rows, and the one
-        with the highest likelihood of the remaining fifth is chosen, copies of a row
-        being on one side. With fewer than 100 distinct rows it is a Gaussian.
+        with the highest likelihood of the remaining fifth is chosen; copies of a
+        row stay in the same part. With fewer than 100 distinct rows it is a Gaussian.
     base_covariance_type : {"auto", "full", "diag"}, default="auto"
         Covariances of the components: of all features, or variances alone. "auto" takes
         those of the higher likelihood in the same way.

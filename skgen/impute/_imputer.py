@@ -524,7 +524,7 @@ def _as_gaps(missing: np.ndarray) -> np.ndarray:
 
 
 def _check_fits_in_rounds(model: Any) -> None:
-    """Raise a TypeError for a model that can learn from incomplete rows in no way."""
+    """Raise a TypeError for a model that cannot learn from incomplete rows."""
     takes = inspect.signature(model.sample).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in takes.values())
     if not (takes_all or {"given", "sampler", "n_gibbs_steps"} <= set(takes)):

@@ -137,22 +137,25 @@ def value_limits(imputer: Any) -> np.ndarray:
                 f"Got {name} of shape {value.shape}, but expected a number or "
                 f"{len(observed)} numbers, one for each feature."
             )
-        limits.append(np.broadcast_to(value, observed.shape).copy())
-    above = ~(limits[0] <= limits[1])
+        limits.append(np.broadcast_to(value, observed.shape))
+    low, high = np.stack(limits)
+    above = ~(low <= high)
     if above.any():
         raise ValueError(
             "Got min_value above max_value, or NaN, in features "
             f"{np.flatnonzero(above).tolist()}."
         )
-    for i, column in enumerate(imputer._columns):
-        if column.whole:
-            limits[0][i], limits[1][i] = np.ceil(limits[0][i]), np.floor(limits[1][i])
-            if limits[0][i] > limits[1][i]:
-                raise ValueError(
-                    f"Got min_value and max_value without an integer between them for "
-                    f"feature {i}, which is of integers."
-                )
-    return np.stack(limits)
+    whole = np.array([column.whole for column in imputer._columns], dtype=bool)
+    low, high = (
+        np.where(whole, np.ceil(low), low),
+        np.where(whole, np.floor(high), high),
+    )
+    if (low > high).any():
+        raise ValueError(
+            "Got min_value and max_value without an integer between them in features "
+            f"{np.flatnonzero(low > high).tolist()}, which are integers."
+        )
+    return np.stack([low, high])
 
 
 def with_repetitions(

@@ -40,7 +40,7 @@ from skgen.training import RowSource
 from skgen.training._rows import is_read_by_blocks, row_source
 from skgen.training._schedules import SCHEDULES
 
-# From this ratio of variances on, rows are said to vary more than others.
+# Variance of all rows over that of the first ones, from which on limits rise.
 _MORE = 1.01
 
 
